@@ -1,0 +1,1 @@
+"""What ipa-tpi puts into the directory: schema, containers, indexes, the uniqueness plugin, ACIs."""

@@ -1,0 +1,153 @@
+"""The ACIs on cn=tpi and below (DESIGN.md section 3).
+
+The rules:
+  1. Below cn=tpi nobody writes, deletes, moves, renames or acts by proxy, whatever an ACI further up allows;
+     policy executors alone write policy, and delete by retention. `selfwrite`, `moddn` and `proxy` are rights
+     of their own that neither `write` nor `all` covers, so each is named.
+  2. An entry below cn=requests is of one kind of request_acis.kinds() and only one, and in its place.
+  3. Each kind is added by exactly those whom that table names: an allow, and a deny that is its opposite.
+  4. Nobody, whatever his rights, adds an entry with an attribute that grants or hides something (PLANTED).
+  5. Requests are read by their requester, their executor, approvers, auditors and retention; policy and
+     anchors by whoever takes part. We let nobody else read.
+  6. Audit anchors are added by executors, below cn=anchors only.
+
+What ACIs cannot say, readers check: that an entry has exactly a known set of classes (an administrator who
+also holds a role can add further auxiliary ones), that retention took a whole request, that a person was not
+renamed. Directory Manager, who is root over ldapi, and replication are above all ACIs.
+"""
+
+from ipa_tpi_acls.bind_rules import Member
+from ipa_tpi_acls.instruction import READ, WRITE, Aci, any_class, any_of
+from ipa_tpi_acls.layout import APPROVE_RIGHT, AUDIT_RIGHT, REQUEST_RIGHT, Layout
+from ipa_tpi_acls.request_acis import VOICE, kinds, request_acis
+
+ANCHOR = "ipaTpiAnchor"
+
+# The policy containers, with the class of their entries and the classes that these inherit.
+POLICY = {
+    "tpioperations": ("ipaTpiOperation",),
+    "tpioperationgroups": ("ipaTpiOperationGroup",),
+    "tpirules": ("ipaTpiRule", "ipaAssociation"),
+}
+
+# Attributes that grant rights, disable or hide an entry or name a principal, and classes that hide an entry
+# from searches or make it accept any attribute.
+PLANTED_ATTRIBUTES = ("aci", "nsRoleDN", "nsAccountLock", "nsds5ReplConflict", "krbPrincipalName")
+PLANTED_CLASSES = ("extensibleObject", "ldapSubEntry", "nsTombstone", "referral", "glue")
+
+
+def acis(suffix: str) -> dict[str, tuple[str, ...]]:
+    """Return the complete ACI sets of ipa-tpi's entries.
+
+    Args:
+        suffix: DN of the domain.
+
+    Returns:
+        For each DN, its aci values. An entry below cn=tpi that is not named here has none.
+    """
+    layout = Layout(suffix)
+    sets: dict[str, tuple[Aci, ...]] = {
+        layout.top: (*_guards(layout), _readers(layout)),
+        layout.requests: request_acis(layout),
+        layout.anchors: _anchors(layout),
+        layout.executors: (_enrolment(layout),),
+    }
+    sets |= {layout.container(name): (_policy(layout, name, classes),) for name, classes in POLICY.items()}
+    return {dn: tuple(aci.text() for aci in values) for dn, values in sets.items()}
+
+
+def _guards(layout: Layout) -> tuple[Aci, ...]:
+    """Rules 1, 4 and 6 for the whole tree.  R-K19: no policy by one person, whatever he administers."""
+    others = Member((layout.policy_executors,)).opposite()
+    anchor = any_class((ANCHOR,))
+    planted = (*(f"({name}=*)" for name in PLANTED_ATTRIBUTES), any_class(PLANTED_CLASSES))
+    return (
+        Aci(
+            name="tpi: only policy executors write or delete",
+            rights=(*WRITE, "delete"),
+            who=others,
+            attributes="*",
+        ),
+        Aci(
+            name="tpi: only policy executors add policy",
+            rights=("add",),
+            who=others,
+            target=layout.requests,
+            outside=True,
+            entries=f"(!{anchor})",
+        ),
+        # The ACI above lets anchors pass everywhere, so an operation could call itself an anchor too.
+        Aci(
+            name="tpi: anchors lie below cn=anchors",
+            rights=("add",),
+            target=layout.anchors,
+            outside=True,
+            entries=anchor,
+        ),
+        Aci(name="tpi: nobody writes an ACI", rights=WRITE, attributes="aci"),
+        Aci(name="tpi: nobody moves in or out, nobody acts for another", rights=("moddn", "proxy")),
+        Aci(name="tpi: nothing planted", rights=("add",), entries=any_of(planted)),
+    )
+
+
+def _readers(layout: Layout) -> Aci:
+    """Rule 5 for policy and anchors."""
+    rights = (REQUEST_RIGHT, APPROVE_RIGHT, AUDIT_RIGHT)
+    return Aci(
+        name="tpi: who takes part reads policy and anchors",
+        effect="allow",
+        rights=READ,
+        who=Member((*(layout.permission(name) for name in rights), layout.executors)),
+        target=layout.requests,
+        outside=True,
+        attributes="*",
+    )
+
+
+def _policy(layout: Layout, container: str, classes: tuple[str, ...]) -> Aci:
+    """Policy executors maintain the entries of one policy container."""
+    return Aci(
+        name=f"{container}: policy executors",
+        effect="allow",
+        rights=("add", "write", "delete", *READ),
+        who=Member((layout.policy_executors,)),
+        entries=any_class(classes[:1]),
+        attributes="*",
+        classes=("top", *classes),
+    )
+
+
+def _enrolment(layout: Layout) -> Aci:
+    """Policy executors enrol and dismiss executors; nobody but root changes the policy executors."""
+    return Aci(
+        name="executors: policy executors",
+        effect="allow",
+        rights=("write",),
+        who=Member((layout.policy_executors,)),
+        attributes="member",
+    )
+
+
+def _anchors(layout: Layout) -> tuple[Aci, ...]:
+    """Rule 6. `ipaTpiExecutor` of an anchor is what its adder says; creatorsName is who it was."""
+    executors = Member((layout.executors,))
+    anchor = any_class((ANCHOR,))
+    others = (VOICE, *(name for kind in kinds(layout) for name in kind.classes))
+    policy = tuple(classes[0] for classes in POLICY.values())
+    return (
+        Aci(
+            name="anchors: executors",
+            effect="allow",
+            rights=("add",),
+            who=executors,
+            target=f"ipaTpiEntryId=*,{layout.anchors}",
+            entries=anchor,
+            classes=("top", ANCHOR),
+        ),
+        Aci(name="anchors: only executors", rights=("add",), who=executors.opposite(), entries=anchor),
+        Aci(
+            name="anchors: an anchor is nothing else",
+            rights=("add",),
+            entries=f"(&{anchor}{any_class((*others, *policy))})",
+        ),
+    )

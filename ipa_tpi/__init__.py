@@ -1,0 +1,3 @@
+"""Two-person integrity for FreeIPA-style domains."""
+
+__version__ = "0.1.0"

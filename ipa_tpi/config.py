@@ -1,0 +1,172 @@
+"""Configuration files, read strictly: an unknown key, a wrong type or an unsafe file stops the start.
+
+Three files, all TOML: ``web.toml``, ``executor.toml`` and the host's ``floor.toml`` (X13).
+"""
+
+import os
+import stat
+import tomllib
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import msgspec
+
+from ipa_tpi.errors import ConfigError
+from ipa_tpi.model import Floor, FloorOperation
+
+Positive = Annotated[int, msgspec.Meta(ge=1, le=86400)]
+C = TypeVar("C")
+
+
+class WebConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """``/etc/ipa/tpi/web.toml``.
+
+    Attributes:
+        realm: The Kerberos realm, upper case.
+        suffix: The directory's suffix, such as dc=example,dc=test.
+        host: This server's canonical name.
+        origin: The only Origin that a browser may post from, as scheme, host and port.
+        ldap_uri: Where the directory answers: ldapi or ldaps.
+        ldap_host: The host part of the directory's service principal.
+        floor: Path of the floor file.
+        executor_socket: Path of this host's executor's socket; empty where there is none.
+        audit: ``journald``, or ``file:`` and a path.
+    """
+
+    realm: str
+    suffix: str
+    host: str
+    origin: str
+    ldap_uri: str
+    ldap_host: str
+    floor: str
+    executor_socket: str = ""
+    audit: str = "journald"
+
+
+class ExecutorConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """``/etc/ipa/tpi/executor.toml``; the fields that `WebConfig` has too mean the same.
+
+    Attributes:
+        keytab: Path of the keytab of tpi/HOST.
+        journal: Path of the claims journal, made by ``ipa-tpi-executor init``.
+        socket: Path of the local socket.
+        nudge_user: The only user who may say ``nudge``.
+        health_user: The only user who may say ``health``.
+        poll_seconds: How often the directory is searched beside the persistent search.
+    """
+
+    realm: str
+    suffix: str
+    host: str
+    ldap_uri: str
+    ldap_host: str
+    keytab: str
+    journal: str
+    socket: str
+    floor: str
+    nudge_user: str = "ipatpi-web"
+    health_user: str = "root"
+    audit: str = "journald"
+    poll_seconds: Positive = 10
+
+
+class _FloorOperation(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    required_approvals: Annotated[int, msgspec.Meta(ge=1, le=16)] = 1
+    proof: bool = True
+    instances: list[Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9_-]{1,64}$")]] = []
+
+
+class _Floor(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    version: Annotated[int, msgspec.Meta(ge=1, le=1)]
+    person_attribute: Annotated[str, msgspec.Meta(pattern="^([A-Za-z][A-Za-z0-9-]{0,63})?$")] = ""
+    clock_skew_seconds: Annotated[int, msgspec.Meta(ge=0, le=300)] = 5
+    pending_per_person: Positive = 10
+    pending_per_operation: Positive = 3
+    operations: dict[str, _FloorOperation] = {}
+
+
+def read_web_config(path: str) -> WebConfig:
+    """Read the web service's configuration.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The values.
+
+    Raises:
+        ConfigError: The file cannot be read, is not TOML, or holds an unknown or wrong value.
+    """
+    return _read(path, WebConfig)
+
+
+def read_executor_config(path: str) -> ExecutorConfig:
+    """Read the executor's configuration.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The values.
+
+    Raises:
+        ConfigError: As `read_web_config`; also when others than root and the process's own user
+            could change the file.
+    """
+    _demand_owner(path)
+    return _read(path, ExecutorConfig)
+
+
+def read_floor(path: str) -> Floor:
+    """Read the host's floor file (X13).
+
+    Args:
+        path: The file.
+
+    Returns:
+        The floor.
+
+    Raises:
+        ConfigError: As `read_executor_config`.
+    """
+    _demand_owner(path)
+    raw = _read(path, _Floor)
+    operations = {
+        name.lower(): FloorOperation(
+            required_approvals=entry.required_approvals,
+            proof=entry.proof,
+            instances=frozenset(entry.instances),
+        )
+        for name, entry in raw.operations.items()
+    }
+    return Floor(
+        operations=operations,
+        person_attribute=raw.person_attribute,
+        clock_skew_seconds=raw.clock_skew_seconds,
+        pending_per_person=raw.pending_per_person,
+        pending_per_operation=raw.pending_per_operation,
+    )
+
+
+def _read(path: str, shape: type[C]) -> C:
+    try:
+        data = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        return msgspec.convert(data, type=shape)
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"cannot read {path}: {error}. Create it, or mend its permissions.") from error
+    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+        raise ConfigError(f"{path} is not valid: {error}. Correct the file and start again.") from error
+
+
+def _demand_owner(path: str) -> None:
+    # R-E19, R-X13: whoever could write the floor could loosen it.
+    try:
+        status = Path(path).stat()
+    except OSError as error:
+        raise ConfigError(f"cannot read {path}: {error}. Create it, or mend its permissions.") from error
+    if status.st_uid not in {0, os.geteuid()} or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        raise ConfigError(
+            f"{path} can be changed by others than its owner root. "
+            f"Run: chown root:root {path} && chmod 644 {path}",
+        )

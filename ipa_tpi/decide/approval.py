@@ -1,0 +1,394 @@
+"""The state of a request, computed from its entries by one function (K12, DESIGN section 3).
+
+Rules:
+
+1. The state is a function of the *set* of entries, of what the rules say of their writers, and of
+   the time.  Order of arrival, RDNs and duplicates do not matter.  Who wrote an entry is its
+   creatorsName.
+2. Precedence: result; execution; cancellation; denial (and whatever else can only deny: malformed
+   or forged entries, a refusal found elsewhere); expired; approved; pending; awaiting-preview.
+3. A result or an execution is the executor's.  One by anybody else is forged, and denies.  An
+   execution without a result shows as executing, and as indeterminate once the execution window
+   and the operation's timeout have passed since it.
+4. An approval counts only if it is on the approval digest of this request and this preview, made
+   in the approval window and not before the request, by a person whom the rules let approve now,
+   who is distinct from the requester and from everyone counted before, who has not withdrawn it,
+   and, unless the floor excepts the operation, with a proof that the executor verified.
+5. The approval window runs from the request; the execution window from the approval that
+   completed the count; each from the earlier of the server's stamp and the executor's first sight.
+6. A denial, cancellation or withdrawal stamped after the deadline changes nothing.
+7. There is one preview; two different ones by the executor deny.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import NamedTuple, TypeVar
+
+from ipa_tpi.decide.digest import approval_digest, parse_canonical, sha256
+from ipa_tpi.decide.identity import Identity, check_distinct
+from ipa_tpi.model import (
+    Approval,
+    Cancellation,
+    Child,
+    Denial,
+    Execution,
+    Outcome,
+    Preview,
+    Purpose,
+    Receipt,
+    Refuse,
+    Result,
+    State,
+    Subtree,
+    Withdrawal,
+)
+
+C = TypeVar("C", bound=Child)
+
+
+class Verified(NamedTuple):
+    """A proof that the executor verified: who made it, for what, on which digest."""
+
+    who: str
+    purpose: str
+    digest: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Voice:
+    """What the rules say now of somebody who wrote below a request.
+
+    Attributes:
+        refusal: Why this account may not approve the request; None when it may.
+        forged: The directory should not have let it write at all.
+        identity: The account's identity; None where there is no usable account.
+    """
+
+    refusal: Refuse | None
+    forged: bool = False
+    identity: Identity | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What an operation and the floor together demand of a request."""
+
+    required_approvals: int
+    approval_seconds: int
+    execution_seconds: int
+    timeout_seconds: int
+    proof: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """Everything that the state is a function of.
+
+    Attributes:
+        subtree: The request and all entries below it.
+        digest: The request's digest, recomputed.
+        terms: What the operation demands.
+        now: The time.
+        voices: For each DN that wrote below the request, what the rules say of it.
+        verified: Proofs that the executor verified.
+        blocked: A refusal found elsewhere (requester, operation, floor), or None.
+        first_seen: When the executor first saw an entry, by entry id or request id.
+        own_nonce: The nonce of the executor's own unclaimed intent, at the last look before acting.
+        preview_digest: The digest of the preview that the executor journalled, where it asks.
+    """
+
+    subtree: Subtree
+    digest: bytes
+    terms: Terms
+    now: datetime
+    voices: Mapping[str, Voice] = field(default_factory=dict)
+    verified: frozenset[Verified] = frozenset()
+    blocked: Refuse | None = None
+    first_seen: Mapping[str, datetime] = field(default_factory=dict)
+    own_nonce: str = ""
+    preview_digest: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A request's state with its reason.
+
+    Attributes:
+        state: The state.
+        code: Why, as a code; empty where the state says it all.
+        message: Why, for a person.
+        deadline: When the window that runs now ends (approval, then execution).
+        counted: The approvals that count, oldest first.
+        approval_digest: What an approval must be about; empty before the preview.
+        why: For each approval that does not count, its refusal, by entry id.
+        preview: The one preview, once it is there.
+    """
+
+    state: State
+    deadline: datetime
+    code: str = ""
+    message: str = ""
+    counted: tuple[Approval, ...] = ()
+    approval_digest: bytes = b""
+    why: Mapping[str, Refuse] = field(default_factory=dict)
+    preview: Preview | None = None
+
+
+class _Count(NamedTuple):
+    counted: tuple[Approval, ...]
+    why: dict[str, Refuse]
+    deadline: datetime
+    complete: bool
+
+
+def standing(case: Case) -> Standing:
+    """Compute the state of a request.
+
+    Args:
+        case: All that it depends on.
+
+    Returns:
+        State, reason, and what counted.
+    """
+    preview = _preview(case)
+    digest = approval_digest(case.digest, preview.digest) if isinstance(preview, Preview) else b""
+    count = _count(case, digest)
+    state, code, message = _state(case, preview, count)
+    return Standing(
+        state=state,
+        deadline=count.deadline,
+        code=code,
+        message=message,
+        counted=count.counted,
+        approval_digest=digest,
+        why=count.why,
+        preview=preview if isinstance(preview, Preview) else None,
+    )
+
+
+def required_approvals(operation: int, floor: int, *, requester_is_person: bool) -> int:
+    """Tell how many approvals are needed, counted without the requester (K02, K08, X13).
+
+    Args:
+        operation: What the definition demands.
+        floor: What the host's floor demands.
+        requester_is_person: False for a host or a service, which counts for nobody.
+
+    Returns:
+        The greatest of both and of 1, or of 2 where no person requested.
+    """
+    return max(operation, floor, 1 if requester_is_person else 2)
+
+
+def _state(case: Case, preview: Preview | Refuse | None, count: _Count) -> tuple[State, str, str]:
+    ended = _ended(case)
+    if ended is not None:
+        return ended
+    begun = _begun(case)
+    if begun is not None:
+        return begun
+    no = _denied(case, preview, count.deadline)
+    if no is not None:
+        return State(no.outcome.value), no.code, no.message
+    if case.now > count.deadline:  # R-A03, R-K09
+        return (
+            State.EXPIRED,
+            "expired",
+            f"the window ended at {count.deadline:%Y-%m-%d %H:%M:%S} UTC; make a new request",
+        )
+    if preview is None:
+        return _awaiting(case)
+    if count.complete:
+        return State.APPROVED, "", ""
+    if any(refusal.code == "proof-missing" for refusal in count.why.values()):
+        return State.PENDING, "proof-missing", "an approval is there whose proof the target has not verified"
+    missing = case.terms.required_approvals - len(count.counted)
+    return State.PENDING, "approvals-missing", f"{missing} more approval(s) needed"
+
+
+def _ended(case: Case) -> tuple[State, str, str] | None:
+    outcomes = {result.outcome: result.excerpt for result in _own(case, Result)}
+    if not outcomes:
+        return None
+    if len(outcomes) > 1:
+        return (
+            State.INDETERMINATE,
+            "indeterminate",
+            "the executor left several different results; make a new request",
+        )
+    outcome, excerpt = next(iter(outcomes.items()))
+    return State(outcome), "", excerpt
+
+
+def _begun(case: Case) -> tuple[State, str, str] | None:
+    begun = [execution for execution in _own(case, Execution) if execution.nonce != case.own_nonce]
+    if not begun:
+        return None
+    patience = timedelta(seconds=case.terms.execution_seconds + case.terms.timeout_seconds)
+    if case.now > begun[0].created + patience:  # R-K13
+        return (
+            State.INDETERMINATE,
+            "indeterminate",
+            "it was begun and its end is not known; look at the target, then make a new request",
+        )
+    return State.EXECUTING, "", "the target has begun"
+
+
+def _denied(case: Case, preview: Preview | Refuse | None, deadline: datetime) -> Refuse | None:
+    cancelled = _cancelled(case, deadline)
+    if cancelled is not None:
+        return cancelled
+    for denial in case.subtree.of(Denial):  # R-K15
+        voice = case.voices.get(denial.creator, _NOBODY)
+        if _at(case, denial) > deadline:
+            continue
+        if voice.forged:
+            return Refuse(
+                "forged-veto", f"a denial by {denial.creator}, who may write none, lies below the request"
+            )
+        if voice.refusal is None:
+            return Refuse("denied-by-approver", f"denied by {_name(voice)}")
+    return _tampered(case) or (preview if isinstance(preview, Refuse) else None) or case.blocked
+
+
+def _cancelled(case: Case, deadline: datetime) -> Refuse | None:
+    for cancellation in case.subtree.of(Cancellation):
+        if _at(case, cancellation) > deadline:
+            continue
+        if cancellation.creator == case.subtree.request.creator:
+            return Refuse("cancelled", "cancelled by the requester", Outcome.CANCELLED)
+        return Refuse(
+            "forged-veto",
+            f"a cancellation by {cancellation.creator}, who did not request, lies below the request",
+        )
+    return None
+
+
+def _tampered(case: Case) -> Refuse | None:
+    if case.subtree.malformed:
+        return Refuse("malformed-entry", next(iter(sorted(case.subtree.malformed.values()))))
+    for child in case.subtree.children:
+        ours = isinstance(child, Preview | Receipt | Execution | Result)
+        if ours and child.creator != case.subtree.request.executor:
+            return Refuse(
+                "forged-entry", f"{child.creator} wrote an entry that only the target's executor may write"
+            )
+        if child.conflict:
+            return Refuse("malformed-entry", f"the entry {child.dn} is a replication conflict")
+    return None
+
+
+def _awaiting(case: Case) -> tuple[State, str, str]:
+    request = case.subtree.request
+    if case.terms.proof and Verified(request.creator, Purpose.REQUEST, case.digest) not in case.verified:
+        return (
+            State.AWAITING_PREVIEW,
+            "proof-missing",
+            "the target has not verified the requester's proof; run: ipa-tpi prove " + request.id,
+        )
+    return State.AWAITING_PREVIEW, "awaiting-preview", "the target has not yet shown what it would do"
+
+
+def _preview(case: Case) -> Preview | Refuse | None:
+    previews = [
+        preview for preview in case.subtree.of(Preview) if preview.creator == case.subtree.request.executor
+    ]
+    if not previews:
+        return None
+    differs = Refuse("preview-differs", "the request bears previews that differ; make a new request")
+    if len({preview.digest for preview in previews}) > 1:
+        return differs
+    preview = previews[0]
+    body = parse_canonical(preview.body)
+    if (
+        sha256(preview.body) != preview.digest
+        or not isinstance(body, dict)
+        or body.keys() != {"shown", "precondition"}
+    ):
+        return Refuse("malformed-entry", "the preview's content does not fit its digest or form")
+    if case.preview_digest is not None and preview.digest != case.preview_digest:  # R-K10
+        return differs
+    return preview
+
+
+def _count(case: Case, digest: bytes) -> _Count:
+    # Rule 6 needs the deadline before withdrawals, and the count after them.
+    before = _count_with(case, digest, frozenset())
+    withdrawn = frozenset(
+        withdrawal.creator
+        for withdrawal in case.subtree.of(Withdrawal)
+        if _at(case, withdrawal) <= before.deadline
+    )
+    return _count_with(case, digest, withdrawn)
+
+
+def _count_with(case: Case, digest: bytes, withdrawn: frozenset[str]) -> _Count:
+    request = case.subtree.request
+    start = min(request.created, case.first_seen.get(request.id, request.created))
+    window_end = start + timedelta(seconds=case.terms.approval_seconds)
+    counted: list[Approval] = []
+    identities: list[Identity] = []
+    why: dict[str, Refuse] = {}
+    for approval in sorted(case.subtree.of(Approval), key=lambda entry: (_at(case, entry), entry.entry_id)):
+        verdict = _judge(case, approval, digest, window_end, withdrawn, identities)
+        if isinstance(verdict, Refuse):
+            why[approval.entry_id] = verdict
+        else:
+            counted.append(approval)
+            identities.append(verdict)
+    complete = len(counted) >= case.terms.required_approvals
+    deadline = window_end
+    if complete:
+        completed = _at(case, counted[case.terms.required_approvals - 1])
+        deadline = completed + timedelta(seconds=case.terms.execution_seconds)
+    return _Count(tuple(counted), why, deadline, complete)
+
+
+def _judge(
+    case: Case,
+    approval: Approval,
+    digest: bytes,
+    window_end: datetime,
+    withdrawn: frozenset[str],
+    identities: list[Identity],
+) -> Identity | Refuse:
+    voice = case.voices.get(approval.creator, _NOBODY)
+    if voice.refusal is not None or voice.identity is None:
+        return voice.refusal or _NO_ACCOUNT
+    if approval.created < case.subtree.request.created:
+        return Refuse("clock", "the approval is older than the request")
+    if _at(case, approval) > window_end:  # R-A03
+        return Refuse("too-late", "the approval came after the window")
+    if approval.digest != digest or not digest:  # R-K10
+        return Refuse(
+            "digest-mismatch", "the approval is about something else than this request with this preview"
+        )
+    if approval.creator in withdrawn:  # R-K15
+        return Refuse("withdrawn", "the approval was withdrawn")
+    for identity in identities:  # R-K02, R-X09
+        refusal = check_distinct(identity, voice.identity)
+        if refusal is not None:
+            return refusal
+    if case.terms.proof and Verified(approval.creator, Purpose.APPROVE, digest) not in case.verified:  # R-X01
+        return Refuse(
+            "proof-missing",
+            f"the target has not verified a proof by {_name(voice)}; run: ipa-tpi prove {case.subtree.request.id}",
+        )
+    return voice.identity
+
+
+def _own(case: Case, kind: type[C]) -> list[C]:
+    return [child for child in case.subtree.of(kind) if child.creator == case.subtree.request.executor]
+
+
+def _at(case: Case, child: Child) -> datetime:
+    return min(child.created, case.first_seen.get(child.entry_id, child.created))
+
+
+def _name(voice: Voice) -> str:
+    return voice.identity.principal if voice.identity is not None else "an unknown account"
+
+
+_NO_ACCOUNT = Refuse("unknown-principal", "the account of the writer cannot be used")
+_NOBODY = Voice(_NO_ACCOUNT)

@@ -1,0 +1,82 @@
+"""Which proofs count (X01, DESIGN section 5).
+
+A proof is a GSS token for ``tpi/TARGET`` and a MIC over purpose and digest.  Before it is accepted
+with the keytab: its kind is known, its purpose is one that is used, and its digest is the one that
+this request (purpose ``request``, ``cancel``) or this request with this preview (``approve``, ``deny``,
+``withdraw``) has.  After: the MIC is over that text; the initiator is of this realm, is the
+account that wrote the proof entry, and got the ticket itself rather than through a service.
+
+A replay cache is absent on purpose: a token bears the request's digest through its MIC, so a replay
+can only say again what was said; receipts make it count once, and a crash loses none.
+"""
+
+from typing import Final
+
+from ipa_tpi.decide.digest import mic_text
+from ipa_tpi.decide.identity import check_principal
+from ipa_tpi.model import Account, Proof, Purpose, Refuse
+from ipa_tpi.ports import AcceptedProof
+
+MAX_PROOFS: Final = 64
+KINDS: Final = frozenset({"gss"})
+_ON_REQUEST: Final = frozenset({Purpose.REQUEST, Purpose.CANCEL})
+_USED: Final = frozenset({Purpose.REQUEST, Purpose.CANCEL, Purpose.APPROVE, Purpose.DENY, Purpose.WITHDRAW})
+
+
+def expected_text(proof: Proof, request_digest: bytes, approval_digest: bytes) -> bytes | Refuse:
+    """Give the text that the MIC of a proof must be over.
+
+    Args:
+        proof: As it lies in the directory.
+        request_digest: Recomputed, 32 bytes.
+        approval_digest: Recomputed, or empty before the preview.
+
+    Returns:
+        The text, or a refusal ``proof-kind-unknown``, ``proof-wrong-purpose`` or
+        ``proof-wrong-digest``.
+    """
+    if proof.kind not in KINDS:
+        return Refuse("proof-kind-unknown", f"proofs of the kind {proof.kind!a} are not known here")
+    try:
+        purpose = Purpose(proof.purpose)
+    except ValueError:
+        return Refuse("proof-wrong-purpose", f"{proof.purpose!a} is no purpose of a proof")
+    if purpose not in _USED:
+        return Refuse("proof-wrong-purpose", f"a proof for {purpose.value} is of no use below a request")
+    wanted = request_digest if purpose in _ON_REQUEST else approval_digest
+    if purpose is Purpose.DENY and not approval_digest:
+        wanted = request_digest
+    if not wanted or proof.digest != wanted:  # R-K10, R-X01
+        return Refuse(
+            "proof-wrong-digest",
+            "the proof is about something else than what lies here; look again, then approve again",
+        )
+    return mic_text(purpose, wanted)
+
+
+def judge(accepted: AcceptedProof, writer: Account | None, realm: str) -> Refuse | None:
+    """Judge a proof whose token the keytab accepted.
+
+    Args:
+        accepted: What the context says.
+        writer: The account that wrote the proof entry (creatorsName).
+        realm: This domain's realm.
+
+    Returns:
+        None when it counts, else a refusal.
+    """
+    if not accepted.mic_valid:
+        return Refuse("proof-wrong-digest", "the proof's signature is not over this purpose and digest")
+    if accepted.delegated:
+        # R-X01: somebody else made it with a ticket that a service obtained in the person's name.
+        return Refuse(
+            "proof-delegated", "the proof was made by delegation, not by the person; run: ipa-tpi prove ID"
+        )
+    if check_principal(accepted.initiator, realm) is not None:
+        return Refuse("proof-foreign-realm", f"the proof is by {accepted.initiator!a}, who is not of {realm}")
+    if writer is None or accepted.initiator != writer.principal:  # R-X02
+        return Refuse(
+            "proof-other-principal",
+            f"the proof is by {accepted.initiator}, but another account wrote it here",
+        )
+    return None

@@ -1,0 +1,171 @@
+"""The interfaces through which the flow and the executor reach the outside; adapters implement them.
+
+Every method may raise the errors of `ipa_tpi.errors` and no foreign exception.  A read that
+could not be completed raises; it never returns less than there is.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from ipa_tpi.model import Account, HostEntry, Json, Policy, Proof, Subtree
+
+
+@dataclass(frozen=True, slots=True)
+class NewEntry:
+    """An entry to be added: the bytes that are journalled are the bytes that are added.
+
+    Attributes:
+        entry_id: The value of its RDN: ipaTpiRequestId of a request, else ipaTpiEntryId.
+        object_class: Its one class, such as ipaTpiApproval.
+        attributes: Its other attributes, each with its values.
+    """
+
+    entry_id: str
+    object_class: str
+    attributes: Mapping[str, Sequence[bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """Which requests to list; an empty field does not restrict.
+
+    Attributes:
+        creator: DN of the requester.
+        executor: DN of the executor.
+        since: Only requests made at or after this time.
+    """
+
+    creator: str = ""
+    executor: str = ""
+    since: datetime | None = None
+
+
+class Directory(Protocol):
+    """The directory, as one bound principal sees it."""
+
+    def whoami(self) -> str:
+        """Tell the normal DN that this connection is bound as."""
+
+    def policy(self) -> Policy:
+        """Read all rules, operations and operation groups."""
+
+    def account(self, principal: str) -> Account | None:
+        """Read the one account that bears exactly this principal name, canonical or alias.
+
+        Raises:
+            RefusedError: Code ``ambiguous-principal`` when there are several.
+        """
+
+    def account_by_dn(self, dn: str) -> Account | None:
+        """Read the account at this DN; None when there is none."""
+
+    def host(self, fqdn: str) -> HostEntry | None:
+        """Read the entry of a host by its lower-case name."""
+
+    def load(self, request_id: str) -> Subtree | None:
+        """Read a request with everything below it; None when there is none or it may not be seen.
+
+        Raises:
+            RefusedError: Code ``malformed-request`` when the entry is not exactly a request.
+        """
+
+    def find(self, query: Query) -> Sequence[Subtree]:
+        """List requests with everything below them; ones that are malformed are left out."""
+
+    def add_request(self, entry: NewEntry) -> None:
+        """Add a request.
+
+        Raises:
+            DirectoryRefusedError: The directory's access control says no.
+            RefusedError: Code ``id-taken``, or ``already-voiced`` where uniqueness refuses.
+        """
+
+    def add_child(self, request_id: str, entry: NewEntry) -> None:
+        """Add an entry below a request; raises as `add_request`."""
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptedProof:
+    """What a verified GSS context says (DESIGN section 5).
+
+    Attributes:
+        initiator: The principal who made the context, as the KDC named it.
+        delegated: The ticket was obtained by constrained delegation, or bears no PAC that could tell.
+        auth_time: When the person authenticated to the KDC.
+        initial: The ticket bears the INITIAL flag.
+        indicators: Authentication indicators in the ticket.
+        mic_valid: The MIC is over exactly the text that it should be over.
+    """
+
+    initiator: str
+    delegated: bool
+    auth_time: datetime | None
+    initial: bool
+    indicators: frozenset[str]
+    mic_valid: bool
+
+
+class ProofVerifier(Protocol):
+    """Accepts GSS tokens with the executor's keytab."""
+
+    def accept(self, proof: Proof, text: bytes) -> AcceptedProof:
+        """Accept the token and check the MIC over `text`.
+
+        Raises:
+            RefusedError: Code ``proof-invalid``: the token is not for us, broken, or expired.
+            KerberosError: The keytab cannot be used.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class UnitState:
+    """What systemd says of a unit."""
+
+    active: str
+    sub: str
+    main_pid: int
+    invocation_id: str
+
+
+class ServiceManager(Protocol):
+    """systemd."""
+
+    def unit_state(self, unit: str) -> UnitState:
+        """Tell a unit's state.
+
+        Raises:
+            ActionFailedError: There is no such unit.
+            ServiceManagerError: systemd did not answer.
+        """
+
+    def restart(self, unit: str, timeout_seconds: int) -> str:
+        """Restart a unit and wait for the end of the job.
+
+        Returns:
+            The job's result; ``done`` is success.
+
+        Raises:
+            ActionFailedError: systemd certainly refused.
+            ServiceManagerError: The call certainly did not reach systemd.
+            OutcomeUnknownError: It may have.
+        """
+
+
+class Audit(Protocol):
+    """The audit trail: one record per event."""
+
+    def record(self, event: str, **fields: Json) -> None:
+        """Write one record, durably as far as the medium allows.
+
+        Raises:
+            AuditError: It could not be written.
+        """
+
+
+class Nudger(Protocol):
+    """Wakes this host's executor; it commands nothing, and its failure is no failure."""
+
+    def nudge(self, request_id: str) -> None:
+        """Say that there is something new below a request."""

@@ -1,0 +1,220 @@
+"""What goes over the wire: JSON bodies of the web service and of the executor's socket.
+
+Decoding is strict (unknown fields, wrong types and lengths are refused, with the path of the
+field in the message); digests travel as lower-case hex, tokens and MICs as base64, times as
+RFC 3339 in UTC.  Nothing here is trusted because it decoded: meaning is judged in ``decide``.
+"""
+
+from datetime import datetime
+from typing import Annotated, Any, Final, TypeVar
+
+import msgspec
+
+from ipa_tpi.errors import BadInputError
+
+MAX_BODY_BYTES: Final = 1024 * 1024  # R-E03
+MAX_TOKEN_BYTES: Final = 64 * 1024
+MAX_TEXT_CHARACTERS: Final = 1024
+MAX_PARAMETERS: Final = 32
+
+Hex256 = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
+Identifier = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
+Text = Annotated[str, msgspec.Meta(max_length=MAX_TEXT_CHARACTERS)]
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
+Opaque = Annotated[bytes, msgspec.Meta(max_length=MAX_TOKEN_BYTES)]
+
+S = TypeVar("S")
+
+
+class Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Base of everything that is received: an unknown field is an error (R-E03)."""
+
+
+class ProofBody(Strict, frozen=True):
+    """A proof as the person's own program made it (DESIGN section 5)."""
+
+    purpose: Name
+    digest: Hex256
+    token: Opaque
+    mic: Opaque
+    kind: Name = "gss"
+
+
+class RequestBody(Strict, frozen=True):
+    """``POST /tpi/v1/requests``: everything under the request digest, the digest, and the proof."""
+
+    id: Identifier
+    operation: Name
+    operation_digest: Hex256
+    target: Name
+    parameters: Annotated[dict[Name, Text], msgspec.Meta(max_length=MAX_PARAMETERS)]
+    digest: Hex256
+    reason: Text = ""
+    ticket: Text = ""
+    interface: Name = "web"
+    proof: ProofBody | None = None
+
+
+class VoiceBody(Strict, frozen=True):
+    """``POST …/approvals``, ``…/denials``, ``…/withdrawal``, ``…/cancellation``.
+
+    `digest` is what the person saw: the approval digest, or the request digest where there is
+    no preview yet and for a cancellation.
+    """
+
+    digest: Hex256
+    comment: Text = ""
+    proof: ProofBody | None = None
+
+
+class VoiceView(msgspec.Struct, frozen=True, kw_only=True):
+    """One voice (approval, denial, withdrawal, cancellation) for people to read."""
+
+    who: str
+    at: datetime
+    comment: str = ""
+    counts: bool = False
+    code: str = ""
+    message: str = ""
+
+
+class PreviewView(msgspec.Struct, frozen=True, kw_only=True):
+    """What the target showed: the very text that the digest is over."""
+
+    body: str
+    digest: str
+    at: datetime
+
+
+class ResultView(msgspec.Struct, frozen=True, kw_only=True):
+    """How it ended."""
+
+    outcome: str
+    excerpt: str
+    at: datetime
+    exit_status: int | None = None
+
+
+class RequestView(msgspec.Struct, frozen=True, kw_only=True):
+    """A request with its standing, as the caller may see it.
+
+    `digest`, `approval_digest` and `preview.digest` are what the server believes; a client that
+    makes a proof computes them itself from the other fields.
+    """
+
+    id: str
+    operation: str
+    operation_digest: str
+    target: str
+    parameters: dict[str, str]
+    requester: str
+    reason: str
+    ticket: str
+    interface: str
+    digest: str
+    created: datetime
+    state: str
+    code: str = ""
+    message: str = ""
+    expires: datetime | None = None
+    seconds_left: int = 0
+    required_approvals: int = 1
+    approvals: list[VoiceView] = []
+    denials: list[VoiceView] = []
+    withdrawals: list[VoiceView] = []
+    cancellations: list[VoiceView] = []
+    preview: PreviewView | None = None
+    approval_digest: str = ""
+    result: ResultView | None = None
+    mine: bool = False
+    approvable: bool = False
+    why_not: str = ""
+
+
+class RequestList(msgspec.Struct, frozen=True, kw_only=True):
+    """``GET /tpi/v1/requests``."""
+
+    requests: list[RequestView]
+
+
+class OperationView(msgspec.Struct, frozen=True, kw_only=True):
+    """One operation that can be asked for."""
+
+    name: str
+    digest: str
+    enabled: bool
+    description: str
+    parameters: dict[str, str]
+    required_approvals: int
+    approval_seconds: int
+    execution_seconds: int
+    timeout_seconds: int
+    interfaces: list[str]
+
+
+class OperationList(msgspec.Struct, frozen=True, kw_only=True):
+    """``GET /tpi/v1/operations``; `malformed` names definitions that were refused when loaded."""
+
+    operations: list[OperationView]
+    malformed: dict[str, str] = {}
+
+
+class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A problem document (RFC 9457); `code` is the stable word of `ipa_tpi.errors`."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    instance: str = ""
+
+
+class SocketMessage(Strict, frozen=True):
+    """One line of JSON to the executor's socket: a verb, and the request that it is about."""
+
+    verb: Name
+    id: Identifier | None = None
+
+
+class SocketAnswer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One line of JSON back."""
+
+    ok: bool
+    code: str = ""
+    message: str = ""
+    health: dict[str, Any] = {}
+
+
+def decode(data: bytes, shape: type[S]) -> S:
+    """Decode untrusted JSON into exactly one shape.
+
+    Args:
+        data: The bytes as received, of any length.
+        shape: The expected type.
+
+    Returns:
+        The value.
+
+    Raises:
+        BadInputError: Code ``too-large`` over 1 MiB, else ``bad-json`` with the path of the
+            field that does not fit.
+    """
+    if len(data) > MAX_BODY_BYTES:
+        raise BadInputError(f"the message is larger than {MAX_BODY_BYTES} bytes", code="too-large")
+    try:
+        return msgspec.json.decode(data, type=shape)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise BadInputError(f"the message is not of the expected form: {error}", code="bad-json") from error
+
+
+def encode(value: object) -> bytes:
+    """Encode a shape of this module as JSON.
+
+    Args:
+        value: The value.
+
+    Returns:
+        UTF-8 JSON without a newline.
+    """
+    return msgspec.json.encode(value)

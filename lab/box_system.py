@@ -1,0 +1,107 @@
+"""Provisioning of a box that has nothing to do with the realm: accounts, names, units.
+
+Runs inside the golden tree while nothing in it is started yet.
+"""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+from lab.box_state import SERVICES
+from lab.files import write
+from lab.layout import INSTANCE, Layout
+from lab.people import PEOPLE
+
+SHIPPED = Path("/src/systemd")
+UNITS = Path("/etc/systemd/system")
+# Units that a box has no use for, or that would fail in it.
+MASKED = (
+    "apt-daily.timer",
+    "apt-daily-upgrade.timer",
+    "dpkg-db-backup.timer",
+    "e2scrub_all.timer",
+    "krb5-admin-server.service",
+    "systemd-networkd-wait-online.service",
+    "systemd-resolved.service",
+)
+# The laboratory restarts a directory server far oftener than a site would; systemd's limit is 5 in 10 s.
+DIRSRV_DROP_IN = """\
+[Unit]
+StartLimitIntervalSec=0
+
+[Service]
+TimeoutStartSec=60
+TimeoutStopSec=30
+"""
+# The KDC's database is the directory: it cannot start before it.
+KDC_DROP_IN = f"""\
+[Unit]
+Wants=dirsrv@{INSTANCE}.service
+After=dirsrv@{INSTANCE}.service
+StartLimitIntervalSec=0
+"""
+RUN_FOLDERS = """\
+d /run/dirsrv 0770 dirsrv dirsrv -
+d /run/lock/dirsrv 0770 dirsrv dirsrv -
+"""
+
+
+def name_machine(layout: Layout) -> None:
+    """Give the system its name and let it find itself without DNS."""
+    short = layout.host.partition(".")[0]
+    write(Path("/etc/hostname"), f"{layout.host}\n")
+    write(Path("/etc/hosts"), f"127.0.0.1 localhost\n127.0.0.1 {layout.host} {short}\n::1 localhost\n")
+    # An empty machine id: each box makes its own at its first start.
+    write(Path("/etc/machine-id"), "", mode=0o444)
+
+
+def make_accounts() -> None:
+    """Make the service's accounts and those of the people, as on a client of the domain."""
+    _place(SHIPPED / "ipa-tpi.sysusers.conf", Path("/usr/lib/sysusers.d/ipa-tpi.conf"))
+    _run("systemd-sysusers")
+    for number, person in enumerate(PEOPLE, start=10001):
+        # Debian's own names end up in lower case; Heidi exists in the directory only.
+        if person.uid.islower():
+            _run("groupadd", "--gid", str(number), person.uid)
+            _run("useradd", "-m", "-u", str(number), "-g", str(number), "-s", "/bin/bash", person.uid)
+
+
+def install_units() -> None:
+    """Install the units that ship, the laboratory's drop-ins, and enable what a server runs."""
+    _place(SHIPPED / "ipa-tpi.tmpfiles.conf", Path("/usr/lib/tmpfiles.d/ipa-tpi.conf"))
+    _place(SHIPPED / "ipa-tpi-executor.service", Path("/usr/lib/systemd/system/ipa-tpi-executor.service"))
+    for drop_in in SHIPPED.glob("*.d/*.conf"):
+        _place(drop_in, UNITS / drop_in.parent.name / drop_in.name)
+    write(UNITS / "dirsrv@.service.d" / "lab.conf", DIRSRV_DROP_IN)
+    write(UNITS / "krb5-kdc.service.d" / "lab.conf", KDC_DROP_IN)
+    write(Path("/etc/tmpfiles.d/ipa-tpi-lab.conf"), RUN_FOLDERS)
+    _run("systemctl", "mask", *MASKED)
+    _run("systemctl", "enable", *SERVICES)
+
+
+def apply_tmpfiles() -> None:
+    """Make the folders and set the owners that tmpfiles.d names."""
+    for shown in ("ipa-tpi.conf", "ipa-tpi-lab.conf"):
+        _run("systemd-tmpfiles", "--create", shown)
+
+
+def link_programs() -> None:
+    """Put our programs where they are installed."""
+    venv = Path("/usr/lib/ipa-tpi/venv/bin")
+    for place, program in (
+        (Path("/usr/bin/ipa-tpi"), "ipa-tpi"),
+        (Path("/usr/libexec/ipa-tpi/ipa-tpi-executor"), "ipa-tpi-executor"),
+    ):
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.unlink(missing_ok=True)
+        place.symlink_to(venv / program)
+
+
+def _place(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(source, target)
+    target.chmod(0o644)
+
+
+def _run(*command: str) -> None:
+    subprocess.run(command, check=True)
