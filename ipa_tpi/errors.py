@@ -189,6 +189,7 @@ HTTP_STATUS: Final[dict[str, int]] = {
     "too-late": 409,
     # proofs
     "proof-invalid": 422,
+    "proof-replayed": 422,
     "proof-wrong-digest": 422,
     "proof-wrong-purpose": 422,
     "proof-delegated": 422,

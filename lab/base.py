@@ -111,13 +111,13 @@ def build_once(path: Path, build: Callable[[Path], None]) -> Path:
             return path
         started = time.monotonic()
         partial = path.with_name(f"{path.name}.partial")
-        _discard(partial)
+        _discard(path)
         print(f"box: making {path} …", file=sys.stderr, flush=True)
         try:
             build(partial)
             partial.rename(path)
         except BaseException:
-            _discard(partial)
+            _discard(path)
             raise
         print(f"box: made {path.name} in {time.monotonic() - started:.1f} s", file=sys.stderr, flush=True)
     return path
@@ -171,9 +171,11 @@ def _digest(parts: list[str]) -> str:
 
 
 def _discard(path: Path) -> None:
-    unmount_below(path)
-    if path.exists():
-        shutil.rmtree(path)
+    """Remove what a build of `path` that failed, or was killed, left beside it."""
+    for left in (path.with_name(path.name + suffix) for suffix in (".root", ".work", ".partial")):
+        unmount_below(left)
+        if left.exists():
+            shutil.rmtree(left)
 
 
 def _debian_sources() -> list[str]:

@@ -18,6 +18,12 @@ from lab.box_mounts import MountError
 from lab.box_state import Box, BoxError
 
 DEV_PYTHON = "/var/cache/ipa-tpi/venv/bin/python"
+# The checkout is read-only inside: nothing may want to write beside the tests.
+TEST_ENVIRONMENT = {
+    "PYTHONDONTWRITEBYTECODE": "1",
+    "PYTHONPATH": "/src:/src/acls",
+    "HYPOTHESIS_STORAGE_DIRECTORY": "/tmp/hypothesis",
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -131,12 +137,11 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _env(options: argparse.Namespace) -> int:
-    box = box_state.running(options.name)
-    fields = box_golden.environment(box)
+    fields = box_health.environment(box_state.running(options.name))
     if options.json:
         print(json.dumps(fields, indent=2))
     else:
-        print("\n".join(f"{name}={value}" for name, value in fields.items()))
+        print("\n".join(f"{name}={value}" for name, value in fields.items() if isinstance(value, str)))
     return 0
 
 
@@ -145,7 +150,7 @@ def _test(options: argparse.Namespace) -> int:
     line = box_enter.command_line(
         box,
         [DEV_PYTHON, "-m", "pytest", "-p", "no:cacheprovider", *options.words],
-        env={"PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": "/src:/src/acls"},
+        env=TEST_ENVIRONMENT,
         cwd="/src",
     )
     box_enter.replace_process(line, box)

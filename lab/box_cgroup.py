@@ -4,10 +4,18 @@ A container sees the group that systemd-nspawn was started in as its root. Two c
 take each other's units for their own, so each gets one.
 """
 
+import errno
 import os
+import signal
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from lab.box_state import BoxError
+
+EMPTY_SECONDS = 5.0
+POLL_SECONDS = 0.02
 
 
 def groups_of(name: str) -> list[Path]:
@@ -44,11 +52,32 @@ def inside(name: str) -> Iterator[None]:
 
 
 def remove(name: str) -> None:
-    """Remove the groups of the box `name`, in which no process may be left."""
+    """End every process in the groups of the box `name`, and remove the groups.
+
+    Raises:
+        BoxError: processes are left in them.
+    """
+    deadline = time.monotonic() + EMPTY_SECONDS
     for group in groups_of(name):
-        if group.is_dir():
-            for folder, _, _ in os.walk(group, topdown=False):
-                Path(folder).rmdir()
+        while group.is_dir():
+            try:
+                _end_members(group)
+                for folder, _, _ in os.walk(group, topdown=False):
+                    Path(folder).rmdir()
+            except OSError as error:
+                if error.errno != errno.EBUSY or time.monotonic() > deadline:
+                    raise BoxError(f"cannot remove the control group {group}: {error}") from error
+                time.sleep(POLL_SECONDS)
+
+
+def _end_members(group: Path) -> None:
+    """Kill what runs in a group: nothing gets there but what was started in a box."""
+    for members in group.rglob("cgroup.procs"):
+        for pid in members.read_text().split():
+            # A 0 stands for a process that cannot be seen from here.
+            if int(pid) not in (0, os.getpid()):
+                with suppress(ProcessLookupError):
+                    os.kill(int(pid), signal.SIGKILL)
 
 
 def _hierarchies() -> list[tuple[str, Path]]:

@@ -16,6 +16,7 @@ from lab.box_mounts import attach, mount_overlay, unmount_below
 from lab.box_state import HOST, Box, BoxError, Process
 
 START_SECONDS = 90.0
+MACHINE_PREFIX = "ipa-tpi-"
 NSPAWN_FOLDERS = Path("/run/systemd/nspawn/propagate")
 POWEROFF_SECONDS = 30.0
 # systemd(1): SIGRTMIN+4 powers off.
@@ -46,7 +47,13 @@ def start(plan: Plan) -> Box:
         BoxError: it did not come up in time, or ended; nothing is left of it.
     """
     folder = box_state.folder_of(plan.name)
-    folder.mkdir(parents=True)
+    try:
+        folder.mkdir(parents=True)
+    except FileExistsError as error:
+        raise BoxError(
+            f"box {plan.name} is being started just now, or was left half started; in the second case run: "
+            f"python -m lab.box down --name {plan.name}"
+        ) from error
     try:
         root = _tree(folder, plan)
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notices, box_cgroup.inside(plan.name):
@@ -84,14 +91,46 @@ def stop(box: Box, *, poweroff: bool) -> None:
 
 
 def clear(name: str) -> None:
-    """Unmount and remove what is left of a box whose container has ended."""
+    """End what is left of a box that is not up, unmount and remove it."""
     folder = box_state.folder_of(name)
+    # Where `up` was killed a container may be running of which nothing was written down.
+    remove_traces(name)
     unmount_below(folder)
-    box_cgroup.remove(name)
     if folder.exists():
         shutil.rmtree(folder)
-    # nspawn leaves this empty folder where /run is no tmpfs.
-    left = NSPAWN_FOLDERS / f"ipa-tpi-{name}"
+
+
+def nspawn(root: Path, name: str) -> list[str]:
+    """Return the beginning of every command line of systemd-nspawn here.
+
+    The container is known to no other service of this machine, and has a network of its own with nothing but
+    loopback in it.
+
+    Args:
+        root: the tree.
+        name: of the box, or of what else runs in it.
+    """
+    return [
+        "systemd-nspawn",
+        "--quiet",
+        f"--directory={root}",
+        f"--machine={MACHINE_PREFIX}{name}",
+        f"--hostname={HOST}",
+        "--settings=no",
+        "--register=no",
+        "--keep-unit",
+        "--private-network",
+        "--resolv-conf=off",
+        "--timezone=off",
+        "--link-journal=no",
+        "--console=pipe",
+    ]
+
+
+def remove_traces(name: str) -> None:
+    """End what still runs in a container's groups, remove these, and what systemd-nspawn leaves in /run."""
+    box_cgroup.remove(name)
+    left = NSPAWN_FOLDERS / f"{MACHINE_PREFIX}{name}"
     if left.is_dir():
         left.rmdir()
 
@@ -108,21 +147,9 @@ def _tree(folder: Path, plan: Plan) -> Path:
 
 def _spawn(folder: Path, root: Path, plan: Plan) -> "subprocess.Popen[bytes]":
     command = [
-        "systemd-nspawn",
-        "--quiet",
+        *nspawn(root, plan.name),
         "--boot",
-        f"--directory={root}",
-        f"--machine=ipa-tpi-{plan.name}",
-        f"--hostname={HOST}",
-        "--settings=no",
-        "--register=no",
-        "--keep-unit",
-        "--private-network",
-        "--resolv-conf=off",
-        "--timezone=off",
-        "--link-journal=no",
         "--notify-ready=yes",
-        "--console=pipe",
         f"--bind-ro={plan.source}:/src",
         *(f"--bind-ro={path}" for path in plan.binds if path.exists()),
     ]

@@ -12,10 +12,10 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from lab import base
+from lab import base, box_cgroup, box_container
 from lab.base import CACHE, SOURCE, BuildError, build_once, checked, locked
 from lab.box_mounts import overlay
-from lab.box_state import HOST, REPORT
+from lab.box_state import REPORT, TROUBLE
 
 # What goes into the tree. Tests, documentation and tools do not: a box sees them through /src.
 SOURCES = (
@@ -30,6 +30,8 @@ SOURCES = (
     "systemd",
 )
 KEPT_TREES = 3
+# No name that a box could have.
+CONTAINER = "0golden"
 DEV_VENV = CACHE / "venv"
 
 
@@ -127,37 +129,28 @@ def _install(wheel: Path | None, root: Path) -> None:
 
 
 def _provision(snapshot: Path, root: Path, trouble: str) -> None:
-    """Run lab.box_steps inside the tree, in a container that is not booted and has no network."""
+    """Run lab.box_steps inside the tree, in a container that is not booted."""
     command = [
-        "systemd-nspawn",
-        "--quiet",
-        f"--directory={root}",
-        f"--hostname={HOST}",
-        f"--machine=ipa-tpi-{root.name.partition('.')[0]}",
-        "--settings=no",
-        "--register=no",
-        "--keep-unit",
+        *box_container.nspawn(root, CONTAINER),
         "--as-pid2",
-        "--private-network",
-        "--resolv-conf=off",
-        "--timezone=off",
-        "--link-journal=no",
-        "--console=pipe",
         f"--bind-ro={snapshot}:/src",
         f"--bind-ro={DEV_VENV}",
         "--setenv=PYTHONPATH=/src:/src/acls",
         "--setenv=PYTHONDONTWRITEBYTECODE=1",
-        f"--setenv=IPA_TPI_LAB_TROUBLE={trouble}",
+        f"--setenv={TROUBLE}={trouble}",
         "--chdir=/src",
         str(DEV_VENV / "bin" / "python"),
         "-m",
         "lab.box_steps",
     ]
-    log = CACHE / "golden.log"
+    # There is one at a time: the caller holds the lock of the golden trees.
     try:
-        checked(command, log=log, env=base.CLEAN_ENVIRONMENT)
+        with box_cgroup.inside(CONTAINER):
+            checked(command, log=CACHE / "golden.log", env=base.CLEAN_ENVIRONMENT)
     except BuildError as error:
         raise BuildError(f"the golden tree could not be provisioned: {error}") from error
+    finally:
+        box_container.remove_traces(CONTAINER)
 
 
 def _remove_old(current: Path) -> None:

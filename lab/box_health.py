@@ -1,28 +1,34 @@
 """Whether what should run in a box does."""
 
+import json
 import time
+from pathlib import Path
+from typing import Any
 
 from lab import box_enter
-from lab.box_state import SERVICES, Box
+from lab.box_state import ENVIRONMENT, SERVICES, Box
 
 # A daemon that ends at once is "active" for a moment before systemd sees it go.
 SETTLE_SECONDS = 10.0
 POLL_SECONDS = 0.1
 EXECUTOR = "ipa-tpi-executor.service"
+WITHOUT_SOCKET = "active, but without"
+# "activating, auto-restart" is not among them: such a unit has failed and will do so again.
+ON_THEIR_WAY = ("activating, start", "deactivating", "reloading", WITHOUT_SOCKET)
 EXECUTOR_SOCKET = "/run/ipa-tpi-executor/executor.sock"
 
 
 def troubled_units(box: Box) -> dict[str, str]:
     """Return the units that do not run as they should, with their state.
 
-    Waits until the executor's socket is there, or its unit has ended, or ten seconds have passed.
+    Waits, up to ten seconds, for units that are on their way, and for the executor's socket.
     """
     deadline = time.monotonic() + SETTLE_SECONDS
-    while not _has_socket(box) and _states(box, EXECUTOR)[EXECUTOR].startswith("active"):
-        if time.monotonic() > deadline:
-            return _troubles(box) | {EXECUTOR: f"active, but without {EXECUTOR_SOCKET}"}
+    troubles = _troubles(box)
+    while time.monotonic() < deadline and any(state.startswith(ON_THEIR_WAY) for state in troubles.values()):
         time.sleep(POLL_SECONDS)
-    return _troubles(box)
+        troubles = _troubles(box)
+    return troubles
 
 
 def journal_of(box: Box, unit: str) -> str:
@@ -31,11 +37,26 @@ def journal_of(box: Box, unit: str) -> str:
     return box_enter.output(box, command)[1].rstrip()
 
 
+def environment(box: Box) -> dict[str, Any]:
+    """Return the fields that `lab.realm env --json` shows too, with paths and pids as seen inside."""
+    kept = Path(f"/proc/{box.leader.pid}/root") / ENVIRONMENT.relative_to("/")
+    fields: dict[str, Any] = json.loads(kept.read_text())
+    fields["pids"] = {unit.removesuffix(".service"): _main_pid(box, unit) for unit in SERVICES}
+    return fields
+
+
+def _main_pid(box: Box, unit: str) -> int:
+    return int(box_enter.output(box, ["systemctl", "show", "--value", "--property=MainPID", unit])[1])
+
+
 def _troubles(box: Box) -> dict[str, str]:
     _, failed = box_enter.output(box, ["systemctl", "--failed", "--plain", "--no-legend", "--no-pager"])
     found = {line.split()[0]: "failed" for line in failed.splitlines() if line.strip()}
     states = _states(box, *SERVICES)
-    return found | {unit: state for unit, state in states.items() if not state.startswith("active")}
+    found |= {unit: state for unit, state in states.items() if not state.startswith("active")}
+    if EXECUTOR not in found and not _has_socket(box):
+        found[EXECUTOR] = f"{WITHOUT_SOCKET} {EXECUTOR_SOCKET}"
+    return found
 
 
 def _states(box: Box, *units: str) -> dict[str, str]:

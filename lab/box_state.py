@@ -10,6 +10,10 @@ BOXES = Path("/run/ipa-tpi-lab")
 HOST = "ipa1.tpi.test"
 # Inside a tree: what went wrong when it was made, one line each.
 REPORT = Path("/var/lib/ipa-tpi-lab/problems")
+# The variable that tells the steps inside what went wrong before them.
+TROUBLE = "IPA_TPI_LAB_TROUBLE"
+# Inside a tree: what `env` says.
+ENVIRONMENT = Path("/var/lib/ipa-tpi-lab/env.json")
 # What runs in a box, as on a server of the realm.
 SERVICES = (
     "apache2.service",

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from lab import box_realm, box_system
-from lab.box_state import REPORT
+from lab.box_state import REPORT, TROUBLE
 from lab.files import write
 from lab.layout import Layout, system
 
@@ -29,17 +29,21 @@ def main() -> int:
         ("programs", box_system.link_programs),
         ("units", box_system.install_units),
         ("folders", box_system.apply_tmpfiles),
-        ("realm", lambda: box_realm.provision(layout)),
-        ("accounts' files", box_system.apply_tmpfiles),
+        ("realm", lambda: box_realm.build(layout)),
+        ("apache", box_system.configure_apache),
+        ("owners", box_system.apply_tmpfiles),
     )
     for name, step in required:
         started = time.monotonic()
         step()
         print(f"{name}: {time.monotonic() - started:.2f} s", flush=True)
-    optional = (("journal", lambda: _make_journal(layout)), ("polkit", lambda: _render_polkit_rules(layout)))
-    found = [line for line in [os.environ.get("IPA_TPI_LAB_TROUBLE", "")] if line]
+    optional: tuple[tuple[str, Callable[[Layout], str]], ...] = (
+        ("journal", _make_journal),
+        ("polkit", _render_polkit_rules),
+    )
+    found = [line for line in [os.environ.get(TROUBLE, "")] if line]
     for name, attempt in optional:
-        trouble = attempt()
+        trouble = attempt(layout)
         print(f"{name}: {trouble or 'done'}", flush=True)
         found += [f"{name}: {trouble}"] if trouble else []
     write(REPORT, "".join(f"{line}\n" for line in found))

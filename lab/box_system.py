@@ -24,6 +24,7 @@ MASKED = (
     "systemd-networkd-wait-online.service",
     "systemd-resolved.service",
 )
+APACHE_MODULES = ("auth_gssapi", "authz_user", "headers", "reqtimeout", "ssl", "wsgi")
 # The laboratory restarts a directory server far oftener than a site would; systemd's limit is 5 in 10 s.
 DIRSRV_DROP_IN = """\
 [Unit]
@@ -42,7 +43,9 @@ StartLimitIntervalSec=0
 """
 RUN_FOLDERS = """\
 d /run/dirsrv 0770 dirsrv dirsrv -
-d /run/lock/dirsrv 0770 dirsrv dirsrv -
+d /run/dirsrv/lock 0770 dirsrv dirsrv -
+d /run/dirsrv/DS01 0770 dirsrv dirsrv -
+d /run/dirsrv/DS01/lock 0770 dirsrv dirsrv -
 """
 
 
@@ -77,6 +80,12 @@ def install_units() -> None:
     write(Path("/etc/tmpfiles.d/ipa-tpi-lab.conf"), RUN_FOLDERS)
     _run("systemctl", "mask", *MASKED)
     _run("systemctl", "enable", *SERVICES)
+
+
+def configure_apache() -> None:
+    """Let Debian's Apache load what our configuration needs, and serve nothing else."""
+    _run("a2enmod", "-q", *APACHE_MODULES)
+    _run("a2dissite", "-q", "000-default")
 
 
 def apply_tmpfiles() -> None:

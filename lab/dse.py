@@ -7,6 +7,7 @@ indexes, so that no restart is needed after them.
 
 from __future__ import annotations
 
+import base64
 import re
 import secrets
 from pathlib import Path
@@ -63,7 +64,7 @@ def dse_ldif(layout: Layout, *, durable: bool) -> str:
 
     Args:
         layout: the realm.
-        durable: whether each transaction is synced to disk; a throwaway directory gains from doing without.
+        durable: whether the directory is to last: transactions are synced to disk, passwords hashed as usual.
     """
     records = _records(_fill(TEMPLATE.read_text(encoding="utf-8"), _keys(layout)))
     # FreeIPA maps whole principals, these two take the first component for a uid.
@@ -97,8 +98,8 @@ def _keys(layout: Layout) -> dict[str, str]:
         "ds_port": str(layout.ports.ldap),
         "ds_user": paths.user,
         "rootdn": "cn=Directory Manager",
-        # Nobody needs it: root and the server's own account come in over LDAPI.
-        "ds_passwd": secrets.token_urlsafe(24),
+        # A digest of nothing: no password fits. Root and the server's own account come in over LDAPI.
+        "ds_passwd": "{SSHA512}" + base64.b64encode(secrets.token_bytes(72)).decode(),
         "ldapi_enabled": "on",
         "ldapi": str(paths.socket),
         "ldapi_autobind": "on",
@@ -129,7 +130,14 @@ def _changes(layout: Layout, *, durable: bool) -> list[tuple[str, str, tuple[str
     """Return DN, attribute and new values of what differs from the template."""
     memberof, referint = f"cn=MemberOf Plugin,{_PLUGINS}", f"cn=referential integrity postoperation,{_PLUGINS}"
     database = f"cn=config,cn=ldbm database,{_PLUGINS}"
+    # At its start this plugin measures for a quarter of a second how fast it is; nobody here binds with a password.
+    pbkdf2 = f"cn=PBKDF2_SHA256,cn=Password Storage Schemes,{_PLUGINS}"
+    quick = [] if durable else [
+        (pbkdf2, "nsslapd-pluginenabled", ("off",)),
+        ("cn=config", "passwordStorageScheme", ("SSHA512",)),
+    ]
     return [
+        *quick,
         ("cn=config", "nsslapd-listenhost", ("127.0.0.1",)),
         ("cn=config", "nsslapd-allow-anonymous-access", ("rootdse",)),
         ("cn=config", "nsslapd-syntaxcheck", ("on",)),

@@ -55,19 +55,28 @@ def add_all(connection: Any, entries: Iterable[Entry]) -> None:  # noqa: ANN401 
 
 
 def add_values(connection: Any, dn: str, attributes: Attributes) -> None:  # noqa: ANN401
-    """Add values to an entry of a running server; values that are there already are passed over.
+    """Add values to an entry of a running server, in one change; those that are there already are passed over.
 
     Args:
         connection: an LDAPObject bound as somebody who may.
         dn: the entry.
         attributes: what to add.
     """
+    ((_, present),) = connection.search_ext_s(dn, ldap.SCOPE_BASE, attrlist=list(attributes))
+    held = {name.lower(): {_fold(name, value) for value in values} for name, values in present.items()}
+    changes = []
     for name, values in attributes.items():
-        for value in values:
-            try:
-                connection.modify_ext_s(dn, [(ldap.MOD_ADD, name, [value.encode()])])
-            except ldap.TYPE_OR_VALUE_EXISTS:
-                continue
+        written = [value.encode() for value in values]
+        missing = [value for value in written if _fold(name, value) not in held.get(name.lower(), ())]
+        if missing:
+            changes.append((ldap.MOD_ADD, name, missing))
+    if changes:
+        connection.modify_ext_s(dn, changes)
+
+
+def _fold(name: str, value: bytes) -> bytes:
+    # ALICE@TPI.TEST is another name than alice@TPI.TEST, but classes are the same in any case.
+    return value.lower() if name.lower() == "objectclass" else value
 
 
 def _line(name: str, value: str) -> str:

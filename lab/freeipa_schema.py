@@ -23,6 +23,9 @@ _ATTRIBUTES = (
     ("fqdn", "3.4", "text"),
     ("hostCategory", "3.8", "text"),
     ("ipaAllowedTarget", "11.22", "dn"),
+    ("ipaAllowedToPerform", "11.51", "dn"),
+    ("ipaProtectedOperation", "11.52", "text"),
+    ("ipaNTHash", "11.5", "1octets"),
     ("ipaAllowToImpersonate", "11.21", "dn"),
     ("ipaAssignedIDView", "12.33", "1dn"),
     ("ipaCaCategory", "21.1.4", "text"),
@@ -92,7 +95,6 @@ _ATTRIBUTES = (
     ("sourceHost", "3.10", "dn"),
     ("sourceHostCategory", "3.12", "text"),
     ("userCategory", "3.6", "text"),
-    ("userClass", "11.41", "text"),
 )
 
 _KINDS = {
@@ -199,6 +201,7 @@ _CLASSES = (
         " ipaCertificateSubjectBase ipaSELinuxUserMapDefault ipaSELinuxUserMapOrder ipaKrbAuthzData"
         " ipaMaxHostnameLength ipaUserDefaultSubordinateId ipaServiceKeyTypeSize",
     ),
+    ("ipaAllowedOperations", "12.22", "AUXILIARY", "top", "", "ipaAllowedToPerform ipaProtectedOperation"),
     ("ipaSshGroupOfPubKeys", "12.11", "ABSTRACT", "top", "", "ipaSshPubKey"),
     ("ipaSshUser", "12.12", "AUXILIARY", "ipaSshGroupOfPubKeys", "", ""),
     (

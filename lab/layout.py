@@ -6,8 +6,9 @@ system in a container (`system`, the paths of the distribution and of FreeIPA). 
 
 from __future__ import annotations
 
-import getpass
+import hashlib
 import os
+import pwd
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -134,6 +135,11 @@ class Layout:
     suffix: str = SUFFIX
 
     @property
+    def statistics(self) -> Path:
+        """Return the semaphore that the directory server leaves behind if it is killed."""
+        return Path("/dev/shm") / f"sem.{self.directory.config.name}.stats"
+
+    @property
     def ldapi_uri(self) -> str:
         """Return the URI of the LDAPI socket."""
         return "ldapi://" + quote(str(self.directory.socket), safe="")
@@ -178,14 +184,14 @@ def loopback(root: Path, ports: Ports, venv: Path) -> Layout:
     if len(os.fsencode(socket)) > UNIX_SOCKET_PATH_LIMIT:
         raise ValueError(f"{root} is too long for Unix sockets below it; choose a shorter --dir")
     is_root = os.geteuid() == 0
-    me = getpass.getuser() if is_root else _own_name()
+    me = _own_name()
     httpd_user = "www-data" if is_root else me
     return Layout(
         root=root,
         host="localhost",
         ports=ports,
         directory=DirectoryPaths(
-            config=root / "dirsrv",
+            config=root / "dirsrv" / f"slapd-{_instance_name(root)}",
             data=root / "db",
             logs=root / "log" / "dirsrv",
             run=root / "run" / "dirsrv",
@@ -298,9 +304,14 @@ def system(host: str = "ipa1.tpi.test") -> Layout:
     )
 
 
+def _instance_name(root: Path) -> str:
+    """Return a name of its own for each user and folder: the server names a semaphore of the machine after it."""
+    return hashlib.sha256(f"{os.geteuid()}:{root}".encode()).hexdigest()[:16]
+
+
 def _own_name() -> str:
     """Return the name of the effective user; its number where it has no name."""
     try:
-        return getpass.getuser()
-    except (KeyError, OSError):
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
         return str(os.geteuid())

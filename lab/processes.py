@@ -11,7 +11,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -143,3 +143,33 @@ def _stat(pid: int) -> list[str] | None:
     except OSError:
         return None
     return text.rpartition(")")[2].split()
+
+
+class Watch:
+    """A guard that ends daemons and removes their folder if this process dies without having done so.
+
+    It is a shell that waits for the end of a pipe, in a session of its own, so that neither Ctrl-C nor a test runner's
+    SIGKILL reaches it.
+
+    Args:
+        daemons: what it guards.
+        folder: what it removes afterwards.
+    """
+
+    def __init__(self, daemons: Iterable[Daemon], folder: Path) -> None:
+        script = 'folder=$1; shift; cat >/dev/null; kill -s KILL -- "$@"; rm -rf -- "$folder"'
+        groups = [f"-{daemon.pid}" for daemon in daemons]
+        self._shell = subprocess.Popen(
+            ["/bin/sh", "-c", script, "watch", str(folder), *groups],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+
+    def end(self) -> None:
+        """Send the guard away."""
+        os.killpg(self._shell.pid, signal.SIGKILL)
+        self._shell.wait()
+        if self._shell.stdin is not None:
+            self._shell.stdin.close()

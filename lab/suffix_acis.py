@@ -6,6 +6,7 @@ everything to nearly every entry. The texts are ours; who may do what is FreeIPA
 
 from __future__ import annotations
 
+_SELF = 'userdn = "ldap:///self"'
 _PASSWORDS = "userPassword krbPrincipalKey sambaLMPassword sambaNTPassword passwordHistory ipaNTHash"
 _KDC_TIMES = "krbLastPwdChange krbLastSuccessfulAuth krbLastFailedAuth krbLoginFailedCount"
 _NOT_FOR_ADMINS = (
@@ -37,7 +38,6 @@ def suffix_acis(suffix: str) -> dict[str, list[str]]:
     admins = f'groupdn = "ldap:///cn=admins,cn=groups,cn=accounts,{suffix}"'
     everybody = 'userdn = "ldap:///anyone"'
     bound = 'userdn = "ldap:///all"'
-    own = 'userdn = "ldap:///self"'
     return {
         suffix: [
             _aci(_but(_NOT_FOR_ADMINS), "Admin can manage any entry", "all", admins),
@@ -59,10 +59,10 @@ def suffix_acis(suffix: str) -> dict[str, list[str]]:
                 "read, search, compare",
                 admins,
             ),
-            _aci(_only(_PASSWORDS), "Self can write own password", "write", own),
-            _aci(_only(_OWN), "User Self service", "write", own),
-            _aci(_only("ipaSshPubKey"), "Users can manage their own SSH public keys", "write", own),
-            _aci(_only("userCertificate"), "Users can manage their own X.509 certificates", "write", own),
+            _aci(_only(_PASSWORDS), "Self can write own password", "write", _SELF),
+            _aci(_only(_OWN), "User Self service", "write", _SELF),
+            _aci(_only("ipaSshPubKey"), "Users can manage their own SSH public keys", "write", _SELF),
+            _aci(_only("userCertificate"), "Users can manage their own X.509 certificates", "write", _SELF),
             _aci(
                 '(targetfilter = "(objectClass=nsContainer)")' + _only("objectClass cn"),
                 "Anyone can see containers",
@@ -70,7 +70,7 @@ def suffix_acis(suffix: str) -> dict[str, list[str]]:
                 everybody,
             ),
             _aci(
-                '(targetfilter = "(objectClass=domain)")' + _only("objectClass dc info nisDomain associatedDomain"),
+                '(targetfilter = "(objectClass=domain)")' + _only("objectClass dc info"),
                 "Anyone can see the base",
                 "read, search, compare",
                 everybody,
@@ -79,6 +79,7 @@ def suffix_acis(suffix: str) -> dict[str, list[str]]:
         f"cn=accounts,{suffix}": [
             _aci(_only("aci"), "Admins can manage delegations", "write, delete", admins),
             _aci(_only("krbPrincipalKey krbLastPwdChange"), "Admins are allowed to rekey any entity", "write", admins),
+            *_keytab_retrieval(),
             _aci(
                 _only(_READABLE),
                 "Authenticated people read users, groups, hosts and services",
@@ -113,6 +114,26 @@ def config_acis(suffix: str) -> dict[str, list[str]]:
             _aci(_only("*"), "Admin can read all tasks", "read, compare, search", admins),
         ],
     }
+
+
+def _keytab_retrieval() -> list[str]:
+    """Who may fetch keys by FreeIPA's keytab operation: the entry itself, and those whom it names."""
+    rules = (
+        ("read_keys", "Users allowed to retrieve keytab keys", "read"),
+        ("write_keys", "Users allowed to create keytab keys", "write"),
+    )
+    return [
+        _aci(
+            _only(f"ipaProtectedOperation;{operation}"),
+            title,
+            right,
+            f'userattr = "ipaAllowedToPerform;{operation}#USERDN"'
+            f' or userattr = "ipaAllowedToPerform;{operation}#GROUPDN"',
+        )
+        for operation, title, right in rules
+    ] + [
+        _aci(_only("ipaProtectedOperation;write_keys"), "Entities are allowed to rekey themselves", "write", _SELF),
+    ]
 
 
 def _managed_by(what: str) -> str:

@@ -1,0 +1,1 @@
+"""Adapters: one file per outside system; each turns foreign exceptions into ours."""

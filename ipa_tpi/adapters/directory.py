@@ -1,0 +1,434 @@
+"""The directory (389-ds) as one bound principal sees it: policy, accounts, requests.
+
+Implements `ipa_tpi.ports.Directory`.  Reads are complete or raise: a size or time limit, a
+referral, or a lost connection is an error and never a shorter answer.  Every call has a timeout.
+Searches filter on indexed attributes.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any, Final, TypeVar
+
+import gssapi
+import ldap
+import ldap.dn
+import ldap.filter
+from ldap.controls.psearch import PersistentSearchControl
+
+from ipa_tpi.adapters.gss import bind
+from ipa_tpi.decide.intake import RawEntry, read_child, read_request
+from ipa_tpi.decide.policy import load_operation, load_rule
+from ipa_tpi.errors import DirectoryRefusedError, DirectoryUnavailableError, NotFoundError, RefusedError
+from ipa_tpi.model import Account, Child, HostEntry, Kind, Operation, Policy, Refuse, Request, Rule, Subtree
+from ipa_tpi.ports import NewEntry, Query
+
+Raw = Mapping[str, Sequence[bytes]]
+T = TypeVar("T")
+
+_DN_ATTRIBUTES: Final = frozenset(
+    {
+        "creatorsname",
+        "ipatpiexecutor",
+        "ipatpimemberoperation",
+        "ipatpirequestingprincipal",
+        "member",
+        "memberhost",
+        "memberof",
+        "memberuser",
+    },
+)
+_ACCOUNT: Final = [
+    "objectClass",
+    "krbPrincipalName",
+    "krbCanonicalName",
+    "ipaUniqueID",
+    "memberOf",
+    "nsAccountLock",
+    "krbPrincipalExpiration",
+    "createTimestamp",
+    "displayName",
+    "cn",
+]
+_WITH_OPERATIONAL: Final = ["*", "creatorsName", "createTimestamp", "nsds5ReplConflict"]
+_WATCH_SLICE_SECONDS: Final = 1.0
+
+
+def normal_dn(text: str) -> str:
+    """Give the one spelling of a DN that everything here compares.
+
+    Args:
+        text: A DN as a server or a file spells it.
+
+    Returns:
+        Lower case, without optional spaces, escapes in one form.
+
+    Raises:
+        ValueError: It is not a DN.
+    """
+    try:
+        parts = ldap.dn.str2dn(text.lower())
+    except ldap.DECODING_ERROR as error:
+        raise ValueError(f"{text!a} is not a DN") from error
+    return str(ldap.dn.dn2str(parts))
+
+
+def executor_dn(host: str, realm: str, suffix: str) -> str:
+    """Give the normal DN of the executor of a host.
+
+    Args:
+        host: Its name in lower case.
+        realm: The realm.
+        suffix: The suffix.
+
+    Returns:
+        ``krbprincipalname=tpi/host@realm,cn=services,cn=accounts,suffix`` in normal form.
+    """
+    return normal_dn(f"krbprincipalname=tpi/{host}@{realm},cn=services,cn=accounts,{suffix}")
+
+
+def approve_permission_dn(suffix: str) -> str:
+    """Give the normal DN of the permission without which nobody writes an approval."""
+    return normal_dn(f"cn=TPI Approve,cn=permissions,cn=pbac,{suffix}")
+
+
+def open_directory(
+    uri: str,
+    ldap_host: str,
+    suffix: str,
+    credentials: gssapi.Credentials,
+    person_attribute: str = "",
+    timeout_seconds: int = 10,
+) -> "LdapDirectory":
+    """Connect and bind.
+
+    Args:
+        uri: ldapi or ldaps (loopback ldap in a laboratory).
+        ldap_host: The host of the service ``ldap/HOST``.
+        suffix: The suffix.
+        credentials: Whose ticket to bind with.
+        person_attribute: The attribute that names the person behind an account; empty for none.
+        timeout_seconds: For the connection and each answer.
+
+    Returns:
+        The bound directory; `close` it.
+
+    Raises:
+        DirectoryUnavailableError: It does not answer.
+        DirectoryRefusedError: It does not accept the ticket (a locked account, for one).
+        KerberosError: No ticket for it could be had.
+    """
+    with _translated("connect"):
+        connection = ldap.initialize(uri)
+        for option, value in (
+            (ldap.OPT_PROTOCOL_VERSION, 3),
+            (ldap.OPT_NETWORK_TIMEOUT, timeout_seconds),
+            (ldap.OPT_TIMEOUT, timeout_seconds),
+            (ldap.OPT_REFERRALS, 0),
+            (ldap.OPT_X_SASL_NOCANON, 1),
+        ):
+            connection.set_option(option, value)
+        bind(connection, credentials, ldap_host)
+    return LdapDirectory(connection, suffix, person_attribute)
+
+
+class LdapDirectory:
+    """One bound connection; see `ipa_tpi.ports.Directory` for what each method promises.
+
+    Args:
+        connection: A bound python-ldap connection.
+        suffix: The suffix.
+        person_attribute: As in `open_directory`.
+    """
+
+    def __init__(self, connection: Any, suffix: str, person_attribute: str = "") -> None:  # noqa: ANN401
+        self._connection = connection
+        self._suffix = suffix
+        self._person_attribute = person_attribute
+
+    def close(self) -> None:
+        """End the connection; never raises."""
+        try:
+            self._connection.unbind_s()
+        except ldap.LDAPError:
+            return
+
+    def whoami(self) -> str:
+        """Tell the normal DN that the server took us for."""
+        with _translated("ask who we are"):
+            answer: str = self._connection.whoami_s()
+        return normal_dn(answer.removeprefix("dn: ").removeprefix("dn:"))
+
+    def policy(self) -> Policy:
+        """Read all rules, operations and operation groups."""
+        rules = [load_rule(dn, raw) for dn, raw in self._below("cn=tpirules,cn=tpi", "ipaTpiRule")]
+        operations: dict[str, Operation] = {}
+        malformed: dict[str, str] = {}
+        for dn, raw in self._below("cn=tpioperations,cn=tpi", "ipaTpiOperation"):
+            loaded = load_operation(dn, raw)
+            name = next(iter(raw.get("cn", [b""]))).decode("utf-8", "replace")
+            if isinstance(loaded, Operation):
+                operations[name] = loaded
+            else:
+                malformed[name] = loaded.message
+        groups = {
+            dn: frozenset(value.decode() for value in raw.get("member", ()))
+            for dn, raw in self._below("cn=tpioperationgroups,cn=tpi", "ipaTpiOperationGroup")
+        }
+        return Policy(tuple(rule for rule in rules if isinstance(rule, Rule)), operations, malformed, groups)
+
+    def account(self, principal: str) -> Account | None:
+        """Read the one account that bears this principal name."""
+        wanted = ldap.filter.filter_format(
+            "(&(objectClass=krbPrincipalAux)(krbPrincipalName=%s))", [principal]
+        )
+        found = self._search(
+            f"cn=accounts,{self._suffix}", ldap.SCOPE_SUBTREE, wanted, self._account_attributes()
+        )
+        if len(found) > 1:
+            raise RefusedError(
+                f"several accounts bear the name {principal!a}; ask an administrator",
+                code="ambiguous-principal",
+            )
+        return self._to_account(*found[0]) if found else None
+
+    def account_by_dn(self, dn: str) -> Account | None:
+        """Read the account at a DN."""
+        found = self._search(dn, ldap.SCOPE_BASE, "(objectClass=krbPrincipalAux)", self._account_attributes())
+        return self._to_account(*found[0]) if found else None
+
+    def host(self, fqdn: str) -> HostEntry | None:
+        """Read the entry of a host."""
+        wanted = ldap.filter.filter_format("(&(objectClass=ipaHost)(fqdn=%s))", [fqdn])
+        base = f"cn=computers,cn=accounts,{self._suffix}"
+        found = self._search(base, ldap.SCOPE_ONELEVEL, wanted, ["fqdn", "memberOf"])
+        if len(found) != 1:
+            return None
+        dn, raw = found[0]
+        return HostEntry(dn, fqdn, frozenset(value.decode() for value in raw.get("memberof", ())))
+
+    def load(self, request_id: str) -> Subtree | None:
+        """Read a request with everything below it."""
+        base = self._request_dn(request_id)
+        found = self._search(base, ldap.SCOPE_SUBTREE, "(objectClass=*)", _WITH_OPERATIONAL)
+        top = [entry for entry in found if entry[0] == normal_dn(base)]
+        if not top:
+            return None
+        request = read_request(_to_raw(*top[0]))
+        if isinstance(request, Refuse):
+            raise RefusedError(request.message, code=request.code)
+        return _to_subtree(request, [_to_raw(*entry) for entry in found if entry[0] != normal_dn(base)])
+
+    def ids(self, query: Query) -> Sequence[str]:
+        """List the ids of requests; see `find`."""
+        terms = ["(objectClass=ipaTpiRequest)"]
+        if query.creator:
+            terms.append(ldap.filter.filter_format("(creatorsName=%s)", [query.creator]))
+        if query.executor:
+            terms.append(ldap.filter.filter_format("(ipaTpiExecutor=%s)", [query.executor]))
+        if query.since is not None:
+            terms.append(f"(createTimestamp>={query.since.astimezone(UTC):%Y%m%d%H%M%SZ})")
+        wanted = f"(&{''.join(terms)})"
+        found = self._search(self._requests_dn(), ldap.SCOPE_ONELEVEL, wanted, ["ipaTpiRequestId"])
+        return [_first(raw, "ipatpirequestid") for _, raw in found]
+
+    def find(self, query: Query) -> Sequence[Subtree]:
+        """List requests with everything below them."""
+        trees: list[Subtree] = []
+        for request_id in self.ids(query):
+            try:
+                tree = self.load(request_id)
+            except RefusedError:
+                continue
+            trees += [tree] if tree is not None else []
+        return trees
+
+    def add_request(self, entry: NewEntry) -> None:
+        """Add a request."""
+        self._add(self._request_dn(entry.entry_id), "ipaTpiRequestId", entry)
+
+    def add_child(self, request_id: str, entry: NewEntry) -> None:
+        """Add an entry below a request."""
+        self._add(self.child_dn(request_id, entry.entry_id), "ipaTpiEntryId", entry)
+
+    def raw_child(self, request_id: str, entry_id: str) -> RawEntry | None:
+        """Read one entry below a request, as it lies there; None when there is none."""
+        found = self._search(
+            self.child_dn(request_id, entry_id),
+            ldap.SCOPE_BASE,
+            "(objectClass=*)",
+            _WITH_OPERATIONAL,
+        )
+        return _to_raw(*found[0]) if found else None
+
+    def child_dn(self, request_id: str, entry_id: str) -> str:
+        """Give the DN of an entry below a request."""
+        return f"ipaTpiEntryId={ldap.dn.escape_dn_chars(entry_id)},{self._request_dn(request_id)}"
+
+    def watch(self, stop: Callable[[], bool]) -> Iterator[str]:
+        """Watch for additions below cn=requests by a persistent search.
+
+        Args:
+            stop: Asked about once a second; the watch ends when it answers True.
+
+        Yields:
+            The id of each request that something was added to, and ``""`` once at the start, when
+            additions from now on are seen.
+
+        Raises:
+            DirectoryUnavailableError: The connection is lost.
+        """
+        control = PersistentSearchControl(changeTypes=["add"], changesOnly=True, returnECs=False)
+        with _translated("watch the requests"):
+            message = self._connection.search_ext(
+                self._requests_dn(),
+                ldap.SCOPE_SUBTREE,
+                "(objectClass=*)",
+                ["1.1"],
+                serverctrls=[control],
+            )
+            yield ""
+            while not stop():
+                try:
+                    kind, data, _, _ = self._connection.result3(message, all=0, timeout=_WATCH_SLICE_SECONDS)
+                except ldap.TIMEOUT:
+                    continue
+                if kind == ldap.RES_SEARCH_RESULT:
+                    raise DirectoryUnavailableError("the directory ended the watch")
+                for dn, _ in data:
+                    yield self._request_id_of(dn)
+
+    def _request_id_of(self, dn: str) -> str:
+        parts = normal_dn(dn).removesuffix("," + normal_dn(self._requests_dn())).split(",")
+        return parts[-1].removeprefix("ipatpirequestid=")
+
+    def _requests_dn(self) -> str:
+        return f"cn=requests,cn=tpi,{self._suffix}"
+
+    def _request_dn(self, request_id: str) -> str:
+        return f"ipaTpiRequestId={ldap.dn.escape_dn_chars(request_id)},{self._requests_dn()}"
+
+    def _account_attributes(self) -> list[str]:
+        return [*_ACCOUNT, self._person_attribute] if self._person_attribute else _ACCOUNT
+
+    def _to_account(self, dn: str, raw: Raw) -> Account:
+        names = [value.decode("utf-8", "replace") for value in raw.get("krbprincipalname", ())]
+        canonical = _first(raw, "krbcanonicalname") or (names[0] if len(names) == 1 else "")
+        persons = raw.get(self._person_attribute.lower(), ()) if self._person_attribute else ()
+        return Account(
+            dn=dn,
+            unique_id=_first(raw, "ipauniqueid"),
+            principal=canonical,
+            kind=self._kind(dn),
+            created=_time(_first(raw, "createtimestamp")) or datetime.max.replace(tzinfo=UTC),
+            persons=tuple(value.decode("utf-8", "replace") for value in persons),
+            member_of=frozenset(value.decode() for value in raw.get("memberof", ())),
+            disabled=_first(raw, "nsaccountlock").lower() not in {"", "false"},
+            expires=_time(_first(raw, "krbprincipalexpiration")),
+            display_name=_first(raw, "displayname") or _first(raw, "cn"),
+        )
+
+    def _kind(self, dn: str) -> Kind:
+        # R-K02: only entries directly below cn=users are people.
+        parent = dn.partition(",")[2]
+        if parent == normal_dn(f"cn=users,cn=accounts,{self._suffix}"):
+            return Kind.PERSON
+        return Kind.HOST if parent == normal_dn(f"cn=computers,cn=accounts,{self._suffix}") else Kind.SERVICE
+
+    def _below(self, container: str, object_class: str) -> list[tuple[str, Raw]]:
+        base = f"{container},{self._suffix}"
+        return self._search(base, ldap.SCOPE_ONELEVEL, f"(objectClass={object_class})", ["*"])
+
+    def _search(self, base: str, scope: int, wanted: str, attributes: list[str]) -> list[tuple[str, Raw]]:
+        try:
+            with _translated("read"):
+                found = self._connection.search_s(base, scope, wanted, attributes)
+        except NotFoundError:
+            return []
+        return [(normal_dn(dn), _normal(raw)) for dn, raw in found if dn is not None]
+
+    def _add(self, dn: str, rdn: str, entry: NewEntry) -> None:
+        values = {name: list(given) for name, given in entry.attributes.items()}
+        content = [("objectClass", [b"top", entry.object_class.encode()]), (rdn, [entry.entry_id.encode()])]
+        content += values.items()
+        with _translated("add"):
+            self._connection.add_s(dn, content)
+
+
+def _normal(raw: Mapping[str, Sequence[bytes]]) -> Raw:
+    return {
+        name.lower(): [_normal_value(value) for value in values] if name.lower() in _DN_ATTRIBUTES else values
+        for name, values in raw.items()
+    }
+
+
+def _normal_value(value: bytes) -> bytes:
+    try:
+        return normal_dn(value.decode("utf-8")).encode()
+    except ValueError:
+        return value
+
+
+def _to_raw(dn: str, raw: Raw) -> RawEntry:
+    created = _time(_first(raw, "createtimestamp"))
+    if created is None:
+        raise DirectoryUnavailableError(
+            f"the directory shows no createTimestamp of {dn}; check the ACIs: ipa-tpi converge"
+        )
+    return RawEntry(dn, _first(raw, "creatorsname"), created, raw, conflict="nsds5replconflict" in raw)
+
+
+def _to_subtree(request: Request, below: list[RawEntry]) -> Subtree:
+    children: list[Child] = []
+    malformed: dict[str, str] = {}
+    for raw in below:
+        child = read_child(raw)
+        if isinstance(child, Refuse):
+            malformed[raw.dn] = child.message
+        else:
+            children.append(child)
+    return Subtree(request, tuple(children), malformed)
+
+
+def _first(raw: Raw, name: str) -> str:
+    return next(iter(raw.get(name, ())), b"").decode("utf-8", "replace")
+
+
+def _time(text: str) -> datetime | None:
+    if not text:
+        return None
+    try:
+        return datetime.strptime(text, "%Y%m%d%H%M%SZ").replace(tzinfo=UTC)
+    except ValueError as error:
+        raise DirectoryUnavailableError(
+            f"the directory holds a time that cannot be read: {text!a}"
+        ) from error
+
+
+@contextmanager
+def _translated(what: str) -> Iterator[None]:
+    """Turn python-ldap's exceptions into ours."""
+    try:
+        yield
+    except ldap.NO_SUCH_OBJECT as error:
+        raise NotFoundError("the directory has no such entry") from error
+    except (ldap.INSUFFICIENT_ACCESS, ldap.INVALID_CREDENTIALS, ldap.INAPPROPRIATE_AUTH) as error:
+        raise DirectoryRefusedError(f"the directory refused to {what}: {_info(error)}") from error
+    except ldap.UNWILLING_TO_PERFORM as error:
+        raise DirectoryRefusedError(f"the directory is not willing to {what}: {_info(error)}") from error
+    except ldap.ALREADY_EXISTS as error:
+        raise RefusedError("there is an entry with this id already", code="id-taken") from error
+    except ldap.CONSTRAINT_VIOLATION as error:
+        raise RefusedError(
+            "the directory holds a voice of yours below this request already; a voice is used once",
+            code="already-voiced",
+        ) from error
+    except ldap.LDAPError as error:
+        raise DirectoryUnavailableError(
+            f"the directory could not {what}: {_info(error)}; nothing was changed that is not shown. Try again.",
+        ) from error
+
+
+def _info(error: ldap.LDAPError) -> str:
+    detail = error.args[0] if error.args and isinstance(error.args[0], dict) else {}
+    return str(detail.get("info") or detail.get("desc") or type(error).__name__).strip()

@@ -1,0 +1,192 @@
+"""Kerberos through python-gssapi: credentials, the bind to the directory, and the verification of proofs.
+
+Credential caches and keytabs are always passed explicitly; nothing here reads or writes the
+process's environment, because threads would then act as each other.
+"""
+
+from datetime import UTC, datetime
+from typing import Any, Final, Protocol
+
+import gssapi
+import gssapi.raw as graw
+from gssapi.raw import ext_krb5
+from gssapi.raw.misc import GSSError
+
+from ipa_tpi.errors import DirectoryUnavailableError, KerberosError, RefusedError
+from ipa_tpi.model import Proof
+from ipa_tpi.ports import AcceptedProof
+
+KRB5: Final = gssapi.OID.from_int_seq("1.2.840.113554.1.2.2")
+SPNEGO: Final = gssapi.OID.from_int_seq("1.3.6.1.5.5.2")
+# GSS_KRB5_CRED_NO_CI_FLAGS_X: no integrity or confidentiality flag, so that the directory
+# adds no SASL security layer (RFC 4178 tokens over ldapi or verified TLS only).
+_NO_CI_FLAGS: Final = gssapi.OID.from_int_seq("1.2.752.43.13.29")
+_DELEGATION_INFO: Final = b"urn:mspac:delegation-info"
+_PAC: Final = b"urn:mspac:"
+_INDICATORS: Final = b"auth-indicators"
+_INITIAL_FLAG: Final = 0x00400000  # RFC 4120 section 5.3: bit 9 of TicketFlags
+
+
+class _SaslConnection(Protocol):
+    def sasl_bind_s(self, dn: str, mechanism: str, cred: bytes) -> bytes | None: ...
+
+
+def caller_credentials(ccache: str, principal: str) -> gssapi.Credentials:
+    """Take the proxy ticket of a caller (K01).
+
+    Args:
+        ccache: The credential cache that Apache wrote for this request.
+        principal: Who Apache says is calling.
+
+    Returns:
+        Credentials to initiate with.
+
+    Raises:
+        KerberosError: The cache is gone, empty or expired.
+        RefusedError: Code ``caller-mismatch``: the cache is somebody else's.
+    """
+    try:
+        found = gssapi.Credentials(usage="initiate", store={"ccache": ccache}, mechs=[SPNEGO, KRB5])
+        name = str(found.name)
+    except GSSError as error:
+        raise KerberosError(
+            f"the caller's ticket cannot be used: {_text(error)}; run kinit and try again"
+        ) from error
+    if (
+        name != principal
+    ):  # R-K01: with an unknown cache an interposer hands out the service's own credentials
+        raise RefusedError(
+            "the ticket that came with the request is not the caller's", code="caller-mismatch"
+        )
+    return found
+
+
+def keytab_credentials(keytab: str, principal: str, ccache: str) -> gssapi.Credentials:
+    """Take credentials of a service from its keytab, to initiate with.
+
+    Args:
+        keytab: Path.
+        principal: The service's principal.
+        ccache: Where the tickets are kept, such as ``MEMORY:executor``.
+
+    Returns:
+        Credentials.
+
+    Raises:
+        KerberosError: The keytab lacks the key, or the KDC does not answer.
+    """
+    try:
+        name = gssapi.Name(principal, gssapi.NameType.kerberos_principal)
+        store: dict[bytes | str, bytes | str] = {"client_keytab": keytab, "ccache": ccache}
+        return gssapi.Credentials(name=name, usage="initiate", store=store, mechs=[SPNEGO, KRB5])
+    except GSSError as error:
+        raise KerberosError(f"no ticket for {principal} with {keytab}: {_text(error)}") from error
+
+
+def bind(connection: _SaslConnection, credentials: gssapi.Credentials, host: str) -> None:
+    """Bind to a directory with GSS-SPNEGO in one round trip.
+
+    python-ldap does not hand out the server's last token, so the server is not authenticated by
+    Kerberos here: only for ldapi and verified TLS.
+
+    Args:
+        connection: A python-ldap connection.
+        credentials: Whose.
+        host: The host of the service ``ldap/HOST``.
+
+    Raises:
+        KerberosError: No service ticket could be had.
+    """
+    try:
+        graw.set_cred_option(_NO_CI_FLAGS, credentials, None)
+        target = gssapi.Name(f"ldap@{host}", gssapi.NameType.hostbased_service)
+        flags = int(gssapi.RequirementFlag.mutual_authentication)
+        context = gssapi.SecurityContext(
+            name=target, creds=credentials, usage="initiate", mech=SPNEGO, flags=flags
+        )
+        token = context.step()
+    except GSSError as error:
+        raise KerberosError(f"no ticket for the directory ldap/{host}: {_text(error)}") from error
+    if token is None:
+        raise DirectoryUnavailableError("the Kerberos library made no token for the directory")
+    connection.sasl_bind_s("", "GSS-SPNEGO", token)
+
+
+class GssVerifier:
+    """Verifies proofs with a keytab, without a replay cache (receipts take its place).
+
+    Args:
+        keytab: Path of the keytab of tpi/HOST.
+        principal: tpi/HOST@REALM.
+    """
+
+    def __init__(self, keytab: str, principal: str) -> None:
+        self._keytab = keytab
+        self._principal = principal
+
+    def accept(self, proof: Proof, text: bytes) -> AcceptedProof:
+        """Accept a token and check its MIC; see `ipa_tpi.ports.ProofVerifier`."""
+        credentials = self._credentials()
+        try:
+            context = gssapi.SecurityContext(creds=credentials, usage="accept")
+            context.step(proof.token)
+            if not context.complete:
+                raise RefusedError("the proof's token is not whole", code="proof-invalid")
+            return _accepted(context, proof.mic, text)
+        except GSSError as error:
+            raise RefusedError(
+                f"the proof was not made for {self._principal}: {_text(error)}; run kinit, then: ipa-tpi prove ID",
+                code="proof-invalid",
+            ) from error
+
+    def _credentials(self) -> gssapi.Credentials:
+        try:
+            name = gssapi.Name(self._principal, gssapi.NameType.kerberos_principal)
+            store: dict[bytes | str, bytes | str] = {"keytab": self._keytab, "rcache": "none:"}
+            return gssapi.Credentials(name=name, usage="accept", store=store, mechs=[KRB5])
+        except GSSError as error:
+            raise KerberosError(f"the keytab {self._keytab} cannot be used: {_text(error)}") from error
+
+
+def _accepted(context: gssapi.SecurityContext, mic: bytes, text: bytes) -> AcceptedProof:
+    initiator = context.initiator_name
+    attributes: dict[bytes, Any] = {bytes(name): initiator.attributes[name] for name in initiator.attributes}
+    has_pac = any(name.startswith(_PAC) for name in attributes)
+    indicators = attributes.get(_INDICATORS)
+    return AcceptedProof(
+        initiator=str(initiator),
+        delegated=_DELEGATION_INFO in attributes or not has_pac,  # R-X01
+        auth_time=_auth_time(context),
+        initial=_is_initial(context),
+        indicators=frozenset(value.decode("utf-8", "replace") for value in indicators.values)
+        if indicators
+        else frozenset(),
+        mic_valid=_mic_valid(context, mic, text),
+    )
+
+
+def _mic_valid(context: gssapi.SecurityContext, mic: bytes, text: bytes) -> bool:
+    try:
+        context.verify_signature(text, mic)
+    except GSSError:
+        return False
+    return True
+
+
+def _auth_time(context: gssapi.SecurityContext) -> datetime | None:
+    try:
+        seconds = ext_krb5.krb5_extract_authtime_from_sec_context(context)
+    except GSSError:
+        return None
+    return datetime.fromtimestamp(seconds, tz=UTC)
+
+
+def _is_initial(context: gssapi.SecurityContext) -> bool:
+    try:
+        return bool(ext_krb5.krb5_get_tkt_flags(context) & _INITIAL_FLAG)
+    except GSSError:
+        return False
+
+
+def _text(error: GSSError) -> str:
+    return " ".join(str(error).split())

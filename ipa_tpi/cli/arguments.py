@@ -1,0 +1,160 @@
+"""The command line's grammar: verbs, options, and what ``--help`` says of them."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from typing import Final, NoReturn
+
+from ipa_tpi import __version__
+from ipa_tpi.cli.render import safe
+from ipa_tpi.errors import EXIT_USAGE, STATE_EXIT_STATUS
+
+PROGRAM: Final = "ipa-tpi"
+DEFAULT_WAIT_SECONDS: Final = 900
+_ID: Final = "the request's id, or at least its first 8 characters"
+_REQUEST_VERBS: Final = {
+    "create": "ask for an operation",
+    "list": "list requests",
+    "show": "show one request; the exit status is that of its state",
+    "approve": "look at another person's request, and approve it",
+    "deny": "veto a request",
+    "withdraw": "take back your own approval or denial",
+    "cancel": "cancel your own request",
+    "wait": "wait for a request's end; the exit status is that of its state",
+    "prove": "make your proof for a request or an approval again",
+}
+_OTHER_VERBS: Final = {
+    "whoami": "say who you are to ipa-tpi",
+    "operations": "list what can be asked for",
+    "converge": "bring the directory's schema and access control up to date (root)",
+}
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.print_usage(sys.stderr)
+        self.exit(EXIT_USAGE, f"{PROGRAM}: ERROR: {safe(message)}. See '{self.prog} --help'.\n")
+
+
+def parse(argv: Sequence[str]) -> argparse.Namespace:
+    """Parse a command line.
+
+    Args:
+        argv: Without the program's name.
+
+    Returns:
+        The options; ``verb`` names what to do.
+
+    Raises:
+        SystemExit: 64 for a command line that is not understood, 0 after ``--help`` and ``--version``.
+    """
+    return _make_parser().parse_args(argv)
+
+
+def _make_parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog=PROGRAM,
+        description="Two-person integrity: ask for a critical operation, and approve what somebody else asked for.",
+        epilog="Every verb of 'ipa-tpi request' is also a verb of its own: 'ipa-tpi approve ID'.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
+    parser.set_defaults(server=None, config=None, output="table")
+    _add_common(parser)
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
+    request = verbs.add_parser(
+        "request", help="the verbs below, as in the IPA command line", allow_abbrev=False
+    )
+    nested = request.add_subparsers(dest="verb", metavar="VERB", required=True)
+    for subparsers in (verbs, nested):
+        for verb, text in _REQUEST_VERBS.items():
+            _add_verb(subparsers, verb, text)
+    for verb, text in _OTHER_VERBS.items():
+        _add_verb(verbs, verb, text)
+    return parser
+
+
+def _add_common(parser: argparse.ArgumentParser) -> None:
+    # Accepted before and after the verb; SUPPRESS keeps a later parser from undoing an earlier one.
+    group = parser.add_argument_group("general options")
+    suppress = argparse.SUPPRESS
+    group.add_argument("--server", metavar="HOST[:PORT]", default=suppress, help="the IPA server to ask")
+    group.add_argument(
+        "--config",
+        metavar="FOLDER",
+        default=suppress,
+        help="folder of default.conf and ca.crt (default: $IPA_CONFDIR or /etc/ipa)",
+    )
+    form = group.add_mutually_exclusive_group()
+    form.add_argument(
+        "-o",
+        "--output",
+        choices=("table", "json", "name"),
+        default=suppress,
+        help="for people, for programs, or ids alone",
+    )
+    form.add_argument(
+        "--json",
+        dest="output",
+        action="store_const",
+        const="json",
+        default=suppress,
+        help="the same as -o json",
+    )
+
+
+def _add_verb(subparsers: "argparse._SubParsersAction[_Parser]", verb: str, text: str) -> None:
+    parser = subparsers.add_parser(
+        verb, help=text, description=f"{text[0].upper()}{text[1:]}.", allow_abbrev=False
+    )
+    _add_common(parser)
+    if verb == "create":
+        _add_create(parser)
+    elif verb == "list":
+        parser.add_argument(
+            "--state", choices=tuple(STATE_EXIT_STATUS), default="", help="only those in this state"
+        )
+        parser.add_argument("--mine", action="store_true", help="only your own")
+        parser.add_argument("--approvable", action="store_true", help="only those that you could approve now")
+    elif verb in _REQUEST_VERBS:
+        parser.add_argument("id", metavar="ID", help=_ID)
+    if verb in {"approve", "deny", "withdraw", "cancel"}:
+        parser.add_argument("--comment", default="", help="for others to read")
+    if verb in {"approve", "prove"}:
+        parser.add_argument("--yes", action="store_true", help="do not ask; the id must be given in full")
+    if verb in {"wait", "create"}:
+        parser.add_argument(
+            "--timeout",
+            type=_seconds,
+            metavar="S",
+            default=DEFAULT_WAIT_SECONDS,
+            help=f"how many seconds to wait at most (default: {DEFAULT_WAIT_SECONDS})",
+        )
+
+
+def _add_create(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("operation", metavar="OPERATION", help="its name; see 'ipa-tpi operations'")
+    parser.add_argument("parameters", metavar="NAME=VALUE", nargs="*", type=_parameter, help="its parameters")
+    parser.add_argument("--host", help="the host that it shall run on (default: the server)")
+    parser.add_argument("--reason", default="", help="why; the second person sees it")
+    parser.add_argument("--ticket", default="", help="number of the ticket that it belongs to")
+    parser.add_argument(
+        "--wait", action="store_true", help="wait for the end; the exit status is that of the state"
+    )
+
+
+def _parameter(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not name or not equals:
+        raise argparse.ArgumentTypeError(f"{text!r} is not of the form NAME=VALUE")
+    return name, value
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds <= 7 * 86400:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds between 0 and 604800")
+    return seconds

@@ -1,0 +1,237 @@
+"""A request as people read it: the line, the whole sheet, and what the second person has to do."""
+
+import shlex
+from collections.abc import Sequence
+
+from ipa_tpi.cli.render import duration, fields, local_time, outline, safe, table
+from ipa_tpi.cli.settings import Settings
+from ipa_tpi.client.examination import Examination, Shown
+from ipa_tpi.wire import OperationList, RequestView, VoiceView
+
+_OPEN = frozenset({"awaiting-preview", "pending"})
+
+
+def requests_table(views: Sequence[RequestView]) -> str:
+    """List requests, one a line.
+
+    Args:
+        views: Untrusted.
+
+    Returns:
+        Lines.
+    """
+    heads = ("ID", "STATE", "OPERATION", "HOST", "PARAMETERS", "REQUESTER", "LEFT")
+    rows = [
+        (
+            view.id,
+            view.state,
+            view.operation,
+            view.target,
+            _parameters(view),
+            view.requester,
+            duration(view.seconds_left) if view.state in _OPEN else "-",
+        )
+        for view in views
+    ]
+    return table(heads, rows)
+
+
+def operations_table(known: OperationList) -> str:
+    """List operations, one a line, and the definitions that were refused.
+
+    Args:
+        known: Untrusted.
+
+    Returns:
+        Lines.
+    """
+    heads = ("OPERATION", "ENABLED", "PARAMETERS", "APPROVALS", "WINDOW", "DESCRIPTION")
+    rows = [
+        (
+            operation.name,
+            "yes" if operation.enabled else "no",
+            " ".join(f"{name}={rule}" for name, rule in sorted(operation.parameters.items())) or "-",
+            str(operation.required_approvals),
+            duration(operation.approval_seconds),
+            operation.description,
+        )
+        for operation in known.operations
+    ]
+    refused = "".join(
+        f"refused: {safe(name)}: {safe(why)}\n" for name, why in sorted(known.malformed.items())
+    )
+    return table(heads, rows) + refused
+
+
+def request_sheet(view: RequestView, examination: Examination, shown: Shown | None) -> str:
+    """Show everything about a request (R-K11).
+
+    Args:
+        view: Untrusted.
+        examination: Its digests as computed here.
+        shown: What the target showed, parsed from the very bytes that are approved.
+
+    Returns:
+        Lines.
+    """
+    parts = [
+        f"Request {safe(view.id)}: {safe(view.state)}{_because(view)}\n",
+        "What will run\n",
+        fields(
+            [
+                ("operation", view.operation),
+                ("host", view.target),
+                *((f"parameter {name}", value) for name, value in sorted(view.parameters.items())),
+            ],
+        ),
+        *_preview(view, shown),
+        "Who asked, and why\n",
+        fields(
+            [
+                ("requester", view.requester),
+                ("reason", view.reason or "(none given)"),
+                ("ticket", view.ticket or "(none given)"),
+                ("through", view.interface),
+                ("when", local_time(view.created)),
+            ],
+        ),
+        "Where it stands\n",
+        fields(_standing(view)),
+        *_result(view),
+        "Digests, computed here from the above\n",
+        fields(_digests(examination)),
+    ]
+    return "".join(parts)
+
+
+def created_note(view: RequestView, settings: Settings) -> str:
+    """Tell the requester what happens next, with the second person's exact command (R-A01).
+
+    Args:
+        view: As the server recorded it.
+        settings: Which server it was.
+
+    Returns:
+        Lines.
+    """
+    parameters = _parameters(view)
+    about = f"{view.operation} on {view.target}" + (f" ({parameters})" if parameters != "-" else "")
+    count = f"{view.required_approvals} approval" + ("s" if view.required_approvals != 1 else "")
+    return (
+        f"Request {safe(view.id)} recorded at {local_time(view.created)}: {safe(about)}\n"
+        f"State: {safe(view.state)}{_because(view)}\n"
+        f"It needs {count}; {_window(view)}.\n"
+        f"The second person runs:\n  {command(settings, 'approve', view.id)}\n"
+    )
+
+
+def command(settings: Settings, verb: str, request_id: str) -> str:
+    """Write a command line that can be copied to a shell.
+
+    Args:
+        settings: Which server it is for.
+        verb: What to do.
+        request_id: With which request.
+
+    Returns:
+        The line.
+    """
+    return safe(shlex.join(("ipa-tpi", verb, *settings.given, request_id)))
+
+
+def state_line(view: RequestView) -> str:
+    """Tell a request's state in one line.
+
+    Args:
+        view: Untrusted.
+
+    Returns:
+        The line, with a newline.
+    """
+    ending = f": {safe(view.result.excerpt)}" if view.result is not None and view.result.excerpt else ""
+    return f"Request {safe(view.id)}: {safe(view.state)}{ending or _because(view)}\n"
+
+
+def missing_approvals(view: RequestView) -> int:
+    """Count the approvals that are still needed.
+
+    Args:
+        view: Untrusted; this is the server's word.
+
+    Returns:
+        How many.
+    """
+    return max(view.required_approvals - sum(voice.counts for voice in view.approvals), 0)
+
+
+def _because(view: RequestView) -> str:
+    return f" ({safe(view.message or view.code)})" if view.message or view.code else ""
+
+
+def _parameters(view: RequestView) -> str:
+    return " ".join(f"{name}={value}" for name, value in sorted(view.parameters.items())) or "-"
+
+
+def _window(view: RequestView) -> str:
+    if view.expires is None:
+        return "its window is not known"
+    if view.seconds_left <= 0:
+        return f"its window ended at {local_time(view.expires)}"
+    return f"{duration(view.seconds_left)} left, until {local_time(view.expires)}"
+
+
+def _preview(view: RequestView, shown: Shown | None) -> list[str]:
+    if shown is None:
+        return ["What the target showed\n", "  (nothing yet)\n"]
+    when = local_time(view.preview.at) if view.preview is not None else "?"
+    lines = [f"What the target showed at {when}\n", outline(shown.shown)]
+    if shown.precondition:
+        lines += ["It runs only if this is still so\n", outline(shown.precondition)]
+    return lines
+
+
+def _standing(view: RequestView) -> list[tuple[str, str]]:
+    missing = missing_approvals(view)
+    pairs = [
+        ("state", view.state),
+        ("window", _window(view)),
+        (
+            "approvals",
+            f"{view.required_approvals - missing} of {view.required_approvals}, {missing} more needed",
+        ),
+    ]
+    named = (
+        ("approved by", view.approvals),
+        ("denied by", view.denials),
+        ("withdrawn by", view.withdrawals),
+        ("cancelled by", view.cancellations),
+    )
+    for name, voices in named:
+        pairs += [(name, _voice(voice)) for voice in voices]
+    if view.why_not:
+        pairs.append(("your approval", f"would be refused: {view.why_not}"))
+    return pairs
+
+
+def _voice(voice: VoiceView) -> str:
+    comment = f", saying: {voice.comment}" if voice.comment else ""
+    effect = "" if voice.counts else f" (does not count: {voice.message or voice.code or 'no reason told'})"
+    return f"{voice.who} at {local_time(voice.at)}{comment}{effect}"
+
+
+def _result(view: RequestView) -> list[str]:
+    if view.result is None:
+        return []
+    pairs = [("outcome", view.result.outcome), ("at", local_time(view.result.at))]
+    if view.result.exit_status is not None:
+        pairs.append(("exit status", str(view.result.exit_status)))
+    excerpt = ["  excerpt\n", outline(view.result.excerpt, "    ")] if view.result.excerpt else []
+    return ["How it ended\n", fields(pairs), *excerpt]
+
+
+def _digests(examination: Examination) -> list[tuple[str, str]]:
+    return [
+        ("request", examination.request.hex()),
+        ("preview", examination.preview.hex() or "(none yet)"),
+        ("approval", examination.approval.hex() or "(none yet)"),
+    ]

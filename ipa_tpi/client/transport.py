@@ -1,0 +1,307 @@
+"""HTTPS to the web service: TLS verified, one Negotiate token a request, answers bounded.
+
+``http.client`` and ``ssl`` alone, since a command line pays for every import.  No proxy, no
+redirect, no cookie.  A request that changes something is sent once: when its answer does not
+arrive the error says that it may have been recorded.
+"""
+
+import base64
+import binascii
+import email.utils
+import http.client
+import ssl
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Final
+from urllib.parse import urlsplit
+
+from ipa_tpi import __version__
+from ipa_tpi.client.answers import raise_problem
+from ipa_tpi.client.tickets import Tickets
+from ipa_tpi.errors import (
+    BadInputError,
+    ConfigError,
+    KerberosError,
+    OutcomeUnknownError,
+    TpiError,
+    UnavailableError,
+)
+
+MAX_ANSWER_BYTES: Final = 10 * 1024 * 1024  # R-E12
+DEFAULT_TIMEOUT_SECONDS: Final = 30.0
+_CHUNK_BYTES: Final = 64 * 1024
+_REUSE_SECONDS: Final = 2.0
+_SKEW_SECONDS: Final = 240
+_TOO_OLD: Final = frozenset(
+    {
+        "UNSUPPORTED_PROTOCOL",
+        "TLSV1_ALERT_PROTOCOL_VERSION",
+        "NO_PROTOCOLS_AVAILABLE",
+        "WRONG_SSL_VERSION",
+        "BAD_PROTOCOL_VERSION_NUMBER",
+    },
+)
+_NO_TLS: Final = frozenset(
+    {"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "UNKNOWN_PROTOCOL", "RECORD_LAYER_FAILURE"}
+)
+_NAME_MISMATCH: Final = frozenset({62, 64})  # X509_V_ERR_HOSTNAME_MISMATCH, …_IP_ADDRESS_MISMATCH
+_OUT_OF_TIME: Final = frozenset({9, 10})  # X509_V_ERR_CERT_NOT_YET_VALID, …_HAS_EXPIRED
+
+
+class Transport:
+    """A channel to one web service, for one thread.
+
+    Args:
+        server_url: ``https://HOST`` or ``https://HOST:PORT``.
+        ca_file: PEM file of the certificate authorities to trust; no others are.
+        tickets: The person's.
+        timeout_seconds: For connecting, for each read, and for a whole answer.
+
+    Attributes:
+        host: The server's name.
+        url: The server's URL in its normal form.
+    """
+
+    def __init__(self, server_url: str, ca_file: str, tickets: Tickets, timeout_seconds: float) -> None:
+        self.host, self._port, self.url = _split(server_url)
+        self._tickets = tickets
+        self._timeout_seconds = timeout_seconds
+        self._tls = _tls(ca_file)
+        self._connection: http.client.HTTPSConnection | None = None
+        self._last_used = 0.0
+
+    def ask(self, method: str, path: str, body: bytes | None = None) -> bytes:
+        """Send one request as the person and receive its answer.
+
+        Args:
+            method: ``GET`` or ``POST``.
+            path: With its query string.
+            body: JSON, or None.
+
+        Returns:
+            The JSON of a successful answer.
+
+        Raises:
+            TpiError: Of the problem that the server told; or that the server cannot be reached or
+                trusted, refused the ticket, redirected, or answered something that is not JSON.
+        """
+        negotiation = self._tickets.negotiate(self.host)
+        headers = {
+            "Accept": "application/json, application/problem+json",
+            "Authorization": "Negotiate " + base64.b64encode(negotiation.token).decode("ascii"),
+            "User-Agent": f"ipa-tpi/{__version__}",
+        }
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+        response, data = self._exchange(method, path, body, headers)
+        proof = _server_token(response)
+        if proof is not None:
+            negotiation.verify(proof)
+        return self._judge(response, data)
+
+    def close(self) -> None:
+        """Close the connection; the next request opens another."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _exchange(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None,
+        headers: Mapping[str, str],
+    ) -> tuple[http.client.HTTPResponse, bytes]:
+        connection = self._connect()
+        try:
+            connection.request(method, path, body=body, headers=dict(headers))
+            response = connection.getresponse()
+            data = self._read(response)
+        except (OSError, http.client.HTTPException) as error:
+            self.close()
+            raise self._lost(method, error) from error
+        except UnavailableError:
+            self.close()
+            raise
+        self._last_used = time.monotonic()
+        if response.will_close:
+            self.close()
+        return response, data
+
+    def _connect(self) -> http.client.HTTPSConnection:
+        # A connection that has idled may be half closed; then a POST would be lost in doubt.
+        if self._connection is not None and time.monotonic() - self._last_used < _REUSE_SECONDS:
+            return self._connection
+        self.close()
+        connection = http.client.HTTPSConnection(
+            self.host,
+            self._port,
+            timeout=self._timeout_seconds,
+            context=self._tls,
+        )
+        try:
+            connection.connect()
+        except OSError as error:
+            connection.close()
+            raise _explain_connect(error, self.url) from error
+        self._connection = connection
+        return connection
+
+    def _read(self, response: http.client.HTTPResponse) -> bytes:
+        deadline = time.monotonic() + self._timeout_seconds
+        parts: list[bytes] = []
+        size = 0
+        while chunk := response.read1(_CHUNK_BYTES):
+            parts.append(chunk)
+            size += len(chunk)
+            if size > MAX_ANSWER_BYTES:
+                raise UnavailableError(
+                    f"the answer of {self.url} is larger than {MAX_ANSWER_BYTES} bytes. "
+                    "Ask for less: restrict the list with --state or --mine.",
+                    code="too-large",
+                )
+            if time.monotonic() > deadline:
+                raise TimeoutError("the answer did not end in time")
+        if response.length:
+            raise http.client.IncompleteRead(b"".join(parts), response.length)
+        return b"".join(parts)
+
+    def _lost(self, method: str, error: Exception) -> TpiError:
+        cause = _cause(error)
+        if method == "GET":
+            return UnavailableError(
+                f"the connection to {self.url} broke before its answer came ({cause}). Try again.",
+                code="server-unreachable",
+            )
+        return OutcomeUnknownError(
+            f"the connection to {self.url} broke after the request was sent ({cause}), so it may have been "
+            "recorded. Look with 'ipa-tpi show' or 'ipa-tpi list --mine' before you repeat it.",
+        )
+
+    def _judge(self, response: http.client.HTTPResponse, data: bytes) -> bytes:
+        kind = response.headers.get_content_type()
+        if kind == "application/problem+json":
+            raise_problem(data, response.status, self.url)
+        if response.status == http.HTTPStatus.UNAUTHORIZED:
+            raise _refused_ticket(response, self.url)
+        if http.HTTPStatus.MULTIPLE_CHOICES <= response.status < http.HTTPStatus.BAD_REQUEST:
+            raise UnavailableError(
+                f"{self.url} wants to send us elsewhere (HTTP {response.status}), which ipa-tpi never follows. "
+                "Give the right server with --server.",
+                code="server-untrusted",
+            )
+        if kind != "application/json" or response.status >= http.HTTPStatus.BAD_REQUEST:
+            raise UnavailableError(
+                f"{self.url} answered HTTP {response.status} with {kind} rather than what ipa-tpi speaks. "
+                "Check that ipa-tpi's web service is installed and running there.",
+            )
+        return data
+
+
+def _split(server_url: str) -> tuple[str, int, str]:
+    problem = BadInputError(f"{server_url!r} is not a server's URL; write https://HOST or https://HOST:PORT")
+    try:
+        parts = urlsplit(server_url)
+        host, port = parts.hostname or "", parts.port or http.client.HTTPS_PORT
+    except ValueError as error:
+        raise problem from error
+    surplus = parts.username is not None or parts.path not in {"", "/"} or parts.query or parts.fragment
+    if parts.scheme != "https" or not host or surplus or not host.isascii():
+        raise problem
+    shown = host if port == http.client.HTTPS_PORT else f"{host}:{port}"
+    return host, port, f"https://{shown}"
+
+
+def _tls(ca_file: str) -> ssl.SSLContext:
+    # R-E07: chain and name verified, at least TLS 1.2, and no authority but the domain's own.
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        context.load_verify_locations(cafile=ca_file)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigError(
+            f"cannot read the certificate authority's certificate {ca_file} ({_cause(error)}). "
+            "Put the domain's ca.crt there, or name its folder with --config.",
+        ) from error
+    return context
+
+
+def _explain_connect(error: OSError, url: str) -> UnavailableError:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return _explain_certificate(error, url)
+    if isinstance(error, ssl.SSLError):
+        reason = error.reason or ""
+        if reason in _TOO_OLD:
+            message = (
+                f"{url} speaks no TLS version from 1.2 on. Its administrator must switch on TLS 1.2 or 1.3."
+            )
+        elif reason in _NO_TLS:
+            message = f"{url} does not speak TLS at that port. Check the port in --server."
+        else:
+            message = (
+                f"the TLS connection to {url} failed ({_cause(error)}). Tell the server's administrator."
+            )
+        return UnavailableError(message, code="server-untrusted")
+    return UnavailableError(
+        f"cannot connect to {url} ({_cause(error)}). Check the server's name, the network, and that its "
+        "web server runs.",
+        code="server-unreachable",
+    )
+
+
+def _explain_certificate(error: ssl.SSLCertVerificationError, url: str) -> UnavailableError:
+    if error.verify_code in _NAME_MISMATCH:
+        message = (
+            f"the certificate of {url} is for another name. Use the server's full name as it is enrolled."
+        )
+    elif error.verify_code in _OUT_OF_TIME:
+        message = (
+            f"the certificate of {url} is not valid at this time ({error.verify_message}). "
+            "Check this machine's clock; if it is right, the server's certificate must be renewed."
+        )
+    else:
+        message = (
+            f"the certificate of {url} is not from the domain's certificate authority ({error.verify_message}). "
+            "Do not go on: check the server's name and the ca.crt beside default.conf."
+        )
+    return UnavailableError(message, code="server-untrusted")
+
+
+def _cause(error: Exception) -> str:
+    if isinstance(error, TimeoutError):
+        return "it took too long"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return str(error) or type(error).__name__
+
+
+def _server_token(response: http.client.HTTPResponse) -> bytes | None:
+    for value in response.headers.get_all("WWW-Authenticate", []):
+        scheme, _, token = value.strip().partition(" ")
+        if scheme.lower() == "negotiate" and token and response.status != http.HTTPStatus.UNAUTHORIZED:
+            try:
+                return base64.b64decode(token.strip(), validate=True)
+            except binascii.Error:
+                return b""
+    return None
+
+
+def _refused_ticket(response: http.client.HTTPResponse, url: str) -> KerberosError:
+    # The clock of the server that refused us is in its answer; a large gap is the usual cause.
+    date = response.headers.get("Date")
+    try:
+        gap = abs(email.utils.parsedate_to_datetime(date or "") - datetime.now(UTC)).total_seconds()
+    except (TypeError, ValueError):
+        gap = 0
+    if gap > _SKEW_SECONDS:
+        return KerberosError(
+            f"{url} did not accept your ticket, and its clock differs from this machine's by {gap:.0f} s. "
+            "Set the clock (chronyc makestep), run kinit and try again.",
+            code="clock-skew",
+        )
+    return KerberosError(
+        f"{url} did not accept your Kerberos ticket. Run kinit and try again; "
+        "if that does not help, the server's keytab may be out of date.",
+        code="unauthenticated",
+    )

@@ -1,0 +1,111 @@
+"""What somebody asks for, before it is a request."""
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Final
+
+from ipa_tpi.decide.intake import check_target, check_text
+from ipa_tpi.errors import BadInputError, RefusedError
+from ipa_tpi.wire import OperationList, OperationView, RequestView
+
+_NOT_YET: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What somebody asks for.
+
+    Attributes:
+        operation: Its name, in any letter case.
+        target: The host that it shall run on.
+        parameters: By name.
+        reason: Why.
+        ticket: Number of the ticket that it belongs to.
+        interface: Through what it is asked for: cli, framework or jacket.
+    """
+
+    operation: str
+    target: str
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    reason: str = ""
+    ticket: str = ""
+    interface: str = "cli"
+
+
+def check_wish(wish: Wish) -> None:
+    """Refuse at once what no server would take.
+
+    Args:
+        wish: What is asked for.
+
+    Raises:
+        BadInputError: The target is no host name.
+        RefusedError: Code ``text-not-allowed`` (R-K11).
+    """
+    target = check_target(wish.target)
+    if target is not None:
+        raise BadInputError(target.message, code=target.code)
+    texts = [("operation's name", wish.operation), ("reason", wish.reason), ("ticket", wish.ticket)]
+    for name, value in wish.parameters.items():
+        texts += [("name of a parameter", name), (f"value of {name}", value)]
+    for what, text in texts:
+        refusal = check_text(text, what)
+        if refusal is not None:
+            raise RefusedError(refusal.message, code=refusal.code)
+
+
+def find_operation(known: OperationList, name: str) -> OperationView:
+    """Find an operation by its name.
+
+    Args:
+        known: Those of the server.
+        name: In any letter case.
+
+    Returns:
+        It, with the digest of its definition.
+
+    Raises:
+        RefusedError: Code ``unknown-operation`` or ``operation-malformed``.
+    """
+    for operation in known.operations:
+        if operation.name.lower() == name.lower():
+            return operation
+    malformed = {key.lower(): why for key, why in known.malformed.items()}.get(name.lower())
+    if malformed is not None:
+        raise RefusedError(
+            f"the definition of {name} is refused: {malformed}. An administrator must correct it.",
+            code="operation-malformed",
+        )
+    raise RefusedError(
+        f"there is no operation {name} that you may know of. See 'ipa-tpi operations'.",
+        code="unknown-operation",
+    )
+
+
+def draft(wish: Wish, operation: OperationView, requester: str) -> RequestView:
+    """Give a wish its id and the form of a request, digest and state still empty.
+
+    Args:
+        wish: What is asked for.
+        operation: Its definition.
+        requester: Principal of the person who asks.
+
+    Returns:
+        The draft.
+    """
+    return RequestView(
+        id=str(uuid.uuid4()),
+        operation=operation.name,
+        operation_digest=operation.digest,
+        target=wish.target,
+        parameters=dict(wish.parameters),
+        requester=requester,
+        reason=wish.reason,
+        ticket=wish.ticket,
+        interface=wish.interface,
+        digest="",
+        created=_NOT_YET,
+        state="",
+    )

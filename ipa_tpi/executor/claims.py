@@ -1,0 +1,469 @@
+"""The claims journal: what this executor has seen, promised, done (K13, E14).
+
+SQLite in WAL mode with ``synchronous=FULL``: a statement that returned is on the disk.  One
+process at a time holds it (a lock file beside it).  It is never created silently: a missing
+journal stops the start, because a new one would forget what ran (`create` is ``init``).
+
+The row of a request in ``claims`` moves one way, each move in one synced transaction:
+``intent`` → ``claimed`` → ``ended``, or straight to ``ended`` for a refusal.
+"""
+
+import fcntl
+import json
+import os
+import sqlite3
+import threading
+from base64 import b64decode, b64encode
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from ipa_tpi.decide.approval import Verified
+from ipa_tpi.decide.authorization import Memory
+from ipa_tpi.decide.identity import Identity
+from ipa_tpi.errors import JournalError
+from ipa_tpi.model import Outcome
+from ipa_tpi.ports import NewEntry
+
+VERSION: Final = "1"
+_SCHEMA: Final = """
+CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+CREATE TABLE first_seen (
+  request TEXT NOT NULL, entry TEXT NOT NULL, at TEXT NOT NULL, kept INTEGER NOT NULL,
+  PRIMARY KEY (request, entry)) STRICT;
+CREATE TABLE identities (
+  request TEXT NOT NULL, dn TEXT NOT NULL, unique_id TEXT NOT NULL, principal TEXT NOT NULL,
+  person TEXT NOT NULL, PRIMARY KEY (request, dn)) STRICT;
+CREATE TABLE receipts (
+  token TEXT PRIMARY KEY, request TEXT NOT NULL, proof TEXT NOT NULL, outcome TEXT NOT NULL, who TEXT NOT NULL,
+  initiator TEXT NOT NULL, purpose TEXT NOT NULL, digest BLOB NOT NULL, auth_time TEXT NOT NULL,
+  indicators TEXT NOT NULL, at TEXT NOT NULL) STRICT;
+CREATE INDEX receipts_request ON receipts (request);
+CREATE TABLE judged (request TEXT NOT NULL, proof TEXT NOT NULL, outcome TEXT NOT NULL, PRIMARY KEY (request, proof)) STRICT;
+CREATE TABLE written (
+  request TEXT NOT NULL, role TEXT NOT NULL, entry TEXT NOT NULL UNIQUE, class TEXT NOT NULL, attributes TEXT NOT NULL,
+  added INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (request, role)) STRICT;
+CREATE TABLE previews (request TEXT PRIMARY KEY, digest BLOB NOT NULL, precondition BLOB NOT NULL) STRICT;
+CREATE TABLE claims (
+  request TEXT PRIMARY KEY, state TEXT NOT NULL CHECK (state IN ('intent', 'claimed', 'ended')),
+  nonce TEXT NOT NULL, intent_at TEXT, claimed_at TEXT, ended_at TEXT, outcome TEXT, code TEXT, excerpt TEXT,
+  exit_status INTEGER, published INTEGER NOT NULL DEFAULT 0) STRICT;
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Where a request stands in the journal.
+
+    Attributes:
+        state: ``intent``, ``claimed`` or ``ended``.
+        nonce: What the execution entry bears; empty for a refusal before the intent.
+        outcome: Of an ended one.
+        code: Reason code of an ended one; empty for success.
+        excerpt: For people.
+        exit_status: 0 for success.
+        started: When it was claimed.
+        ended: When it ended.
+        published: The result entry is in the directory.
+    """
+
+    state: str
+    nonce: str
+    outcome: Outcome | None = None
+    code: str = ""
+    excerpt: str = ""
+    exit_status: int | None = None
+    started: datetime | None = None
+    ended: datetime | None = None
+    published: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiptRow:
+    """What a verified proof said."""
+
+    request: str
+    proof: str
+    who: str
+    initiator: str
+    purpose: str
+    digest: bytes
+    auth_time: datetime | None = None
+    indicators: frozenset[str] = frozenset()
+
+
+def create(path: str, host: str, now: datetime) -> None:
+    """Make a new, empty journal.
+
+    Args:
+        path: Where; its folder exists.
+        host: This host's name, kept in it.
+        now: Requests older than this will be refused.
+
+    Raises:
+        JournalError: There is one already, or it cannot be made.
+    """
+    try:
+        descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600)
+        os.close(descriptor)
+    except FileExistsError as error:
+        raise JournalError(f"there is a journal at {path} already; it is never overwritten") from error
+    except OSError as error:
+        raise JournalError(f"the journal {path} cannot be made: {error}") from error
+    with _translated(path):
+        connection = sqlite3.connect(path, isolation_level=None)
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")
+        connection.executescript(f"BEGIN; {_SCHEMA} COMMIT;")
+        rows = [("version", VERSION), ("host", host), ("created", now.isoformat())]
+        connection.executemany("INSERT INTO meta VALUES (?, ?)", rows)
+        connection.close()
+    folder = os.open(Path(path).parent, os.O_RDONLY)
+    os.fsync(folder)
+    os.close(folder)
+
+
+class Claims:
+    """An open journal.
+
+    Args:
+        path: A journal that `create` made.
+        host: This host; a journal of another host is refused.
+
+    Raises:
+        JournalError: Missing, damaged, of another version or host, or held by another process.
+    """
+
+    def __init__(self, path: str, host: str) -> None:
+        self._path = path
+        self._lock = threading.Lock()
+        if not Path(path).exists():
+            raise JournalError(
+                f"there is no journal at {path}. On a new host run: ipa-tpi-executor init. "
+                "If there was one before, restore nothing: requests made until now will be refused."
+            )
+        self._held = _hold(path + ".lock")
+        with _translated(path):
+            self._database = sqlite3.connect(
+                f"file:{path}?mode=rw", uri=True, isolation_level=None, check_same_thread=False
+            )
+            self._database.execute("PRAGMA journal_mode=WAL")
+            self._database.execute("PRAGMA synchronous=FULL")
+            self._check(host)
+
+    @property
+    def started(self) -> datetime:
+        """When the journal was made."""
+        return datetime.fromisoformat(self._value("SELECT value FROM meta WHERE name = 'created'"))
+
+    def close(self) -> None:
+        """Close it and let go of its lock."""
+        self._database.close()
+        os.close(self._held)
+
+    def claim(self, request: str) -> Claim | None:
+        """Tell where a request stands; None when nothing was promised."""
+        rows = self._all(
+            "SELECT state, nonce, outcome, code, excerpt, exit_status, claimed_at, ended_at, published"
+            " FROM claims WHERE request = ?",
+            request,
+        )
+        if not rows:
+            return None
+        state, nonce, outcome, code, excerpt, status, claimed_at, ended_at, published = rows[0]
+        return Claim(
+            state=state,
+            nonce=nonce,
+            outcome=Outcome(outcome) if outcome else None,
+            code=code or "",
+            excerpt=excerpt or "",
+            exit_status=status,
+            started=datetime.fromisoformat(claimed_at) if claimed_at else None,
+            ended=datetime.fromisoformat(ended_at) if ended_at else None,
+            published=bool(published),
+        )
+
+    def see(self, request: str, entry: str, now: datetime, *, kept: bool) -> None:
+        """Remember the first sight of an entry.
+
+        Args:
+            request: The request.
+            entry: The entry's id, or the request's own.
+            now: The time.
+            kept: It is a veto, an execution or a result, which must never vanish.
+        """
+        self._change(
+            "INSERT OR IGNORE INTO first_seen VALUES (?, ?, ?, ?)", request, entry, now.isoformat(), int(kept)
+        )
+
+    def remember(self, request: str, identity: Identity) -> None:
+        """Remember who was behind a DN at first sight."""
+        self._change(
+            "INSERT OR IGNORE INTO identities VALUES (?, ?, ?, ?, ?)",
+            request,
+            identity.dn,
+            identity.unique_id,
+            identity.principal,
+            identity.person,
+        )
+
+    def memory(self, request: str) -> Memory:
+        """Give all that the decision asks the journal about."""
+        claim = self.claim(request)
+        seen = self._all("SELECT entry, at, kept FROM first_seen WHERE request = ?", request)
+        preview = self._all("SELECT digest FROM previews WHERE request = ?", request)
+        return Memory(
+            journal_started=self.started,
+            first_seen={entry: datetime.fromisoformat(at) for entry, at, _ in seen},
+            identities={
+                row[0]: Identity(*row)
+                for row in self._all(
+                    "SELECT dn, unique_id, principal, person FROM identities WHERE request = ?", request
+                )
+            },
+            seen=frozenset(entry for entry, _, kept in seen if kept),
+            written=frozenset(
+                row[0] for row in self._all("SELECT entry FROM written WHERE request = ?", request)
+            ),
+            verified=frozenset(
+                Verified(*row)
+                for row in self._all(
+                    "SELECT who, purpose, digest FROM receipts WHERE request = ? AND outcome = 'verified'",
+                    request,
+                )
+            ),
+            preview_digest=preview[0][0] if preview else None,
+            own_nonce=claim.nonce if claim is not None and claim.state == "intent" else "",
+        )
+
+    def judged(self, request: str) -> Mapping[str, str]:
+        """Give the outcome of each proof of a request that was judged, by entry id."""
+        return dict(self._all("SELECT proof, outcome FROM judged WHERE request = ?", request))
+
+    def knows_token(self, token: str) -> bool:
+        """Tell whether a proof with this token was verified before.
+
+        Args:
+            token: SHA-256 of it, in hex.
+        """
+        return bool(self._all("SELECT 1 FROM receipts WHERE token = ?", token))
+
+    def judge(self, request: str, proof: str, outcome: str) -> None:
+        """Keep the refusal of a proof."""
+        self._change("INSERT OR IGNORE INTO judged VALUES (?, ?, ?)", request, proof, outcome)
+
+    def receive(self, token: str, row: ReceiptRow, now: datetime) -> None:
+        """Keep a verified proof, in one transaction with its verdict (E14)."""
+        with self._transaction() as database:
+            database.execute(
+                "INSERT INTO receipts VALUES (?, ?, ?, 'verified', ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    token,
+                    row.request,
+                    row.proof,
+                    row.who,
+                    row.initiator,
+                    row.purpose,
+                    row.digest,
+                    row.auth_time.isoformat() if row.auth_time else "",
+                    " ".join(sorted(row.indicators)),
+                    now.isoformat(),
+                ),
+            )
+            database.execute("INSERT INTO judged VALUES (?, ?, 'verified')", (row.request, row.proof))
+
+    def show(self, request: str, digest: bytes, precondition: bytes, entry: NewEntry) -> NewEntry:
+        """Keep the preview, and the entry that will carry it, in one transaction.
+
+        Returns:
+            The entry that was kept: this one, or the one of an earlier call.
+        """
+        with self._transaction() as database:
+            database.execute(
+                "INSERT OR IGNORE INTO previews VALUES (?, ?, ?)", (request, digest, precondition)
+            )
+            _insert_written(database, request, "preview", entry)
+        return self._kept(request, "preview")
+
+    def precondition(self, request: str) -> bytes | None:
+        """Give the precondition of the journalled preview."""
+        rows = self._all("SELECT precondition FROM previews WHERE request = ?", request)
+        return rows[0][0] if rows else None
+
+    def write(self, request: str, role: str, entry: NewEntry) -> NewEntry:
+        """Keep the bytes of an entry before it is added; the first call for a role wins.
+
+        Args:
+            request: The request.
+            role: ``preview``, ``receipt:PROOF``, ``execution`` or ``result``.
+            entry: The entry.
+
+        Returns:
+            The entry to add.
+        """
+        with self._transaction() as database:
+            _insert_written(database, request, role, entry)
+        return self._kept(request, role)
+
+    def pending_writes(self, request: str) -> Sequence[NewEntry]:
+        """Give the entries that were journalled and are not known to be in the directory."""
+        rows = self._all(
+            "SELECT entry, class, attributes FROM written WHERE request = ? AND added = 0", request
+        )
+        return [_entry(*row) for row in rows]
+
+    def added(self, entry: str) -> None:
+        """Mark an entry as being in the directory."""
+        self._change("UPDATE written SET added = 1 WHERE entry = ?", entry)
+
+    def intend(self, request: str, nonce: str, now: datetime, entry: NewEntry) -> None:
+        """Step 4: promise to run, with the execution entry that will say so.
+
+        Raises:
+            JournalError: Something was promised before.
+        """
+        with self._transaction() as database:
+            database.execute(
+                "INSERT INTO claims (request, state, nonce, intent_at) VALUES (?, 'intent', ?, ?)",
+                (request, nonce, now.isoformat()),
+            )
+            _insert_written(database, request, "execution", entry)
+
+    def take(self, request: str, nonce: str, now: datetime) -> None:
+        """Step 7: claim; from here on it is never tried again.
+
+        Raises:
+            JournalError: There is no such intent.
+        """
+        self._move(
+            "UPDATE claims SET state = 'claimed', claimed_at = ? WHERE request = ? AND state = 'intent' AND nonce = ?",
+            now.isoformat(),
+            request,
+            nonce,
+        )
+
+    def end(self, request: str, claim: Claim, now: datetime) -> None:
+        """Step 9: keep the outcome.
+
+        Raises:
+            JournalError: It had ended before.
+        """
+        if claim.outcome is None:
+            raise JournalError("an end needs an outcome")
+        self._move(
+            "INSERT INTO claims (request, state, nonce, ended_at, outcome, code, excerpt, exit_status)"
+            " VALUES (?, 'ended', '', ?, ?, ?, ?, ?)"
+            " ON CONFLICT (request) DO UPDATE SET state = 'ended', ended_at = excluded.ended_at,"
+            " outcome = excluded.outcome, code = excluded.code, excerpt = excluded.excerpt,"
+            " exit_status = excluded.exit_status WHERE state <> 'ended'",
+            request,
+            now.isoformat(),
+            claim.outcome.value,
+            claim.code,
+            claim.excerpt,
+            claim.exit_status,
+        )
+
+    def publish(self, request: str) -> None:
+        """Step 10: mark the result as being in the directory."""
+        self._change("UPDATE claims SET published = 1 WHERE request = ?", request)
+
+    def finished(self) -> frozenset[str]:
+        """Give the ids of all requests that need nothing more."""
+        return frozenset(row[0] for row in self._all("SELECT request FROM claims WHERE published = 1"))
+
+    def unfinished(self) -> frozenset[str]:
+        """Give the ids of requests that were promised or ended, and not published."""
+        return frozenset(row[0] for row in self._all("SELECT request FROM claims WHERE published = 0"))
+
+    def _check(self, host: str) -> None:
+        if self._value("PRAGMA quick_check") != "ok":
+            raise JournalError(
+                f"the journal {self._path} is damaged; keep a copy, then ask for help. Nothing is run."
+            )
+        if self._value("SELECT value FROM meta WHERE name = 'version'") != VERSION:
+            raise JournalError(f"the journal {self._path} is of another version of ipa-tpi")
+        if self._value("SELECT value FROM meta WHERE name = 'host'") != host:
+            raise JournalError(
+                f"the journal {self._path} belongs to another host; a copied host makes its own: ipa-tpi-executor init"
+            )
+
+    def _kept(self, request: str, role: str) -> NewEntry:
+        rows = self._all(
+            "SELECT entry, class, attributes FROM written WHERE request = ? AND role = ?", request, role
+        )
+        return _entry(*rows[0])
+
+    def _value(self, statement: str) -> str:
+        rows = self._all(statement)
+        if not rows:
+            raise JournalError(f"the journal {self._path} is not one of ours")
+        return str(rows[0][0])
+
+    def _all(self, statement: str, *values: object) -> list[Any]:
+        with self._lock, _translated(self._path):
+            return self._database.execute(statement, values).fetchall()
+
+    def _change(self, statement: str, *values: object) -> None:
+        with self._transaction() as database:
+            database.execute(statement, values)
+
+    def _move(self, statement: str, *values: object) -> None:
+        with self._transaction() as database:
+            if database.execute(statement, values).rowcount != 1:
+                raise JournalError("the journal says that this request was taken or ended already")
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        with self._lock, _translated(self._path):
+            self._database.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._database
+            except BaseException:
+                self._database.execute("ROLLBACK")
+                raise
+            self._database.execute("COMMIT")
+
+
+def _insert_written(database: sqlite3.Connection, request: str, role: str, entry: NewEntry) -> None:
+    attributes = {
+        name: [b64encode(value).decode() for value in values] for name, values in entry.attributes.items()
+    }
+    database.execute(
+        "INSERT OR IGNORE INTO written (request, role, entry, class, attributes) VALUES (?, ?, ?, ?, ?)",
+        (request, role, entry.entry_id, entry.object_class, json.dumps(attributes)),
+    )
+
+
+def _entry(entry_id: str, object_class: str, attributes: str) -> NewEntry:
+    decoded = {
+        name: [b64decode(value) for value in values] for name, values in json.loads(attributes).items()
+    }
+    return NewEntry(entry_id, object_class, decoded)
+
+
+def _hold(path: str) -> int:
+    try:
+        descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        raise JournalError(f"another executor holds the journal ({path}: {error}); stop it first") from error
+    return descriptor
+
+
+@contextmanager
+def _translated(path: str) -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise JournalError(
+            f"the journal {path} could not be read or written: {error}; nothing is run until it can"
+        ) from error
+
+
+def utc_now() -> datetime:
+    """Tell the time of this host."""
+    return datetime.now(tz=UTC)

@@ -1,0 +1,347 @@
+"""The ten steps from an approved request to its result (DESIGN section 2).
+
+::
+
+     1  verify proofs on arrival, receipt (journal, then entry)
+        preview, once the request's own proof has a receipt
+     2  load all, authorise, compare the precondition
+     3  validation programs
+     4  journal the intent with a random nonce (synced), audit it
+     5  add the execution entry that bears the nonce
+     6  read all again, authorise again, compare the precondition: the last point at which a veto counts
+     7  journal the claim (synced)
+     8  act
+     9  journal the outcome (synced)
+    10  result entry, audit
+
+On restart: nothing from 4 on: begin at 1; 4 without 7: add the execution entry if it is absent,
+go on at 6; 7 without 9: indeterminate; 9 without 10: do 10.
+
+A refusal is a decision on complete reads, and is final.  An error (directory, KDC, D-Bus, disk,
+audit) before 7 is not a refusal: `Dispatcher.process` raises it, nothing was done, and the caller
+tries again later; once the window has ended, the decision itself becomes ``expired``.
+"""
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from ipa_tpi.decide.authorization import Facts, authorize
+from ipa_tpi.decide.digest import canonical, preview_body, sha256
+from ipa_tpi.decide.identity import check_account, identity_of
+from ipa_tpi.errors import (
+    ActionFailedError,
+    DirectoryUnavailableError,
+    OutcomeUnknownError,
+    RefusedError,
+    ServiceManagerError,
+)
+from ipa_tpi.executor import entries
+from ipa_tpi.executor.claims import Claim, Claims
+from ipa_tpi.executor.operations import operation
+from ipa_tpi.executor.publication import Publication
+from ipa_tpi.executor.receipts import Receipts
+from ipa_tpi.model import (
+    Account,
+    Allow,
+    Approval,
+    Cancellation,
+    Denial,
+    Execution,
+    Floor,
+    NotYet,
+    Outcome,
+    Refuse,
+    Result,
+    Subtree,
+    Withdrawal,
+)
+from ipa_tpi.ports import Audit, Directory, Query, ServiceManager
+
+_KEPT = (Denial, Withdrawal, Cancellation, Execution, Result)
+_PENDING_SECONDS = 86400
+_LOOK_AGAIN_SECONDS = 30
+_VOICES = (Approval, Denial, Withdrawal, Cancellation)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where this executor stands.
+
+    Attributes:
+        me: Its normal DN.
+        target: This host's name.
+        realm: The realm.
+        floor: This host's floor.
+        approve_permission: Normal DN of the permission that lets write approvals.
+    """
+
+    me: str
+    target: str
+    realm: str
+    floor: Floor
+    approve_permission: str
+
+
+@dataclass(frozen=True, slots=True)
+class Dispatcher:
+    """Takes requests through the ten steps.
+
+    Attributes:
+        place: Where it stands.
+        directory: Bound as tpi/HOST.
+        claims: The journal.
+        receipts: Step 1.
+        publication: How entries get into the directory.
+        services: systemd.
+        audit: The audit trail.
+        clock: Tells the time in UTC.
+    """
+
+    place: Place
+    directory: Directory
+    claims: Claims
+    receipts: Receipts
+    publication: Publication
+    services: ServiceManager
+    audit: Audit
+    clock: Callable[[], datetime]
+
+    def process(self, request_id: str) -> datetime | None:
+        """Take a request as far as it goes now.
+
+        Args:
+            request_id: Its id; nothing else that woke us is believed.
+
+        Returns:
+            When to look again without being woken; None when it needs nothing more.
+
+        Raises:
+            UnavailableError: Nothing was decided; try again later.
+        """
+        subtree = self.directory.load(request_id)
+        claim = self.claims.claim(request_id)
+        if subtree is None:
+            return None
+        if subtree.request.executor != self.place.me:
+            return None
+        if claim is not None and claim.state != "intent":
+            self._resume(subtree, claim)
+            return None
+        self._remember(subtree)
+        self.receipts.verify(subtree)  # step 1
+        self.publication.catch_up(request_id)
+        if claim is not None:
+            self._go_on(self._reload(request_id), claim)
+            return None
+        if self.claims.precondition(request_id) is None:
+            return self._preview(subtree)
+        return self._dispatch(subtree)
+
+    def _resume(self, subtree: Subtree, claim: Claim) -> None:
+        if claim.state == "claimed":  # 7 without 9: R-K13
+            self._finish(
+                subtree,
+                Outcome.INDETERMINATE,
+                "outcome-unknown",
+                "the executor stopped while it acted; look at the target",
+            )
+        elif not claim.published:  # 9 without 10
+            self._publish(subtree, claim)
+
+    def _preview(self, subtree: Subtree) -> datetime | None:
+        request = subtree.request
+        facts = self._facts(subtree)
+        authorization = authorize(facts, "preview")
+        decision = authorization.decision
+        if isinstance(decision, Refuse):
+            self._refuse(subtree, decision)
+            return None
+        if isinstance(decision, NotYet):
+            return self._later(authorization.standing.deadline if authorization.standing else None)
+        flood = self._check_pending(subtree)
+        if flood is not None:
+            self._refuse(subtree, flood)
+            return None
+        try:
+            shown, precondition = operation(request.operation).preview(request.parameters, self.services)
+        except (RefusedError, ActionFailedError) as error:
+            self._refuse(subtree, Refuse(error.code, error.message))
+            return None
+        body = preview_body(shown, precondition)
+        entry = entries.preview_entry(body, sha256(body))
+        self.audit.record("preview", request=request.id, digest=sha256(body).hex())
+        self.publication.add(
+            request.id, self.claims.show(request.id, sha256(body), canonical(precondition), entry)
+        )
+        return self._dispatch(self._reload(request.id))
+
+    def _dispatch(self, subtree: Subtree) -> datetime | None:
+        request_id = subtree.request.id
+        authorization = authorize(self._facts(subtree), "dispatch")  # step 2
+        decision = authorization.decision
+        if isinstance(decision, Refuse):
+            self._refuse(subtree, decision)
+            return None
+        if isinstance(decision, NotYet):
+            return self._later(authorization.standing.deadline if authorization.standing else None)
+        refusal = self._compare_precondition(subtree)
+        if refusal is not None:
+            self._refuse(subtree, refusal)
+            return None
+        # Step 3: no operation names a validation program yet; one that did would not have loaded (decide.policy).
+        nonce = secrets.token_hex(32)
+        self.claims.intend(request_id, nonce, self.clock(), entries.execution_entry(nonce))  # step 4
+        self.audit.record("intent", request=request_id, by=decision.by)
+        self._go_on(subtree, Claim("intent", nonce))
+        return None
+
+    def _go_on(self, subtree: Subtree, claim: Claim) -> None:
+        request = subtree.request
+        self.publication.catch_up(request.id)  # step 5
+        again = self._reload(request.id)
+        self._remember(again)
+        facts = self._facts(again)
+        decision = authorize(facts, "last").decision  # step 6, R-K15
+        refusal = self._compare_precondition(again) if isinstance(decision, Allow) else None
+        if not isinstance(decision, Allow) or refusal is not None:
+            last = refusal or decision
+            return self._refuse(
+                again, last if isinstance(last, Refuse) else Refuse("refused", "not approved any longer")
+            )
+        self.claims.take(request.id, claim.nonce, self.clock())  # step 7
+        self._act(again, facts.policy.operations[request.operation].timeout_seconds)
+
+    def _act(self, subtree: Subtree, timeout_seconds: int) -> None:
+        request = subtree.request
+        try:
+            act = operation(request.operation).act(
+                request.parameters, self.services, timeout_seconds
+            )  # step 8
+        except (ActionFailedError, ServiceManagerError, RefusedError) as error:
+            self._finish(subtree, Outcome.FAILED, error.code, error.message, exit_status=1)
+        except OutcomeUnknownError as error:
+            self._finish(subtree, Outcome.INDETERMINATE, error.code, error.message)
+        else:
+            self._finish(subtree, Outcome.EXECUTED, "", act.excerpt, exit_status=act.exit_status)
+
+    def _refuse(self, subtree: Subtree, refusal: Refuse) -> None:
+        self._finish(subtree, refusal.outcome, refusal.code, refusal.message)
+
+    def _finish(
+        self,
+        subtree: Subtree,
+        outcome: Outcome,
+        code: str,
+        excerpt: str,
+        exit_status: int | None = None,
+    ) -> None:
+        request_id = subtree.request.id
+        claim = Claim("ended", "", outcome, code, excerpt, exit_status)
+        self.claims.end(request_id, claim, self.clock())  # step 9
+        ended = self.claims.claim(request_id)
+        if ended is not None:
+            self._publish(subtree, ended)
+
+    def _publish(self, subtree: Subtree, claim: Claim) -> None:  # step 10
+        request = subtree.request
+        outcome = claim.outcome.value if claim.outcome is not None else ""
+        # An audit that fails here cannot undo what was done: `process` raises, and step 10 is tried again.
+        self.audit.record(
+            "outcome",
+            request=request.id,
+            operation=request.operation,
+            outcome=outcome,
+            code=claim.code,
+            excerpt=claim.excerpt,
+        )
+        entry = self.claims.write(request.id, "result", entries.result_entry(claim))
+        self.publication.add(request.id, entry)
+        self.claims.publish(request.id)
+
+    def _remember(self, subtree: Subtree) -> None:
+        """Journal what is seen for the first time: entries, and who is behind their writers."""
+        request, now = subtree.request, self.clock()
+        memory = self.claims.memory(request.id)
+        if request.id not in memory.first_seen:
+            self.claims.see(request.id, request.id, now, kept=False)
+            self.audit.record(
+                "request-seen", request=request.id, operation=request.operation, creator=request.creator
+            )
+        for child in subtree.children:
+            if child.entry_id not in memory.first_seen:
+                self.claims.see(request.id, child.entry_id, now, kept=isinstance(child, _KEPT))
+        for dn in self._writers(subtree) - memory.identities.keys():
+            account = self.directory.account_by_dn(dn)
+            usable = check_account(account, "", now, self.place.floor.person_attribute) is None
+            if account is not None and usable:
+                self.claims.remember(request.id, identity_of(account))
+
+    def _facts(self, subtree: Subtree) -> Facts:
+        accounts: dict[str, Account | None] = {
+            dn: self.directory.account_by_dn(dn) for dn in self._writers(subtree)
+        }
+        return Facts(
+            me=self.place.me,
+            target=self.place.target,
+            realm=self.place.realm,
+            now=self.clock(),
+            subtree=subtree,
+            policy=self.directory.policy(),
+            host=self.directory.host(self.place.target),
+            floor=self.place.floor,
+            accounts=accounts,
+            approve_permission=self.place.approve_permission,
+            memory=self.claims.memory(subtree.request.id),
+        )
+
+    def _writers(self, subtree: Subtree) -> set[str]:
+        return {
+            subtree.request.creator,
+            *(child.creator for child in subtree.children if isinstance(child, _VOICES)),
+        }
+
+    def _compare_precondition(self, subtree: Subtree) -> Refuse | None:
+        request = subtree.request
+        then = self.claims.precondition(request.id)
+        try:
+            _, now = operation(request.operation).preview(request.parameters, self.services)
+        except (RefusedError, ActionFailedError) as error:
+            return Refuse(error.code, error.message)
+        if then is None or canonical(now) != then:  # R-K10
+            return Refuse(
+                "precondition-changed", "the target is no longer as the preview showed it; make a new request"
+            )
+        return None
+
+    def _check_pending(self, subtree: Subtree) -> Refuse | None:
+        request, floor = subtree.request, self.place.floor
+        since = self.clock() - timedelta(seconds=_PENDING_SECONDS)
+        mine = self.directory.find(Query(creator=request.creator, executor=request.executor, since=since))
+        waiting = [
+            other.request
+            for other in mine
+            if not self._has_ended(other.request.id) and other.request.id != request.id
+        ]
+        same = [other for other in waiting if other.operation == request.operation]
+        if len(waiting) >= floor.pending_per_person or len(same) >= floor.pending_per_operation:  # R-K20
+            return Refuse(
+                "too-many-pending", "the requester has too many requests waiting here; cancel one, or wait"
+            )
+        return None
+
+    def _has_ended(self, request_id: str) -> bool:
+        claim = self.claims.claim(request_id)
+        return claim is not None and claim.state == "ended"
+
+    def _reload(self, request_id: str) -> Subtree:
+        subtree = self.directory.load(request_id)
+        if subtree is None:
+            raise DirectoryUnavailableError("the request is gone from the directory; nothing was done")
+        return subtree
+
+    def _later(self, deadline: datetime | None) -> datetime:
+        soon = self.clock() + timedelta(seconds=_LOOK_AGAIN_SECONDS)
+        # createTimestamp has whole seconds; look when the window has certainly ended.
+        return soon if deadline is None else deadline + timedelta(seconds=1)

@@ -1,0 +1,113 @@
+"""Step 1: verify proofs as they arrive; the receipt goes to the journal, then to the directory.
+
+A proof is verified once.  Its receipt is keyed by the SHA-256 of its token: the same token again
+changes nothing (E14).
+"""
+
+from dataclasses import dataclass
+
+from ipa_tpi.decide.digest import approval_digest, request_digest, sha256
+from ipa_tpi.decide.proof import MAX_PROOFS, expected_text, judge
+from ipa_tpi.errors import RefusedError
+from ipa_tpi.executor import entries
+from ipa_tpi.executor.claims import Claims, ReceiptRow, utc_now
+from ipa_tpi.executor.publication import Publication
+from ipa_tpi.model import Account, Proof, Refuse, Subtree
+from ipa_tpi.ports import AcceptedProof, Audit, Directory, ProofVerifier
+
+
+@dataclass(frozen=True, slots=True)
+class Receipts:
+    """Verifies the proofs of a request.
+
+    Attributes:
+        directory: Bound as tpi/HOST.
+        claims: The journal.
+        publication: Adds the receipt entries.
+        verifier: Holds the keytab.
+        audit: The audit trail.
+        realm: The realm.
+    """
+
+    directory: Directory
+    claims: Claims
+    publication: Publication
+    verifier: ProofVerifier
+    audit: Audit
+    realm: str
+
+    def verify(self, subtree: Subtree) -> None:
+        """Verify every proof that was not judged yet, oldest first, up to a limit.
+
+        Args:
+            subtree: The request and what lies below it.
+
+        Raises:
+            UnavailableError: The keytab, the directory, the journal or the audit failed; what was
+                judged until then stays judged.
+        """
+        request_id = subtree.request.id
+        judged = self.claims.judged(request_id)
+        for proof in subtree.of(Proof)[:MAX_PROOFS]:
+            if proof.entry_id not in judged:
+                outcome = self._judge(subtree, proof)
+                entry = entries.receipt_entry(proof.entry_id, outcome)
+                self.publication.add(
+                    request_id, self.claims.write(request_id, f"receipt:{proof.entry_id}", entry)
+                )
+
+    def _judge(self, subtree: Subtree, proof: Proof) -> str:
+        request = subtree.request
+        token = sha256(proof.token).hex()
+        writer = self.directory.account_by_dn(proof.creator)
+        verdict = self._verdict(subtree, proof, writer, token)
+        if isinstance(verdict, Refuse):
+            self.audit.record(
+                "proof-refused",
+                request=request.id,
+                proof=proof.entry_id,
+                writer=proof.creator,
+                purpose=proof.purpose,
+                code=verdict.code,
+            )
+            self.claims.judge(request.id, proof.entry_id, verdict.code)
+            return verdict.code
+        self.audit.record(
+            "proof-verified",
+            request=request.id,
+            proof=proof.entry_id,
+            who=verdict.initiator,
+            purpose=proof.purpose,
+        )
+        row = ReceiptRow(
+            request=request.id,
+            proof=proof.entry_id,
+            who=proof.creator,
+            initiator=verdict.initiator,
+            purpose=proof.purpose,
+            digest=proof.digest,
+            auth_time=verdict.auth_time,
+            indicators=verdict.indicators,
+        )
+        self.claims.receive(token, row, utc_now())
+        return "verified"
+
+    def _verdict(
+        self, subtree: Subtree, proof: Proof, writer: Account | None, token: str
+    ) -> AcceptedProof | Refuse:
+        if self.claims.knows_token(token):  # R-E14
+            return Refuse("proof-replayed", "this token was used before")
+        request = subtree.request
+        requester = self.directory.account_by_dn(request.creator)
+        if requester is None:
+            return Refuse("requester-gone", "the requester's account is gone")
+        digest = request_digest(request, requester.principal)
+        preview = self.claims.memory(request.id).preview_digest
+        text = expected_text(proof, digest, approval_digest(digest, preview) if preview is not None else b"")
+        if isinstance(text, Refuse):
+            return text
+        try:
+            accepted = self.verifier.accept(proof, text)
+        except RefusedError as error:
+            return Refuse(error.code, error.message)
+        return judge(accepted, writer, self.realm) or accepted

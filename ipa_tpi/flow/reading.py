@@ -1,0 +1,238 @@
+"""What a request stands at, judged from the caller's own reads of one moment.
+
+The same functions judge here that judge in the executor, on other reads: what the directory shows
+the caller.  So the answer is for people; the executor's own decides.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cached_property
+from typing import Final
+
+from ipa_tpi.decide.approval import Case, Standing, Terms, Verified, Voice, standing
+from ipa_tpi.decide.authorization import (
+    Setting,
+    check_definition,
+    check_floor_parameters,
+    judge_requester,
+    judge_voice,
+    terms_of,
+)
+from ipa_tpi.decide.digest import request_digest
+from ipa_tpi.decide.policy import usable_operation
+from ipa_tpi.model import (
+    Account,
+    Approval,
+    Cancellation,
+    Denial,
+    Floor,
+    FloorOperation,
+    HostEntry,
+    Operation,
+    Policy,
+    Proof,
+    Receipt,
+    Refuse,
+    Request,
+    Subtree,
+    Withdrawal,
+)
+from ipa_tpi.ports import Directory
+
+# For a request whose definition is gone or unusable: what `load_operation` takes by default.
+_DEFAULT_TERMS: Final = Terms(1, 300, 300, 60)
+_VERIFIED: Final = "verified"
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Where this web service stands.
+
+    Attributes:
+        host: This server's name, as requests name their target.
+        realm: The Kerberos realm.
+        suffix: The directory's suffix.
+        floor: This host's floor.
+    """
+
+    host: str
+    realm: str
+    suffix: str
+    floor: Floor
+
+    def approve_permission(self) -> str:
+        """Give the normal DN of the permission without which nobody writes an approval."""
+        return f"cn=tpi approve,cn=permissions,cn=pbac,{self.suffix.lower().replace(' ', '')}"
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A request as judged for one caller.
+
+    Attributes:
+        subtree: All that the directory showed.
+        digest: The request's, recomputed (the stored one where the requester's account is gone).
+        terms: What operation and floor demand.
+        standing: The state with its reason.
+        now: When it was judged.
+        caller: For whom.
+        voices: For the DN of everyone who wrote, and of the caller, what the rules say.
+        names: For the same DNs and the requester's, the canonical principal where there is one.
+    """
+
+    subtree: Subtree
+    digest: bytes
+    terms: Terms
+    standing: Standing
+    now: datetime
+    caller: Account
+    voices: Mapping[str, Voice]
+    names: Mapping[str, str]
+
+
+class Reading:
+    """One caller's reads: policy, accounts and hosts are each read once.
+
+    Args:
+        directory: Bound as the caller.
+        site: Where this is.
+        now: The moment that all is judged at.
+    """
+
+    def __init__(self, directory: Directory, site: Site, now: datetime) -> None:
+        self.now = now
+        self._directory = directory
+        self._site = site
+        self._accounts: dict[str, Account | None] = {}
+        self._hosts: dict[str, HostEntry | None] = {}
+
+    @cached_property
+    def policy(self) -> Policy:
+        """All rules and operations."""
+        return self._directory.policy()
+
+    def account(self, dn: str) -> Account | None:
+        """Read the account at a DN."""
+        if dn not in self._accounts:
+            self._accounts[dn] = self._directory.account_by_dn(dn)
+        return self._accounts[dn]
+
+    def host(self, fqdn: str) -> HostEntry | None:
+        """Read a host's entry."""
+        if fqdn not in self._hosts:
+            self._hosts[fqdn] = self._directory.host(fqdn)
+        return self._hosts[fqdn]
+
+    def floor_of(self, request: Request) -> FloorOperation | None:
+        """Give what the floor says of a request; None for another host's, whose floor is not known here."""
+        return self._site.floor.operations.get(request.operation) if self._is_here(request) else None
+
+    def check_floor(self, request: Request) -> Refuse | None:
+        """Refuse what this host's floor does not allow (X13); other hosts' floors are theirs to enforce."""
+        if not self._is_here(request):
+            return None
+        floor = self.floor_of(request)
+        if floor is None:
+            return Refuse(
+                "operation-not-on-floor",
+                f"the floor of {request.target} does not allow {request.operation}; ask an administrator",
+            )
+        return check_floor_parameters(request, floor, request.target)
+
+    def setting(self, operation: Operation, target: str) -> Setting:
+        """Give what people are judged against."""
+        return Setting(
+            policy=self.policy,
+            operation=operation,
+            host=self.host(target),
+            floor=self._site.floor,
+            now=self.now,
+            approve_permission=self._site.approve_permission(),
+        )
+
+    def window_start(self) -> datetime:
+        """Give the time before which no request can still be alive by any definition."""
+        spans = [
+            operation.approval_seconds + 2 * operation.execution_seconds + operation.timeout_seconds
+            for operation in self.policy.operations.values()
+        ]
+        longest = max([*spans, _DEFAULT_TERMS.approval_seconds + 2 * _DEFAULT_TERMS.execution_seconds])
+        return self.now - timedelta(seconds=longest + self._site.floor.clock_skew_seconds + 60)
+
+    def judge(self, subtree: Subtree, caller: Account) -> Seen:
+        """Judge a request for a caller.
+
+        Args:
+            subtree: As the directory showed it.
+            caller: A usable account.
+
+        Returns:
+            The request with its standing.
+        """
+        request = subtree.request
+        requester = self.account(request.creator)
+        operation = usable_operation(self.policy, request.operation)
+        digest = request_digest(request, requester.principal) if requester is not None else request.digest
+        known = self.policy.operations.get(request.operation)
+        terms = terms_of(known, self.floor_of(request), requester) if known is not None else _DEFAULT_TERMS
+        people = _writers(subtree) | {caller.dn}
+        voices = {dn: self._voice(dn, request, requester, operation) for dn in people}
+        case = Case(
+            subtree=subtree,
+            digest=digest,
+            terms=terms,
+            now=self.now,
+            voices=voices,
+            verified=_verified(subtree),
+            blocked=self._blocked(request, requester, operation, digest),
+        )
+        names = {dn: self._name(dn) for dn in people | {request.creator}}
+        return Seen(subtree, digest, terms, standing(case), self.now, caller, voices, names)
+
+    def _is_here(self, request: Request) -> bool:
+        return request.target == self._site.host
+
+    def _voice(
+        self, dn: str, request: Request, requester: Account | None, operation: Operation | Refuse
+    ) -> Voice:
+        if isinstance(operation, Refuse):
+            return Voice(operation)
+        if requester is None:
+            return Voice(Refuse("requester-gone", "the requester's account is gone"))
+        return judge_voice(self.account(dn), request, requester, self.setting(operation, request.target))
+
+    def _blocked(
+        self, request: Request, requester: Account | None, operation: Operation | Refuse, digest: bytes
+    ) -> Refuse | None:
+        if isinstance(operation, Refuse):
+            return operation
+        refusal = (
+            self.check_floor(request)
+            or check_definition(request, operation)
+            or judge_requester(request, requester, self.setting(operation, request.target))
+        )
+        if refusal is None and digest != request.digest:  # R-K10
+            return Refuse("digest-mismatch", "the digest that the request bears is not that of what it asks for")
+        return refusal
+
+    def _name(self, dn: str) -> str:
+        account = self.account(dn)
+        return account.principal if account is not None and account.principal else dn
+
+
+def _writers(subtree: Subtree) -> set[str]:
+    people = Approval | Denial | Withdrawal | Cancellation
+    return {child.creator for child in subtree.children if isinstance(child, people)}
+
+
+def _verified(subtree: Subtree) -> frozenset[Verified]:
+    # Only the request's own executor says that a proof is verified; its receipt names the proof's entry.
+    proofs = {proof.entry_id: proof for proof in subtree.of(Proof)}
+    receipts = [
+        receipt.refers_to
+        for receipt in subtree.of(Receipt)
+        if receipt.creator == subtree.request.executor and receipt.outcome == _VERIFIED
+    ]
+    found = [proofs[entry_id] for entry_id in receipts if entry_id in proofs]
+    return frozenset(Verified(proof.creator, proof.purpose, proof.digest) for proof in found)

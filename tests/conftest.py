@@ -1,0 +1,49 @@
+"""What tests share: the realm on loopback, one for each worker process."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+_REPOSITORY = Path(__file__).resolve().parent.parent
+sys.path[:0] = [path for path in (str(_REPOSITORY), str(_REPOSITORY / "acls")) if path not in sys.path]
+
+from lab import processes  # noqa: E402 (needs the path)
+from lab import realm as laboratory  # noqa: E402
+from lab.session import Session, kerberos_environment  # noqa: E402
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option that leaves a realm's folder behind, for a look at its logs."""
+    parser.addoption("--keep-realm", action="store_true", help="leave the realm's folder behind, with its logs")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what needs the realm."""
+    for item in items:
+        if "realm" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.realm)
+
+
+@pytest.fixture(scope="session")
+def realm(request: pytest.FixtureRequest) -> Iterator[Session]:
+    """A realm of real daemons: KDC, directory, Apache. A missing daemon is an error, never a skip."""
+    root = Path(tempfile.mkdtemp(prefix="tpi-realm-"))
+    started = laboratory.up(root)
+    watch = processes.Watch(started.daemons.values(), root)
+    try:
+        session = Session(started)
+        with kerberos_environment(session):
+            yield session
+    finally:
+        laboratory.stop(started)
+        watch.end()
+        if request.config.getoption("--keep-realm"):
+            sys.stderr.write(f"\nthe realm's files: {root}\n")
+        else:
+            shutil.rmtree(root, ignore_errors=True)

@@ -1,0 +1,225 @@
+"""A realm of its own for tests of access, its people bound with their tickets, and entries of every kind.
+
+Over LDAPI root is Directory Manager, above every ACI; so everybody here comes in over TCP with a Kerberos ticket.
+"""
+
+import shutil
+import subprocess
+import tempfile
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import ldap
+import pytest
+
+from lab import directory, gss_bind, realm
+from lab.layout import Layout
+from lab.people import PEOPLE, host_dn, service_dn
+
+HERE, OTHER = "tpi/localhost", "tpi/other.tpi.test"
+ANONYMOUS = "anonymous"
+
+# Their keytabs, as lab.realm describes them.
+SERVICES = {"HTTP/localhost": "http", "host/localhost": "host", HERE: "tpi", OTHER: "tpi_other"}
+ANSWERS = (
+    "ipaTpiApproval",
+    "ipaTpiDenial",
+    "ipaTpiWithdrawal",
+    "ipaTpiCancellation",
+    "ipaTpiProof",
+    "ipaTpiPreview",
+    "ipaTpiReceipt",
+    "ipaTpiExecution",
+    "ipaTpiResult",
+)
+DIGEST = "ab" * 32
+_FILLED = {
+    "ipaTpiPreview": {"ipaTpiBody": "{}", "ipaTpiDigest": DIGEST},
+    "ipaTpiProof": {
+        "ipaTpiProofKind": "gss",
+        "ipaTpiPurpose": "approve",
+        "ipaTpiDigest": DIGEST,
+        "ipaTpiToken": "token",
+        "ipaTpiMic": "mic",
+    },
+    "ipaTpiReceipt": {"ipaTpiRefersTo": str(uuid.UUID(int=0)), "ipaTpiOutcome": "verified"},
+    "ipaTpiExecution": {"ipaTpiNonce": "nonce"},
+    "ipaTpiResult": {"ipaTpiOutcome": "executed"},
+}
+
+
+@dataclass(frozen=True)
+class Draft:
+    """An entry before it is added."""
+
+    dn: str
+    attributes: dict[str, tuple[str, ...]]
+
+    def having(self, **more: str | tuple[str, ...]) -> "Draft":
+        """Return it with further values."""
+        values = dict(self.attributes)
+        for name, added in more.items():
+            values[name] = (*values.get(name, ()), *((added,) if isinstance(added, str) else added))
+        return Draft(self.dn, values)
+
+    def modlist(self) -> list[tuple[str, list[bytes]]]:
+        return [(name, [value.encode() for value in values]) for name, values in self.attributes.items()]
+
+
+@dataclass
+class World:
+    """The realm, everybody's connection, and Directory Manager's."""
+
+    layout: Layout
+    description: dict[str, Any]
+    root: Any
+    connections: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def top(self) -> str:
+        return f"cn=tpi,{self.layout.suffix}"
+
+    @property
+    def requests(self) -> str:
+        return f"cn=requests,{self.top}"
+
+    def dn(self, who: str) -> str:
+        """Return somebody's entry."""
+        service, slash, host = who.partition("/")
+        if not slash:
+            return f"uid={who},cn=users,cn=accounts,{self.layout.suffix}"
+        if service == "host":
+            return host_dn(self.layout, host)
+        return service_dn(self.layout, service, host)
+
+    def bound(self, who: str) -> Any:
+        """Return somebody's own connection."""
+        if who not in self.connections:
+            self.connections[who] = self._bind(who)
+        return self.connections[who]
+
+    def _bind(self, who: str) -> Any:
+        if who == ANONYMOUS:
+            connection = ldap.initialize(self.layout.ldap_uri)
+            connection.set_option(ldap.OPT_TIMEOUT, 10)
+            return connection
+        ccache = f"FILE:{self.layout.root}/ccache-{who.replace('/', '-')}"
+        if who in SERVICES:
+            keytab = self.description["keytabs"][SERVICES[who]]
+            subprocess.run(["kinit", "-c", ccache, "-k", "-t", keytab, who], check=True, timeout=20)
+        else:
+            password = self.description["people"][who]["password"] + "\n"
+            command = ["kinit", "-c", ccache, who]
+            subprocess.run(
+                command, input=password.encode(), stdout=subprocess.DEVNULL, check=True, timeout=20
+            )
+        connection = gss_bind.bind(self.layout.ldap_uri, ccache, self.layout.host, caller=f"{who}@TPI.TEST")
+        assert connection.whoami_s().lower() == f"dn: {self.dn(who)}".lower()
+        return connection
+
+    def request(self, executor: str = HERE, number: str | None = None) -> Draft:
+        """Return a new request."""
+        number = number or str(uuid.uuid4())
+        values = {
+            "objectClass": ("ipaTpiRequest",),
+            "ipaTpiRequestId": (number,),
+            "ipaTpiOperationName": ("dirsrv.restart",),
+            "ipaTpiOperationDigest": (DIGEST,),
+            "ipaTpiTarget": (executor.partition("/")[2],),
+            "ipaTpiExecutor": (self.dn(executor),),
+            "ipaTpiParameters": ('{"instance":"TPI-TEST"}',),
+            "ipaTpiReason": ("a reason",),
+            "ipaTpiInterface": ("cli",),
+            "ipaTpiDigest": (DIGEST,),
+        }
+        return Draft(f"ipaTpiRequestId={number},{self.requests}", values)
+
+    def answer(self, kind: str, above: str) -> Draft:
+        """Return a new answer of a kind below a request."""
+        number = str(uuid.uuid4())
+        values = {"objectClass": kind, "ipaTpiEntryId": number} | _FILLED.get(kind, {"ipaTpiDigest": DIGEST})
+        return Draft(f"ipaTpiEntryId={number},{above}", {name: (value,) for name, value in values.items()})
+
+    def policy(self, kind: str) -> Draft:
+        """Return a new entry of policy, or an anchor."""
+        number = str(uuid.uuid4())
+        operation = f"cn=x.{number},cn=tpioperations,{self.top}"
+        drafts = {
+            "ipaTpiOperation": Draft(
+                operation,
+                {"objectClass": ("ipaTpiOperation",), "cn": (f"x.{number}",), "description": ("x",)},
+            ),
+            "ipaTpiOperationGroup": Draft(
+                f"cn={number},cn=tpioperationgroups,{self.top}",
+                {"objectClass": ("ipaTpiOperationGroup",), "cn": (number,), "description": ("x",)},
+            ),
+            "ipaTpiRule": Draft(
+                f"ipaUniqueID={number},cn=tpirules,{self.top}",
+                {
+                    "objectClass": ("ipaAssociation", "ipaTpiRule"),
+                    "ipaUniqueID": (number,),
+                    "cn": (number,),
+                    "ipaTpiRight": ("approve",),
+                    "description": ("x",),
+                },
+            ),
+            "ipaTpiAnchor": Draft(
+                f"ipaTpiEntryId={number},cn=anchors,{self.top}",
+                {
+                    "objectClass": ("ipaTpiAnchor",),
+                    "ipaTpiEntryId": (number,),
+                    "ipaTpiExecutor": (self.dn(HERE),),
+                    "ipaTpiSequence": ("1",),
+                    "ipaTpiHead": (DIGEST,),
+                },
+            ),
+            "nsContainer": Draft(
+                f"cn={number},{self.top}", {"objectClass": ("nsContainer",), "cn": (number,)}
+            ),
+        }
+        return drafts[kind]
+
+    def add(self, who: str, draft: Draft) -> str:
+        """Add an entry as somebody, and return its DN."""
+        self.bound(who).add_s(draft.dn, draft.modlist())
+        return draft.dn
+
+    def remove(self, dn: str) -> None:
+        """Remove an entry and what is below it, as Directory Manager, if it is there."""
+        with suppress(ldap.NO_SUCH_OBJECT):
+            found = self.root.search_s(dn, ldap.SCOPE_SUBTREE, "(objectClass=*)", ["1.1"])
+            for one in sorted((one for one, _ in found), key=len, reverse=True):
+                self.root.delete_s(one)
+
+    @contextmanager
+    def values(self, dn: str, attribute: str, *values: str) -> Iterator[None]:
+        """Let an entry have further values for a while."""
+        encoded = [value.encode() for value in values]
+        self.root.modify_s(dn, [(ldap.MOD_ADD, attribute, encoded)])
+        try:
+            yield
+        finally:
+            self.root.modify_s(dn, [(ldap.MOD_DELETE, attribute, encoded)])
+
+
+@contextmanager
+def new_world() -> Iterator[World]:
+    """Start a realm, and end it."""
+    folder = Path(tempfile.mkdtemp(prefix="aclw-"))
+    started = realm.up(folder)
+    with pytest.MonkeyPatch.context() as patch:
+        try:
+            patch.setenv("KRB5_CONFIG", str(started.layout.kdc.krb5_conf))
+            yield World(started.layout, realm.describe(started), directory.connect(started.layout))
+        finally:
+            realm.stop(started)
+            shutil.rmtree(folder)
+
+
+def everybody() -> tuple[str, ...]:
+    """Return all who come in: people, services, and nobody in particular."""
+    return (*(person.uid for person in PEOPLE), *SERVICES, ANONYMOUS)

@@ -1,0 +1,410 @@
+"""Who can do what to which entry: everybody, every kind of entry, every operation.
+
+What is expected is computed from the short lists below, which say it in the words of DESIGN.md and know nothing of
+how the ACIs are made.
+"""
+
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+import ldap
+import pytest
+from acls_world import ANONYMOUS, ANSWERS, HERE, OTHER, Draft, World, everybody, new_world
+
+pytestmark = pytest.mark.realm
+
+OPERATORS = {"alice", "bob", "carol", "erin", "erin-admin"}
+REQUESTERS = OPERATORS | {"grace"}
+# Heidi is made an approver who may not request.
+APPROVERS = OPERATORS | {"Heidi"}
+AUDITORS = {"frank"}
+ADMINS = {"adam", "erin-admin"}
+EXECUTORS = {HERE, OTHER}
+
+VOICES = ("ipaTpiApproval", "ipaTpiDenial", "ipaTpiWithdrawal")
+OF_THE_EXECUTOR = ("ipaTpiPreview", "ipaTpiReceipt", "ipaTpiExecution", "ipaTpiResult")
+POLICY = ("ipaTpiOperation", "ipaTpiOperationGroup", "ipaTpiRule")
+CONTAINERS = ("", "tpioperations", "tpioperationgroups", "tpirules", "requests", "anchors")
+GROUPS = ("executors", "policy-executors")
+
+ALLOWED, REFUSED = "allowed", "refused"
+
+
+@dataclass(frozen=True)
+class Thing:
+    """An entry that is there: its kind, and for what lies below cn=requests who made it and whom it names."""
+
+    dn: str
+    kind: str
+    made_by: str = ""
+    requester: str = ""
+    executor: str = ""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """The realm with two requests, answered in full, and one entry of each kind of policy."""
+
+    world: World
+    things: tuple[Thing, ...]
+    # Requests without answers: by alice for our executor, by carol for the other.
+    fresh: tuple[Thing, ...]
+    policy_executors: frozenset[str]
+
+
+def may_add(who: str, kind: str, stage: Stage, above: Thing | None = None) -> bool:
+    if kind == "ipaTpiRequest":
+        return who in REQUESTERS
+    if kind == "ipaTpiAnchor":
+        return who in EXECUTORS
+    if kind in POLICY:
+        return who in stage.policy_executors
+    if above is None:
+        return False
+    if kind in VOICES:
+        return who in APPROVERS and who != above.requester
+    if kind == "ipaTpiCancellation":
+        return who == above.requester
+    if kind == "ipaTpiProof":
+        return who == above.requester or who in APPROVERS
+    return kind in OF_THE_EXECUTOR and who in EXECUTORS and who == above.executor
+
+
+def may_change(who: str, thing: Thing, stage: Stage) -> bool:
+    return who in stage.policy_executors and thing.kind in POLICY
+
+
+def may_delete(who: str, thing: Thing, stage: Stage) -> bool:
+    return who in stage.policy_executors and (thing.kind in POLICY or thing.requester != "")
+
+
+def may_read(who: str, thing: Thing, stage: Stage) -> bool:
+    # FreeIPA lets its administrators read everything: they could make themselves auditors anyway.
+    if who in ADMINS | APPROVERS | AUDITORS | stage.policy_executors:
+        return True
+    if thing.requester or thing.dn.startswith("cn=requests,"):
+        return who in {thing.requester, thing.made_by, thing.executor} - {""}
+    return who in REQUESTERS | EXECUTORS
+
+
+@pytest.fixture(scope="module")
+def world() -> Iterator[World]:
+    with new_world() as made:
+        heidi = (f"cn=TPI Approver,cn=roles,cn=accounts,{made.layout.suffix}", "member", made.dn("Heidi"))
+        with made.values(*heidi):
+            yield made
+
+
+@pytest.fixture(scope="module", params=["nobody", "tpi/other.tpi.test"])
+def stage(request: pytest.FixtureRequest, world: World) -> Iterator[Stage]:
+    """Set everything up, once without and once with a policy executor."""
+    chosen = frozenset({request.param} - {"nobody"})
+    with ExitStack() as stack:
+        for who in chosen:
+            stack.enter_context(world.values(f"cn=policy-executors,{world.top}", "member", world.dn(who)))
+        fresh = tuple(_request(world, who, executor) for who, executor in (("alice", HERE), ("carol", OTHER)))
+        full = tuple(_request(world, who, executor) for who, executor in (("alice", HERE), ("carol", OTHER)))
+        answers = tuple(thing for above in full for thing in _answers(world, above))
+        policy = tuple(Thing(_as_root(world, world.policy(kind)), kind) for kind in (*POLICY, "ipaTpiAnchor"))
+        containers = tuple(
+            Thing(f"cn={name},{world.top}" if name else world.top, "container") for name in CONTAINERS
+        )
+        groups = tuple(Thing(f"cn={name},{world.top}", "group") for name in GROUPS)
+        yield Stage(world, (*fresh, *full, *answers, *policy, *containers, *groups), fresh, chosen)
+        for thing in (*fresh, *full, *policy):
+            world.remove(thing.dn)
+
+
+def _request(world: World, who: str, executor: str) -> Thing:
+    dn = world.add(who, world.request(executor))
+    return Thing(dn, "ipaTpiRequest", made_by=who, requester=who, executor=executor)
+
+
+def _answers(world: World, above: Thing) -> Iterator[Thing]:
+    """Let those add each kind of answer who may."""
+    makers = dict.fromkeys(OF_THE_EXECUTOR, above.executor)
+    makers |= {
+        "ipaTpiApproval": "bob",
+        "ipaTpiDenial": "Heidi",
+        "ipaTpiWithdrawal": "bob",
+        "ipaTpiProof": "bob",
+    }
+    makers |= {"ipaTpiCancellation": above.requester}
+    for kind, maker in makers.items():
+        dn = world.add(maker, world.answer(kind, above.dn))
+        yield Thing(dn, kind, maker, above.requester, above.executor)
+
+
+def _as_root(world: World, draft: Draft) -> str:
+    world.root.add_s(draft.dn, draft.modlist())
+    return draft.dn
+
+
+def attempt(operation: Callable[..., object], *arguments: object) -> str:
+    """Try something, and say how it ended: refused only if it was for want of rights."""
+    try:
+        operation(*arguments)
+    except ldap.INSUFFICIENT_ACCESS:
+        return REFUSED
+    except ldap.INAPPROPRIATE_AUTH:
+        return REFUSED  # anonymous, which this realm does not let in at all
+    except ldap.LDAPError as error:
+        return f"{type(error).__name__}: {error.args[0].get('info', '') if error.args else ''}"
+    return ALLOWED
+
+
+def wrong(found: list[tuple[str, str, bool]]) -> list[str]:
+    """Return what ended otherwise than it should have: what was tried, how it ended, whether it was right."""
+    return [
+        f"{what}: {ended}, should be {ALLOWED if may else REFUSED}"
+        for what, ended, may in found
+        if ended != (ALLOWED if may else REFUSED)
+    ]
+
+
+@pytest.mark.parametrize("who", everybody())
+def test_add(stage: Stage, who: str) -> None:
+    world = stage.world
+    drafts: list[tuple[Draft, str, Thing | None]] = [
+        (world.request(executor), "ipaTpiRequest", None) for executor in (HERE, OTHER)
+    ]
+    drafts += [(world.policy(kind), kind, None) for kind in (*POLICY, "ipaTpiAnchor", "nsContainer")]
+    drafts += [(world.answer(kind, above.dn), kind, above) for kind in ANSWERS for above in stage.fresh]
+    found = []
+    for draft, kind, above in drafts:
+        ended = attempt(world.add, who, draft)
+        world.remove(draft.dn)
+        found.append((f"{kind} {above.requester if above else ''}", ended, may_add(who, kind, stage, above)))
+    assert wrong(found) == []
+
+
+@pytest.mark.parametrize("who", everybody())
+def test_add_with_something_planted(stage: Stage, who: str) -> None:
+    """Nobody plants, not even where he may add."""
+    world = stage.world
+    door = '(targetattr = "*")(version 3.0; acl "x"; allow (all) userdn = "ldap:///anyone";)'
+    plants: list[dict[str, str | tuple[str, ...]]] = [
+        {"aci": door},
+        {"nsRoleDN": world.dn("alice")},
+        {"nsAccountLock": "true"},
+        {"nsds5ReplConflict": "naming"},
+        {"objectClass": "extensibleObject"},
+        {"objectClass": "ldapSubEntry"},
+        {"objectClass": "nsTombstone"},
+        {"objectClass": "referral", "ref": "ldap://elsewhere/"},
+        {"objectClass": "glue"},
+        {"objectClass": "krbPrincipalAux", "krbPrincipalName": f"{uuid.uuid4()}@TPI.TEST"},
+    ]
+    found = []
+    for plant in plants:
+        drafts = [world.request(), *(world.policy(kind) for kind in (*POLICY, "ipaTpiAnchor"))]
+        drafts += [world.answer(kind, above.dn) for kind in ANSWERS for above in stage.fresh]
+        for draft in drafts:
+            ended = attempt(world.add, who, draft.having(**plant))
+            world.remove(draft.dn)
+            found.append((f"{draft.attributes['objectClass']} with {plant}", ended, False))
+    assert wrong(found) == []
+
+
+@pytest.mark.parametrize("who", everybody())
+def test_add_in_two_clothes(stage: Stage, who: str) -> None:
+    """Nobody adds an entry of two kinds, whatever he may add of each."""
+    world = stage.world
+    found = []
+    for above in stage.fresh:
+        for first in ANSWERS:
+            for second in (*ANSWERS, "ipaTpiRequest", "ipaTpiAnchor", "ipaTpiOperation"):
+                if first == second:
+                    continue
+                draft = world.answer(first, above.dn)
+                more = {**world.request().attributes, **world.policy("ipaTpiAnchor").attributes}
+                more |= {
+                    name: values
+                    for kind in ANSWERS
+                    for name, values in world.answer(kind, "").attributes.items()
+                }
+                more |= draft.attributes | {"objectClass": (first, second), "cn": ("x",)}
+                mixed = Draft(draft.dn, more)
+                ended = attempt(world.add, who, mixed)
+                world.remove(draft.dn)
+                found.append((f"{first} and {second}", ended, False))
+    assert [line for line in wrong(found) if ALLOWED in line.partition(", should")[0]] == []
+
+
+@pytest.mark.parametrize("who", everybody())
+def test_add_in_the_wrong_place(stage: Stage, who: str) -> None:
+    world = stage.world
+    above = stage.fresh[0].dn
+    answer = next(thing.dn for thing in stage.things if thing.kind == "ipaTpiApproval")
+    operation = next(thing.dn for thing in stage.things if thing.kind == "ipaTpiOperation")
+    drafts = [
+        *(
+            world.answer(kind, place)
+            for kind in ANSWERS
+            for place in (world.requests, world.top, answer, operation)
+        ),
+        *(
+            Draft(f"ipaTpiRequestId={draft.attributes['ipaTpiRequestId'][0]},{place}", draft.attributes)
+            for place in (above, answer, world.top, operation, f"cn=anchors,{world.top}")
+            for draft in [world.request()]
+        ),
+        *(
+            Draft(f"{draft.dn.partition(',')[0]},{place}", draft.attributes)
+            for kind in (*POLICY, "ipaTpiAnchor", "nsContainer")
+            for place in (world.requests, above, answer, world.top)
+            for draft in [world.policy(kind)]
+        ),
+        *(
+            Draft(f"{draft.dn.partition(',')[0]},cn={name},{world.top}", draft.attributes)
+            for name in ("tpioperations", "tpirules", "tpioperationgroups", "executors", "policy-executors")
+            for draft in [world.policy("ipaTpiAnchor")]
+        ),
+    ]
+    found = []
+    for draft in drafts:
+        ended = attempt(world.add, who, draft)
+        world.remove(draft.dn)
+        found.append((draft.dn, ended, False))
+    assert wrong(found) == []
+
+
+@pytest.mark.parametrize("who", everybody())
+def test_change(stage: Stage, who: str) -> None:
+    """Attributes, classes, ACIs, locks, names and places of entries that are there."""
+    world = stage.world
+    connection = world.bound(who)
+    door = b'(targetattr = "*")(version 3.0; acl "x"; allow (all) userdn = "ldap:///anyone";)'
+    found = []
+    for thing in stage.things:
+        may = may_change(who, thing, stage)
+        attribute = "description" if thing.kind in (*POLICY, "container", "group") else "ipaTpiDigest"
+        for what, change, right in (
+            ("replace", (ldap.MOD_REPLACE, attribute, [b"cd" * 32]), may),
+            ("aci", (ldap.MOD_ADD, "aci", [door]), False),
+            ("no aci", (ldap.MOD_DELETE, "aci", None), False),
+            ("lock", (ldap.MOD_ADD, "nsAccountLock", [b"true"]), may),
+            ("class", (ldap.MOD_ADD, "objectClass", [b"extensibleObject"]), False),
+        ):
+            ended = attempt(connection.modify_s, thing.dn, [change])
+            found.append((f"{what} {thing.kind} {thing.dn}", ended, right))
+            if ended == ALLOWED and right and what == "lock":
+                world.root.modify_s(thing.dn, [(ldap.MOD_DELETE, "nsAccountLock", None)])
+    assert wrong(found) == []
+
+
+@pytest.mark.parametrize("who", everybody())
+def test_rename_and_move(stage: Stage, who: str) -> None:
+    world = stage.world
+    connection = world.bound(who)
+    found = []
+    for thing in stage.things:
+        rdn, _, above = thing.dn.partition(",")
+        new = f"{rdn.partition('=')[0]}={uuid.uuid4()}"
+        ended = attempt(connection.rename_s, thing.dn, new, None, 1)
+        found.append((f"rename {thing.dn}", ended, may_change(who, thing, stage)))
+        if ended == ALLOWED:
+            world.root.rename_s(f"{new},{above}", rdn, None, 1)
+        for place in (f"cn=users,cn=accounts,{world.layout.suffix}", world.requests, world.top):
+            if place == above or thing.dn in (world.top, world.requests):
+                continue
+            ended = attempt(connection.rename_s, thing.dn, rdn, place, 0)
+            found.append((f"move {thing.dn} to {place}", ended, False))
+            if ended == ALLOWED:
+                world.root.rename_s(f"{rdn},{place}", rdn, above, 0)
+    assert wrong(found) == []
+
+
+@pytest.mark.parametrize("who", everybody())
+def test_take_part_in_a_group(stage: Stage, who: str) -> None:
+    """Nobody adds or removes members, himself included, except policy executors the executors."""
+    world = stage.world
+    if who == ANONYMOUS:
+        pytest.skip("anonymous has no entry that could be a member")
+    connection = world.bound(who)
+    found = []
+    for name in GROUPS:
+        group = f"cn={name},{world.top}"
+        for member in (world.dn("dave"), world.dn(who)):
+            held = world.root.compare_s(group, "member", member.encode())
+            how, back = (ldap.MOD_DELETE, ldap.MOD_ADD) if held else (ldap.MOD_ADD, ldap.MOD_DELETE)
+            ended = attempt(connection.modify_s, group, [(how, "member", [member.encode()])])
+            if ended == ALLOWED:
+                world.root.modify_s(group, [(back, "member", [member.encode()])])
+            may = name == "executors" and who in stage.policy_executors
+            found.append((f"{name} {member}", ended, may))
+    assert wrong(found) == []
+
+
+@pytest.mark.parametrize("who", everybody())
+def test_delete(stage: Stage, who: str) -> None:
+    world = stage.world
+    connection = world.bound(who)
+    found = []
+    for thing in stage.things:
+        if thing.kind == "ipaTpiRequest" and thing not in stage.fresh:
+            continue  # it has children, so nobody could
+        ended = attempt(connection.delete_s, thing.dn)
+        full_container = thing.kind == "container" and ended.startswith("NOT_ALLOWED_ON_NONLEAF")
+        found.append((thing.dn, REFUSED if full_container else ended, may_delete(who, thing, stage)))
+        if ended == ALLOWED:
+            _restore(world, thing)
+    assert wrong(found) == []
+
+
+def _restore(world: World, thing: Thing) -> None:
+    """Add a deleted entry again under its old name, as who made it."""
+    attribute, _, number = thing.dn.partition(",")[0].partition("=")
+    if thing.kind == "ipaTpiRequest":
+        world.add(thing.made_by, world.request(thing.executor, number))
+        return
+    above = thing.dn.partition(",")[2]
+    draft = world.policy(thing.kind) if thing.kind in POLICY else world.answer(thing.kind, above)
+    renamed = Draft(thing.dn, draft.attributes | {attribute: (number,)})
+    if thing.kind in POLICY:
+        _as_root(world, renamed)
+    else:
+        world.add(thing.made_by, renamed)
+
+
+@pytest.mark.parametrize("who", everybody())
+def test_read(stage: Stage, who: str) -> None:
+    world = stage.world
+    connection = world.bound(who)
+    found = []
+    for thing in stage.things:
+        seen: set[str] = set()
+
+        def look(dn: str = thing.dn, seen: set[str] = seen) -> None:
+            for _, attributes in connection.search_s(dn, ldap.SCOPE_BASE, "(objectClass=*)"):
+                seen.update(name.lower() for name in attributes)
+
+        ended = attempt(look)
+        # FreeIPA shows class and name of its containers to everybody.
+        public = {"objectclass", "cn"} if thing.kind == "container" else set()
+        if thing.kind == "container":
+            assert seen <= public, f"{who} sees {seen} of {thing.dn}"
+            continue
+        if ended == ALLOWED and not seen:
+            ended = REFUSED
+        found.append((f"{thing.kind} {thing.dn}", ended, may_read(who, thing, stage)))
+    assert wrong(found) == []
+
+
+@pytest.mark.parametrize("who", everybody())
+def test_search_shows_what_read_shows(stage: Stage, who: str) -> None:
+    world = stage.world
+    if who == ANONYMOUS:
+        pytest.skip("anonymous may not search at all; test_read shows it")
+    found = world.bound(who).search_s(
+        world.top, ldap.SCOPE_SUBTREE, "(!(objectClass=nsContainer))", ["objectClass"]
+    )
+    seen = {dn.lower() for dn, attributes in found if attributes}
+    expected = {
+        thing.dn.lower()
+        for thing in stage.things
+        if thing.kind != "container" and may_read(who, thing, stage)
+    }
+    mine = {thing.dn.lower() for thing in stage.things}
+    assert seen & mine == expected
