@@ -106,18 +106,19 @@ def build_once(path: Path, build: Callable[[Path], None]) -> Path:
     """
     if path.exists():
         return path
-    with locked(path.name.partition("-")[0]):
+    kind = path.name.partition("-")[0]
+    with locked(kind):
         if path.exists():
             return path
         started = time.monotonic()
         partial = path.with_name(f"{path.name}.partial")
-        _discard(path)
+        _discard_unfinished(kind)
         print(f"box: making {path} …", file=sys.stderr, flush=True)
         try:
             build(partial)
             partial.rename(path)
         except BaseException:
-            _discard(path)
+            _discard_unfinished(kind)
             raise
         print(f"box: made {path.name} in {time.monotonic() - started:.1f} s", file=sys.stderr, flush=True)
     return path
@@ -170,11 +171,11 @@ def _digest(parts: list[str]) -> str:
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]
 
 
-def _discard(path: Path) -> None:
-    """Remove what a build of `path` that failed, or was killed, left beside it."""
-    for left in (path.with_name(path.name + suffix) for suffix in (".root", ".work", ".partial")):
-        unmount_below(left)
-        if left.exists():
+def _discard_unfinished(kind: str) -> None:
+    """Remove what builds that failed or were killed left; the caller holds the lock of this kind."""
+    for suffix in (".root", ".work", ".partial"):
+        for left in CACHE.glob(f"{kind}-*{suffix}"):
+            unmount_below(left)
             shutil.rmtree(left)
 
 

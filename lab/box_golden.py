@@ -96,6 +96,8 @@ def _counts(path: Path) -> bool:
 
 def _build(snapshot: Path, lower: tuple[Path, ...], target: Path) -> None:
     root = target.with_suffix(".root")
+    # A build that was killed may have left its container running.
+    box_container.remove_traces(CONTAINER)
     with overlay(root, lower=lower, upper=target, work=target.with_suffix(".work")):
         wheel, trouble = _wheel(snapshot)
         _install(wheel, root)

@@ -7,9 +7,9 @@ from typing import Any
 
 import ldap
 import ldap.sasl
+
 from ipa_tpi_acls.converge import converge
 from ipa_tpi_acls.schema import schema_ldif
-
 from lab.dse import dse_ldif
 from lab.entries import add_all
 from lab.files import make_folder, write

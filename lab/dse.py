@@ -13,7 +13,6 @@ import secrets
 from pathlib import Path
 
 from ipa_tpi_acls.containers import index_entries, plugin_entry
-
 from lab.entries import Entry, entry, to_ldif
 from lab.layout import Layout
 from lab.suffix_acis import config_acis

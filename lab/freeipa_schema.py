@@ -157,8 +157,10 @@ _CLASSES = (
         "STRUCTURAL",
         "ipaAssociation",
         "cn",
-        "ipaCaCategory ipaCertProfileCategory userCategory hostCategory serviceCategory"
-        " ipaMemberCa ipaMemberCertProfile memberService",
+        (
+            "ipaCaCategory ipaCertProfileCategory userCategory hostCategory serviceCategory"
+            " ipaMemberCa ipaMemberCertProfile memberService"
+        ),
     ),
     ("ipaConfigObject", "4.13", "AUXILIARY", "top", "", "ipaConfigString"),
     ("ipaDomainLevelConfig", "19.1.1", "AUXILIARY", "ipaConfigObject", "ipaDomainLevel", ""),
@@ -186,8 +188,10 @@ _CLASSES = (
         "AUXILIARY",
         "ipaPermission",
         "ipaPermBindRuleType ipaPermLocation",
-        "ipaPermDefaultAttr ipaPermIncludedAttr ipaPermExcludedAttr ipaPermRight"
-        " ipaPermTargetFilter ipaPermTarget ipaPermTargetTo ipaPermTargetFrom",
+        (
+            "ipaPermDefaultAttr ipaPermIncludedAttr ipaPermExcludedAttr ipaPermRight"
+            " ipaPermTargetFilter ipaPermTarget ipaPermTargetTo ipaPermTargetFrom"
+        ),
     ),
     (
         "ipaGuiConfig",
@@ -195,11 +199,13 @@ _CLASSES = (
         "AUXILIARY",
         "top",
         "",
-        "ipaUserSearchFields ipaGroupSearchFields ipaSearchTimeLimit ipaSearchRecordsLimit ipaCustomFields"
-        " ipaHomesRootDir ipaDefaultLoginShell ipaDefaultPrimaryGroup ipaMaxUsernameLength ipaPwdExpAdvNotify"
-        " ipaUserObjectClasses ipaGroupObjectClasses ipaDefaultEmailDomain ipaMigrationEnabled"
-        " ipaCertificateSubjectBase ipaSELinuxUserMapDefault ipaSELinuxUserMapOrder ipaKrbAuthzData"
-        " ipaMaxHostnameLength ipaUserDefaultSubordinateId ipaServiceKeyTypeSize",
+        (
+            "ipaUserSearchFields ipaGroupSearchFields ipaSearchTimeLimit ipaSearchRecordsLimit ipaCustomFields"
+            " ipaHomesRootDir ipaDefaultLoginShell ipaDefaultPrimaryGroup ipaMaxUsernameLength ipaPwdExpAdvNotify"
+            " ipaUserObjectClasses ipaGroupObjectClasses ipaDefaultEmailDomain ipaMigrationEnabled"
+            " ipaCertificateSubjectBase ipaSELinuxUserMapDefault ipaSELinuxUserMapOrder ipaKrbAuthzData"
+            " ipaMaxHostnameLength ipaUserDefaultSubordinateId ipaServiceKeyTypeSize"
+        ),
     ),
     ("ipaAllowedOperations", "12.22", "AUXILIARY", "top", "", "ipaAllowedToPerform ipaProtectedOperation"),
     ("ipaSshGroupOfPubKeys", "12.11", "ABSTRACT", "top", "", "ipaSshPubKey"),
@@ -251,7 +257,7 @@ def _attribute_type(name: str, number: str, kind: str) -> str:
     return "attributeTypes: " + " ".join([*parts, "X-ORIGIN 'IPA' )"])
 
 
-def _object_class(name: str, number: str, kind: str, superior: str, must: str, may: str) -> str:  # noqa: PLR0913
+def _object_class(name: str, number: str, kind: str, superior: str, must: str, may: str) -> str:
     """Return the definition of one object class (RFC 4512 section 4.1.1)."""
     parts = [f"( {_IPA}{number} NAME '{name}' SUP {superior} {kind}"]
     parts += [f"{word} ( {' $ '.join(names.split())} )" for word, names in (("MUST", must), ("MAY", may)) if names]

@@ -42,7 +42,7 @@ def bind(uri: str, ccache: str, host: str, *, caller: str | None = None) -> Any:
         name=gssapi.Name(f"ldap@{host}", gssapi.NameType.hostbased_service),
         creds=credentials,
         mech=_SPNEGO,
-        flags=[gssapi.RequirementFlag.mutual_authentication],
+        flags=int(gssapi.RequirementFlag.mutual_authentication),
         usage="initiate",
     )
     connection = ldap.initialize(uri)

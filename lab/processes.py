@@ -53,7 +53,7 @@ def start(command: list[str], environment: Mapping[str, str], log: Path, cwd: Pa
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:
-        process = subprocess.Popen(  # noqa: S603 (a list, and our own)
+        process = subprocess.Popen(
             command,
             env=dict(environment),
             cwd=cwd,

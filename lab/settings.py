@@ -41,7 +41,7 @@ def default_conf(layout: Layout) -> str:
 realm = {layout.realm}
 basedn = {layout.suffix}
 domain = {domain}
-server = {layout.host}
+server = {layout.origin.removeprefix("https://")}
 host = {layout.host}
 ldap_uri = {layout.ldapi_uri}
 xmlrpc_uri = {layout.origin}/ipa/xml

@@ -10,6 +10,9 @@ REQUEST = "ipaTpiRequest"
 VOICE = "ipaTpiVoice"
 VOICES = (REQUEST, "ipaTpiApproval", "ipaTpiDenial")
 
+# Classes of ours that have no place below cn=requests.
+OTHER_CLASSES = ("ipaTpiOperation", "ipaTpiOperationGroup", "ipaTpiRule", "ipaTpiAnchor")
+
 
 @dataclass(frozen=True)
 class Kind:
@@ -106,6 +109,7 @@ def _misshapen(layout: Layout, classes: tuple[str, ...]) -> str:
             f"(!{any_class(classes)})",
             f"(&(objectClass={VOICE})(!{any_class(VOICES)}))",
             f"(&(objectClass={REQUEST})(!{executor}))",
+            any_class(OTHER_CLASSES),
             *pairs,
         )
     )

@@ -29,6 +29,8 @@ from ipa_tpi.wire import (
     encode,
 )
 
+__all__ = ["TpiClient", "Wish"]
+
 _PREFIX: Final = "/tpi/v1"
 S = TypeVar("S")
 

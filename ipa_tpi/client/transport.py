@@ -165,6 +165,7 @@ class Transport:
                 raise TimeoutError("the answer did not end in time")
         if response.length:
             raise http.client.IncompleteRead(b"".join(parts), response.length)
+        response.close()  # read1 leaves it open at its end, and the connection unusable
         return b"".join(parts)
 
     def _lost(self, method: str, error: Exception) -> TpiError:

@@ -33,6 +33,7 @@ from ipa_tpi.wire import SocketMessage
 _LOG = logging.getLogger(__name__)
 _WORKERS: Final = 2
 _RETRY_SECONDS: Final = (0.2, 0.5, 1.0, 2.0, 5.0)
+_RETRY_REFUSED_SECONDS: Final = 30.0
 _USER: Final = "ipatpi-exec"
 
 
@@ -112,6 +113,7 @@ class Executor:
                 directory = None
             except TpiError as error:
                 self._deny(request_id, error.code, error.message)
+                self._schedule.wake_in(request_id, _RETRY_REFUSED_SECONDS)
             except Exception:  # noqa: BLE001 (the outermost loop: nothing is run, and it is seen)
                 _LOG.exception("%s: an error that should not be", request_id)
                 self._deny(request_id, "error", "internal error; see the log of the executor")

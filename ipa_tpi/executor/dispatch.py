@@ -120,24 +120,37 @@ class Dispatcher:
         Raises:
             UnavailableError: Nothing was decided; try again later.
         """
-        subtree = self.directory.load(request_id)
         claim = self.claims.claim(request_id)
-        if subtree is None:
+        try:
+            subtree = self.directory.load(request_id)
+        except RefusedError as error:
+            self._bury(request_id, claim, error)
             return None
-        if subtree.request.executor != self.place.me:
+        if subtree is None or subtree.request.executor != self.place.me:
             return None
         if claim is not None and claim.state != "intent":
             self._resume(subtree, claim)
             return None
         self._remember(subtree)
         self.receipts.verify(subtree)  # step 1
-        self.publication.catch_up(request_id)
         if claim is not None:
-            self._go_on(self._reload(request_id), claim)
+            self._go_on(subtree, claim)
             return None
+        if self.publication.catch_up(request_id):
+            subtree = self._reload(request_id)
         if self.claims.precondition(request_id) is None:
             return self._preview(subtree)
         return self._dispatch(subtree)
+
+    def _bury(self, request_id: str, claim: Claim | None, error: RefusedError) -> None:
+        """End a request whose entry is malformed: it can bear no result, and is never run."""
+        if error.code != "malformed-request":
+            raise error
+        if claim is None:
+            self.audit.record("refused", request=request_id, code=error.code, message=error.message)
+            ended = Claim("ended", "", Outcome.DENIED, error.code, error.message)
+            self.claims.end(request_id, ended, self.clock())
+            self.claims.publish(request_id)
 
     def _resume(self, subtree: Subtree, claim: Claim) -> None:
         if claim.state == "claimed":  # 7 without 9: R-K13
@@ -193,12 +206,13 @@ class Dispatcher:
         # Step 3: no operation names a validation program yet; one that did would not have loaded (decide.policy).
         nonce = secrets.token_hex(32)
         self.claims.intend(request_id, nonce, self.clock(), entries.execution_entry(nonce))  # step 4
-        self.audit.record("intent", request=request_id, by=decision.by)
         self._go_on(subtree, Claim("intent", nonce))
         return None
 
     def _go_on(self, subtree: Subtree, claim: Claim) -> None:
         request = subtree.request
+        # A failed audit stops it here, at every try.
+        self.audit.record("intent", request=request.id, nonce=claim.nonce)
         self.publication.catch_up(request.id)  # step 5
         again = self._reload(request.id)
         self._remember(again)
@@ -207,9 +221,11 @@ class Dispatcher:
         refusal = self._compare_precondition(again) if isinstance(decision, Allow) else None
         if not isinstance(decision, Allow) or refusal is not None:
             last = refusal or decision
-            return self._refuse(
-                again, last if isinstance(last, Refuse) else Refuse("refused", "not approved any longer")
+            self._refuse(
+                again, last if isinstance(last, Refuse) else Refuse("refused", "it is approved no longer")
             )
+            return
+        self.audit.record("claim", request=request.id, by=decision.by)
         self.claims.take(request.id, claim.nonce, self.clock())  # step 7
         self._act(again, facts.policy.operations[request.operation].timeout_seconds)
 

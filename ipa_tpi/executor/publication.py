@@ -59,10 +59,19 @@ class Publication:
                 ) from error
         self.claims.added(entry.entry_id)
 
-    def catch_up(self, request_id: str) -> None:
-        """Add every entry that was journalled and is not known to be there."""
-        for entry in self.claims.pending_writes(request_id):
+    def catch_up(self, request_id: str) -> int:
+        """Add every entry that was journalled and is not known to be there.
+
+        Args:
+            request_id: The request.
+
+        Returns:
+            How many there were.
+        """
+        waiting = self.claims.pending_writes(request_id)
+        for entry in waiting:
             self.add(request_id, entry)
+        return len(waiting)
 
     def _is_ours(self, request_id: str, entry: NewEntry) -> bool:
         there = self.directory.raw_child(request_id, entry.entry_id)

@@ -145,10 +145,11 @@ class World:
         return Draft(f"ipaTpiEntryId={number},{above}", {name: (value,) for name, value in values.items()})
 
     def policy(self, kind: str) -> Draft:
-        """Return a new entry of policy, or an anchor."""
+        """Return a new entry of a kind that is no answer."""
         number = str(uuid.uuid4())
         operation = f"cn=x.{number},cn=tpioperations,{self.top}"
         drafts = {
+            "ipaTpiRequest": self.request(),
             "ipaTpiOperation": Draft(
                 operation,
                 {"objectClass": ("ipaTpiOperation",), "cn": (f"x.{number}",), "description": ("x",)},

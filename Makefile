@@ -1,0 +1,62 @@
+# make demo   sets everything up and plays the story, leaving the laboratory up
+# make test   sets everything up and runs every test
+# make check  the quick loop: lint, types, imports, unit tests
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.ONESHELL:
+
+CACHE ?= /var/cache/ipa-tpi
+VENV := $(CACHE)/venv
+BIN := $(VENV)/bin
+PYTHON := $(BIN)/python
+export PYTHONPATH := $(CURDIR):$(CURDIR)/acls
+export PYTHONDONTWRITEBYTECODE := 1
+
+SOURCES := ipa_tpi acls lab tests
+UNIT_WORKERS ?= 2
+REALM_WORKERS ?= 2
+
+.PHONY: help setup check lint types imports unit test realm box demo down lock clean coverage
+help:
+	@sed -n '1,3s/^# //p' Makefile
+
+setup:
+	@lab/setup.sh "$(CACHE)"
+
+check: setup lint types imports unit
+
+lint:
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/ruff format --check $(SOURCES)
+
+types:
+	$(BIN)/mypy
+
+imports:
+	$(BIN)/lint-imports
+
+unit:
+	$(PYTHON) -m pytest -q -n $(UNIT_WORKERS) tests/unit tests/contract --cov --cov-report=term:skip-covered --cov-fail-under=0
+	$(BIN)/coverage report --include='ipa_tpi/decide/*' --fail-under=100 --skip-covered
+
+realm: setup
+	$(PYTHON) -m pytest -q -n $(REALM_WORKERS) tests/realm
+
+box: setup
+	lab/test-box.sh tests/conformance tests/box tests/attacks
+
+test: check realm box
+
+demo: setup
+	lab/demo.sh
+
+down:
+	$(PYTHON) -m lab.box down --name demo
+
+# Only when a dependency changes: writes requirements/*.lock with the hash of every file.
+lock:
+	lab/lock.sh
+
+clean:
+	rm -rf dist build .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

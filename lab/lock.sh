@@ -1,0 +1,16 @@
+#!/usr/bin/env bash
+# Writes requirements/*.lock from pyproject.toml, with the hash of every file that may be installed.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+/usr/bin/python3 -m venv "$work/venv"
+"$work/venv/bin/pip" install -q uv
+/usr/bin/python3 - >"$work/dev.in" <<'PY'
+import tomllib
+with open("pyproject.toml", "rb") as file:
+    print("\n".join(tomllib.load(file)["dependency-groups"]["dev"]))
+PY
+lock() { "$work/venv/bin/uv" pip compile -q --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --python-version 3.11 "$@"; }
+lock pyproject.toml -o requirements/runtime.lock
+lock pyproject.toml "$work/dev.in" -c requirements/runtime.lock -o requirements/dev.lock
