@@ -39,7 +39,11 @@ def write_instance(layout: Layout, *, durable: bool = False) -> None:
         make_folder(folder, owner=paths.user, mode=0o750)
     for folder in (paths.run, paths.run / "lock"):
         make_folder(folder, owner=paths.user, mode=0o755)
-    for folder in (paths.data, paths.db_home, *(paths.data / name for name in ("db", "ldif", "bak", "instance"))):
+    for folder in (
+        paths.data,
+        paths.db_home,
+        *(paths.data / name for name in ("db", "ldif", "bak", "instance")),
+    ):
         make_folder(folder, owner=paths.user, mode=0o750)
     for name, content in (
         ("60kerberos.ldif", kerberos_schema_ldif()),

@@ -127,14 +127,21 @@ def _records(ldif: str) -> dict[str, list[str]]:
 
 def _changes(layout: Layout, *, durable: bool) -> list[tuple[str, str, tuple[str, ...]]]:
     """Return DN, attribute and new values of what differs from the template."""
-    memberof, referint = f"cn=MemberOf Plugin,{_PLUGINS}", f"cn=referential integrity postoperation,{_PLUGINS}"
+    memberof, referint = (
+        f"cn=MemberOf Plugin,{_PLUGINS}",
+        f"cn=referential integrity postoperation,{_PLUGINS}",
+    )
     database = f"cn=config,cn=ldbm database,{_PLUGINS}"
     # At its start this plugin measures for a quarter of a second how fast it is; nobody here binds with a password.
     pbkdf2 = f"cn=PBKDF2_SHA256,cn=Password Storage Schemes,{_PLUGINS}"
-    quick = [] if durable else [
-        (pbkdf2, "nsslapd-pluginenabled", ("off",)),
-        ("cn=config", "passwordStorageScheme", ("SSHA512",)),
-    ]
+    quick = (
+        []
+        if durable
+        else [
+            (pbkdf2, "nsslapd-pluginenabled", ("off",)),
+            ("cn=config", "passwordStorageScheme", ("SSHA512",)),
+        ]
+    )
     return [
         *quick,
         ("cn=config", "nsslapd-listenhost", ("127.0.0.1",)),
@@ -171,9 +178,7 @@ def _additions(layout: Layout) -> list[Entry]:
     return [
         entry(index, "extensibleObject", cn="index"),
         *(
-            entry(
-                f"cn={name},{index}", "nsIndex", cn=name, nsSystemIndex="false", nsIndexType=kinds.split()
-            )
+            entry(f"cn={name},{index}", "nsIndex", cn=name, nsSystemIndex="false", nsIndexType=kinds.split())
             for name, kinds in _INDEXES.items()
             if name.lower() not in named
         ),

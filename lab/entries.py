@@ -81,5 +81,10 @@ def _fold(name: str, value: bytes) -> bytes:
 
 def _line(name: str, value: str) -> str:
     """Return one attribute line, base64 where RFC 2849 asks for it."""
-    safe = value.isascii() and value.isprintable() and not value.startswith((" ", ":", "<")) and not value.endswith(" ")
+    safe = (
+        value.isascii()
+        and value.isprintable()
+        and not value.startswith((" ", ":", "<"))
+        and not value.endswith(" ")
+    )
     return f"{name}: {value}" if safe else f"{name}:: {base64.b64encode(value.encode()).decode()}"

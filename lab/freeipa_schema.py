@@ -224,7 +224,13 @@ _CLASSES = (
 
 def freeipa_schema_ldif() -> str:
     """Return FreeIPA's schema as a file for the schema folder of a 389-ds instance."""
-    lines = ["dn: cn=schema", "cn: schema", "objectClass: top", "objectClass: ldapSubentry", "objectClass: subschema"]
+    lines = [
+        "dn: cn=schema",
+        "cn: schema",
+        "objectClass: top",
+        "objectClass: ldapSubentry",
+        "objectClass: subschema",
+    ]
     lines += [_attribute_type(*row) for row in _ATTRIBUTES]
     lines += [_object_class(*row) for row in _CLASSES]
     return "\n".join(lines) + "\n"
@@ -240,9 +246,13 @@ def kerberos_schema_ldif(source: Path = KDC_SCHEMA) -> str:
     """
     with gzip.open(source, "rt", encoding="utf-8") as file:
         lines = [line.rstrip("\n") for line in file]
-    definitions = [line for line in lines if line.startswith(("olcAttributeTypes:", "olcObjectClasses:", " "))]
+    definitions = [
+        line for line in lines if line.startswith(("olcAttributeTypes:", "olcObjectClasses:", " "))
+    ]
     text = "\n".join(["dn: cn=schema", *definitions]) + "\n"
-    return text.replace("olcAttributeTypes:", "attributeTypes:").replace("olcObjectClasses:", "objectClasses:")
+    return text.replace("olcAttributeTypes:", "attributeTypes:").replace(
+        "olcObjectClasses:", "objectClasses:"
+    )
 
 
 def _attribute_type(name: str, number: str, kind: str) -> str:
@@ -260,5 +270,7 @@ def _attribute_type(name: str, number: str, kind: str) -> str:
 def _object_class(name: str, number: str, kind: str, superior: str, must: str, may: str) -> str:
     """Return the definition of one object class (RFC 4512 section 4.1.1)."""
     parts = [f"( {_IPA}{number} NAME '{name}' SUP {superior} {kind}"]
-    parts += [f"{word} ( {' $ '.join(names.split())} )" for word, names in (("MUST", must), ("MAY", may)) if names]
+    parts += [
+        f"{word} ( {' $ '.join(names.split())} )" for word, names in (("MUST", must), ("MAY", may)) if names
+    ]
     return "objectClasses: " + " ".join([*parts, "X-ORIGIN 'IPA' )"])

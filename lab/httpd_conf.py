@@ -16,9 +16,7 @@ from lab.layout import REPOSITORY, Layout
 
 SHIPPED = REPOSITORY / "httpd"
 MODULES = Path("/usr/lib/apache2/modules")
-_MODULES = (
-    "mpm_event authn_core authz_core authz_user auth_gssapi socache_shmcb ssl headers reqtimeout env setenvif wsgi"
-)
+_MODULES = "mpm_event authn_core authz_core authz_user auth_gssapi socache_shmcb ssl headers reqtimeout env setenvif wsgi"
 _CONFIGURED = "/etc/ipa/tpi/web.toml"
 
 
@@ -162,9 +160,9 @@ def system_files(layout: Layout) -> dict[Path, str]:
         httpd.config / "ipa-tpi.conf": (SHIPPED / "ipa-tpi.conf").read_text(encoding="utf-8"),
         httpd.wsgi: (SHIPPED / "tpi.wsgi").read_text(encoding="utf-8"),
         Path("/etc/gssproxy/80-ipa-tpi.conf"): gssproxy_conf(layout),
-        Path("/etc/systemd/system/apache2.service.d/ipa-tpi.conf"): (SHIPPED / "apache-gssproxy.conf").read_text(
-            encoding="utf-8"
-        ),
+        Path("/etc/systemd/system/apache2.service.d/ipa-tpi.conf"): (
+            SHIPPED / "apache-gssproxy.conf"
+        ).read_text(encoding="utf-8"),
         Path("/etc/apache2/sites-enabled/ipa-lab.conf"): f"""\
 ServerName {layout.host}
 <VirtualHost *:{layout.ports.https}>

@@ -30,7 +30,9 @@ def write_configuration(layout: Layout) -> None:
 
 def krb5_conf(layout: Layout) -> str:
     """Return the Kerberos configuration of every client and server of the realm."""
-    kdc = f"127.0.0.1:{layout.ports.kdc}" if layout.host == "localhost" else f"{layout.host}:{layout.ports.kdc}"
+    kdc = (
+        f"127.0.0.1:{layout.ports.kdc}" if layout.host == "localhost" else f"{layout.host}:{layout.ports.kdc}"
+    )
     domain = "" if layout.host == "localhost" else f"  .{layout.host.partition('.')[2]} = {layout.realm}\n"
     return f"""\
 [libdefaults]
@@ -132,7 +134,9 @@ def create_database(layout: Layout) -> None:
     for path, _, _ in keytabs.values():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.unlink(missing_ok=True)
-    _run(layout, [KADMIN, "-r", layout.realm], "\n".join([*_additions(layout), *_extractions(keytabs)]) + "\n")
+    _run(
+        layout, [KADMIN, "-r", layout.realm], "\n".join([*_additions(layout), *_extractions(keytabs)]) + "\n"
+    )
     for principal, (path, owner, mode) in keytabs.items():
         if not path.exists():
             raise RuntimeError(f"kadmin.local wrote no keytab for {principal}; see {layout.kdc.log}")
@@ -143,7 +147,9 @@ def create_database(layout: Layout) -> None:
 
 def _additions(layout: Layout) -> list[str]:
     """Return kadmin's commands that add every principal."""
-    people = [f"addprinc -x dn={person.dn(layout.suffix)} -pw {person.password} {person.uid}" for person in PEOPLE]
+    people = [
+        f"addprinc -x dn={person.dn(layout.suffix)} -pw {person.password} {person.uid}" for person in PEOPLE
+    ]
     container = f"cn=services,cn=accounts,{layout.suffix}"
     ours = [f"addprinc -randkey -x containerdn={container} {name}/{host}" for name, host in services(layout)]
     host = f"addprinc -randkey -x dn={host_dn(layout)} host/{layout.host}"
@@ -180,7 +186,11 @@ def _complete_entries(layout: Layout) -> None:
             add_values(
                 connection,
                 dn,
-                {"objectClass": _SERVICE_CLASSES, "ipaUniqueID": [unique_id(dn)], "managedBy": [host_dn(layout, host)]},
+                {
+                    "objectClass": _SERVICE_CLASSES,
+                    "ipaUniqueID": [unique_id(dn)],
+                    "managedBy": [host_dn(layout, host)],
+                },
             )
             _name(connection, dn, layout.principal(service, host), [])
         # S4U2Proxy: to the directory only, and only for callers who came with a ticket of their own (R-K01).
@@ -200,7 +210,13 @@ def _run(layout: Layout, arguments: list[str], script: str = "") -> None:
     Its exit status says little: kadmin.local ends with 0 after a failed command, so its messages are read, too.
     """
     done = subprocess.run(
-        arguments, input=script, env=environment(layout), capture_output=True, text=True, timeout=30, check=False
+        arguments,
+        input=script,
+        env=environment(layout),
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
     )
     failed = [line for line in done.stderr.splitlines() if " while " in line or "Unable" in line]
     if done.returncode != 0 or failed:

@@ -15,7 +15,16 @@ from urllib.parse import quote
 
 from lab.paths import DirectoryPaths, HttpdPaths, KdcPaths, Ports, ProductPaths
 
-__all__ = ["DirectoryPaths", "HttpdPaths", "KdcPaths", "Layout", "Ports", "ProductPaths", "loopback", "system"]
+__all__ = [
+    "DirectoryPaths",
+    "HttpdPaths",
+    "KdcPaths",
+    "Layout",
+    "Ports",
+    "ProductPaths",
+    "loopback",
+    "system",
+]
 
 REALM = "TPI.TEST"
 SUFFIX = "dc=tpi,dc=test"
@@ -60,7 +69,9 @@ class Layout:
     @property
     def origin(self) -> str:
         """Return the web service's origin as a browser writes it."""
-        return f"https://{self.host}" if self.ports.https == 443 else f"https://{self.host}:{self.ports.https}"  # noqa: PLR2004
+        return (
+            f"https://{self.host}" if self.ports.https == 443 else f"https://{self.host}:{self.ports.https}"
+        )  # noqa: PLR2004
 
     @property
     def url(self) -> str:

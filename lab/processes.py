@@ -68,7 +68,9 @@ def start(command: list[str], environment: Mapping[str, str], log: Path, cwd: Pa
     return Daemon(process.pid, int(state[_STARTTIME_FIELD]) if state else 0)
 
 
-def wait_until(answers: Callable[[], bool], daemon: Daemon, name: str, log: Path, timeout_seconds: float) -> None:
+def wait_until(
+    answers: Callable[[], bool], daemon: Daemon, name: str, log: Path, timeout_seconds: float
+) -> None:
     """Wait until a daemon answers.
 
     Raises:
@@ -146,21 +148,25 @@ def _stat(pid: int) -> list[str] | None:
 
 
 class Watch:
-    """A guard that ends daemons and removes their folder if this process dies without having done so.
+    """A guard that ends daemons and removes what they leave behind if this process dies without having done so.
 
     It is a shell that waits for the end of a pipe, in a session of its own, so that neither Ctrl-C nor a test runner's
     SIGKILL reaches it.
 
     Args:
         daemons: what it guards.
-        folder: what it removes afterwards.
+        litter: what it removes afterwards.
     """
 
-    def __init__(self, daemons: Iterable[Daemon], folder: Path) -> None:
-        script = 'folder=$1; shift; cat >/dev/null; kill -s KILL -- "$@"; rm -rf -- "$folder"'
+    def __init__(self, daemons: Iterable[Daemon], litter: Iterable[Path]) -> None:
         groups = [f"-{daemon.pid}" for daemon in daemons]
+        number = len(groups)
+        # The first arguments are the process groups, the others what is to be removed.
+        script = (
+            f'cat >/dev/null; for i in $(seq {number}); do kill -s KILL -- "$1"; shift; done; rm -rf -- "$@"'
+        )
         self._shell = subprocess.Popen(
-            ["/bin/sh", "-c", script, "watch", str(folder), *groups],
+            ["/bin/sh", "-c", script, "watch", *groups, *map(str, litter)],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

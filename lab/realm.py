@@ -72,7 +72,9 @@ def up(root: Path, *, venv: Path = DEFAULT_VENV, wsgi: Path | None = None) -> Re
     """
     root.mkdir(mode=0o755, parents=True, exist_ok=True)
     if any(root.iterdir()):
-        raise FileExistsError(f"{root} is not empty; stop that realm first: python -m lab.realm down --dir {root}")
+        raise FileExistsError(
+            f"{root} is not empty; stop that realm first: python -m lab.realm down --dir {root}"
+        )
     root.chmod(0o755)
     with ReservedPorts() as ports:
         layout = loopback(root.resolve(), ports, venv)
@@ -98,9 +100,9 @@ def _start(realm: Realm, *, own_script: bool) -> None:
         httpd_conf.write_wsgi(layout)
     instance = httpd_conf.first_instance(layout)
     main = httpd_conf.write_instance(layout, instance)
-    apache = _launch(realm, "apache", httpd_conf.command(main), httpd_conf.environment(layout, instance))
     _wait(realm, "dirsrv", slapd, lambda: processes.accepts(layout.directory.socket))
     provision.populate(layout)
+    apache = _launch(realm, "apache", httpd_conf.command(main), httpd_conf.environment(layout, instance))
     krb5kdc = _launch(realm, "krb5kdc", kdc.command(layout), kdc.environment(layout))
     _wait(realm, "krb5kdc", krb5kdc, lambda: processes.listens(layout.ports.kdc))
     _wait(realm, "apache", apache, lambda: processes.listens(layout.ports.https))
@@ -203,7 +205,9 @@ def exports(realm: Realm) -> str:
         "TPI_DEFAULT_CONF": str(layout.product.default_conf),
         "CURL_CA_BUNDLE": str(layout.product.ca_file),
     }
-    variables |= {f"TPI_PASSWORD_{person.uid.upper().replace('-', '_')}": person.password for person in PEOPLE}
+    variables |= {
+        f"TPI_PASSWORD_{person.uid.upper().replace('-', '_')}": person.password for person in PEOPLE
+    }
     return "".join(f"export {name}={shlex.quote(value)}\n" for name, value in variables.items())
 
 
@@ -225,7 +229,9 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     for name in _COMMANDS:
         command = commands.add_parser(name)
-        command.add_argument("--dir", type=Path, default=default, help="the realm's folder (default: %(default)s)")
+        command.add_argument(
+            "--dir", type=Path, default=default, help="the realm's folder (default: %(default)s)"
+        )
         if name == "up":
             command.add_argument("--venv", type=Path, default=DEFAULT_VENV)
             command.add_argument("--wsgi", type=Path, help="serve this script in place of the web service")
@@ -255,7 +261,10 @@ def _status(options: argparse.Namespace) -> int:
 
 def _env(options: argparse.Namespace) -> int:
     realm = load(options.dir)
-    print(json.dumps(describe(realm), indent=1) if options.json else exports(realm), end="\n" if options.json else "")
+    print(
+        json.dumps(describe(realm), indent=1) if options.json else exports(realm),
+        end="\n" if options.json else "",
+    )
     return 0
 
 

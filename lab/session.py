@@ -74,7 +74,9 @@ class Session:
         known = self.people[person]
         return self._kinit([*arguments, principal or known["principal"]], known["password"] + "\n")
 
-    def kinit_keytab(self, keytab: str, *, principal: str | None = None, arguments: Sequence[str] = ()) -> str:
+    def kinit_keytab(
+        self, keytab: str, *, principal: str | None = None, arguments: Sequence[str] = ()
+    ) -> str:
         """Get a ticket with a keytab and return the path of a new credentials cache.
 
         Args:
@@ -87,7 +89,9 @@ class Session:
         """
         path = self.keytabs.get(keytab, keytab)
         if principal is None:
-            service, host = ("tpi", "other.tpi.test") if keytab == "tpi_other" else (_SERVICES[keytab], self.host)
+            service, host = (
+                ("tpi", "other.tpi.test") if keytab == "tpi_other" else (_SERVICES[keytab], self.host)
+            )
             principal = f"{service}/{host}@{self.realm}"
         return self._kinit(["-k", "-t", path, *arguments, principal], "")
 
@@ -99,7 +103,9 @@ class Session:
         """Return a connection over LDAPI, bound as Directory Manager."""
         return directory.connect(self.layout)
 
-    def run(self, command: Sequence[str], *, ccache: str | None = None, text: str = "") -> subprocess.CompletedProcess[str]:
+    def run(
+        self, command: Sequence[str], *, ccache: str | None = None, text: str = ""
+    ) -> subprocess.CompletedProcess[str]:
         """Run a client program; its exit status is the caller's business.
 
         Args:
@@ -109,7 +115,13 @@ class Session:
         """
         environment = self.environment | ({"KRB5CCNAME": f"FILE:{ccache}"} if ccache else {})
         return subprocess.run(
-            list(command), env=environment, input=text, capture_output=True, text=True, timeout=60, check=False
+            list(command),
+            env=environment,
+            input=text,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
         )
 
     def _kinit(self, arguments: Sequence[str], text: str) -> str:
@@ -127,7 +139,9 @@ def kerberos_environment(session: Session) -> Iterator[None]:
     for name in list(os.environ):
         if name.startswith("KRB5"):
             del os.environ[name]
-    os.environ.update({name: session.environment[name] for name in ("KRB5_CONFIG", "KRB5CCNAME", "LDAPSASL_NOCANON")})
+    os.environ.update(
+        {name: session.environment[name] for name in ("KRB5_CONFIG", "KRB5CCNAME", "LDAPSASL_NOCANON")}
+    )
     try:
         yield
     finally:

@@ -18,7 +18,7 @@ pending_per_operation = 3
 [operations."dirsrv.restart"]
 required_approvals = 1
 proof = true
-instances = ["DS01", "TPI-TEST"]
+instances = ["DS01"]
 """
 
 

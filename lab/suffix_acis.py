@@ -78,7 +78,12 @@ def suffix_acis(suffix: str) -> dict[str, list[str]]:
         ],
         f"cn=accounts,{suffix}": [
             _aci(_only("aci"), "Admins can manage delegations", "write, delete", admins),
-            _aci(_only("krbPrincipalKey krbLastPwdChange"), "Admins are allowed to rekey any entity", "write", admins),
+            _aci(
+                _only("krbPrincipalKey krbLastPwdChange"),
+                "Admins are allowed to rekey any entity",
+                "write",
+                admins,
+            ),
             *_keytab_retrieval(),
             _aci(
                 _only(_READABLE),
@@ -91,7 +96,8 @@ def suffix_acis(suffix: str) -> dict[str, list[str]]:
         f"cn=computers,cn=accounts,{suffix}": [_managed_by("hosts")],
         f"cn=masters,cn=ipa,cn=etc,{suffix}": [
             _aci(
-                '(targetfilter = "(ipaConfigString=enabledService)")' + _only("objectClass cn ipaConfigString"),
+                '(targetfilter = "(ipaConfigString=enabledService)")'
+                + _only("objectClass cn ipaConfigString"),
                 "Find IPA masters",
                 "read, search, compare",
                 bound,
@@ -110,7 +116,12 @@ def config_acis(suffix: str) -> dict[str, list[str]]:
     admins = f'groupdn = "ldap:///cn=admins,cn=groups,cn=accounts,{suffix}"'
     return {
         "cn=tasks,cn=config": [
-            _aci(_only("*"), "Run tasks after replica re-initialization", "add", f'groupdn = "ldap:///{replication}"'),
+            _aci(
+                _only("*"),
+                "Run tasks after replica re-initialization",
+                "add",
+                f'groupdn = "ldap:///{replication}"',
+            ),
             _aci(_only("*"), "Admin can read all tasks", "read, compare, search", admins),
         ],
     }
@@ -132,7 +143,12 @@ def _keytab_retrieval() -> list[str]:
         )
         for operation, title, right in rules
     ] + [
-        _aci(_only("ipaProtectedOperation;write_keys"), "Entities are allowed to rekey themselves", "write", _SELF),
+        _aci(
+            _only("ipaProtectedOperation;write_keys"),
+            "Entities are allowed to rekey themselves",
+            "write",
+            _SELF,
+        ),
     ]
 
 

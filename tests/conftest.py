@@ -20,7 +20,9 @@ from lab.session import Session, kerberos_environment  # noqa: E402
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the option that leaves a realm's folder behind, for a look at its logs."""
-    parser.addoption("--keep-realm", action="store_true", help="leave the realm's folder behind, with its logs")
+    parser.addoption(
+        "--keep-realm", action="store_true", help="leave the realm's folder behind, with its logs"
+    )
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -35,7 +37,7 @@ def realm(request: pytest.FixtureRequest) -> Iterator[Session]:
     """A realm of real daemons: KDC, directory, Apache. A missing daemon is an error, never a skip."""
     root = Path(tempfile.mkdtemp(prefix="tpi-realm-"))
     started = laboratory.up(root)
-    watch = processes.Watch(started.daemons.values(), root)
+    watch = processes.Watch(started.daemons.values(), [root, started.layout.statistics])
     try:
         session = Session(started)
         with kerberos_environment(session):

@@ -197,7 +197,8 @@ class Flow:
             _demand(guards.check_proof(body, wanted))
             if sum(1 for proof in seen.subtree.of(Proof) if proof.creator == seen.caller.dn) >= MAX_PROOFS:
                 raise RefusedError(
-                    f"{MAX_PROOFS} proofs of yours lie there already; make a new request", code="proof-too-many"
+                    f"{MAX_PROOFS} proofs of yours lie there already; make a new request",
+                    code="proof-too-many",
                 )
             self._record(Event.ATTEMPT, seen.caller, request_id, verb="prove", purpose=body.purpose)
             self.directory.add_child(request_id, proof_entry(self.new_id(), body))
@@ -277,7 +278,9 @@ class Flow:
         try:
             self._record(event, who, request_id, operation=request.operation, target=request.target)
         except AuditError as error:
-            raise AuditError(f"recorded below request {request_id}, but not in the audit: {error.message}") from error
+            raise AuditError(
+                f"recorded below request {request_id}, but not in the audit: {error.message}"
+            ) from error
         return reading.judge(subtree, who)
 
     def _record(self, event: Event, who: Account, request_id: str, **fields: str) -> None:
@@ -292,7 +295,12 @@ class Flow:
         except TpiError as error:  # R-A08
             event = Event.FAILED if isinstance(error, UnavailableError) else Event.REFUSED
             self.audit.record(
-                event.value, caller=caller, request=request_id, verb=verb, code=error.code, detail=error.message
+                event.value,
+                caller=caller,
+                request=request_id,
+                verb=verb,
+                code=error.code,
+                detail=error.message,
             )
             raise
 

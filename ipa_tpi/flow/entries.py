@@ -79,9 +79,7 @@ def voice_entry(entry_id: str, object_class: str, digest: bytes, comment: str) -
     Returns:
         The entry.
     """
-    return _entry(
-        entry_id, object_class, ipaTpiDigest=digest.hex().encode(), ipaTpiComment=comment.encode()
-    )
+    return _entry(entry_id, object_class, ipaTpiDigest=digest.hex().encode(), ipaTpiComment=comment.encode())
 
 
 def proof_entry(entry_id: str, proof: ProofBody) -> NewEntry:

@@ -77,7 +77,9 @@ def check_deniable(seen: Seen) -> Refuse | None:
     """
     request = seen.subtree.request
     if request.creator == seen.caller.dn:
-        return Refuse("not-voter", f"you made this request yourself; to stop it run: ipa-tpi cancel {request.id}")
+        return Refuse(
+            "not-voter", f"you made this request yourself; to stop it run: ipa-tpi cancel {request.id}"
+        )
     return seen.voices[seen.caller.dn].refusal or check_unspoken(seen) or check_open(seen, LIVE)
 
 
@@ -153,7 +155,9 @@ def check_interface(interface: str) -> Refuse | None:
     """Is it an interface that this service can vouch for (E15)?"""
     if interface in _SEEN_BY_WEB:
         return None
-    return Refuse("interface-not-allowed", f"a request through {interface!a} cannot be made here; use the CLI")
+    return Refuse(
+        "interface-not-allowed", f"a request through {interface!a} cannot be made here; use the CLI"
+    )
 
 
 def check_limits(waiting: Sequence[Subtree], operation: Operation, floor: Floor) -> Refuse | None:
@@ -181,7 +185,9 @@ def check_limits(waiting: Sequence[Subtree], operation: Operation, floor: Floor)
 def check_given(proof: ProofBody | None, terms: Terms) -> Refuse | None:
     """Is there a proof, where one is needed (X01)?"""
     if proof is None and terms.proof:
-        return Refuse("proof-missing", "an approval needs a proof with your own ticket; run: ipa-tpi approve ID")
+        return Refuse(
+            "proof-missing", "an approval needs a proof with your own ticket; run: ipa-tpi approve ID"
+        )
     return None
 
 
@@ -204,7 +210,9 @@ def check_proof(proof: ProofBody | None, wanted: Wanted) -> Refuse | None:
             "proof-unexpected-purpose", f"the proof is for {proof.purpose!a}, not for {wanted.purpose.value}"
         )
     if bytes.fromhex(proof.digest) not in [digest for digest in wanted.digests if digest]:
-        return Refuse("proof-wrong-digest", "the proof is about something else than what lies here; look again")
+        return Refuse(
+            "proof-wrong-digest", "the proof is about something else than what lies here; look again"
+        )
     if not proof.token or not proof.mic:
         return Refuse("proof-invalid", "the proof has no token or no signature")
     return None
@@ -243,5 +251,6 @@ def _unsaid(seen: Seen, kind: type[Child]) -> Refuse | None:
     if _own(seen, kind):
         return None
     return Refuse(
-        "not-voter", f"there is no {kind.__name__.lower()} by you below this request that a proof could be for"
+        "not-voter",
+        f"there is no {kind.__name__.lower()} by you below this request that a proof could be for",
     )

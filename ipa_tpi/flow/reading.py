@@ -213,7 +213,9 @@ class Reading:
             or judge_requester(request, requester, self.setting(operation, request.target))
         )
         if refusal is None and digest != request.digest:  # R-K10
-            return Refuse("digest-mismatch", "the digest that the request bears is not that of what it asks for")
+            return Refuse(
+                "digest-mismatch", "the digest that the request bears is not that of what it asks for"
+            )
         return refusal
 
     def _name(self, dn: str) -> str:

@@ -1,7 +1,8 @@
 """A web application that only tells what Apache gave it: shows what the shipped configuration does, without ours.
 
-With the query `whoami` it also binds to the directory with the caller's proxy ticket, and with `slow` it takes
-a second, so that a test can look at the request's ccache.
+Queries: `whoami` binds to the directory with the caller's proxy ticket, `ticket=SERVICE` asks the KDC for a ticket
+with it, `slow` takes half a second, `missing`
+answers 404.
 """
 
 import json
@@ -13,15 +14,17 @@ def application(environ, start_response):
     """Answer with the WSGI environment as JSON."""
     told = {name: value for name, value in environ.items() if isinstance(value, str)}
     told["_uid"] = str(os.geteuid())
+    told["_size"] = str(len(environ["wsgi.input"].read()))
     told["_ccache_exists"] = str(os.path.exists(environ.get("KRB5CCNAME", "").removeprefix("FILE:")))
-    if environ.get("QUERY_STRING") == "whoami":
+    query = environ.get("QUERY_STRING", "")
+    if query == "whoami":
         told["_whoami"] = _who_am_i(environ)
-    if environ.get("QUERY_STRING") == "slow":
-        time.sleep(1)
-    size = len(environ["wsgi.input"].read())
-    start_response(
-        "200 OK", [("Content-Type", "application/json"), ("Set-Cookie", "from=application"), ("X-Size", str(size))]
-    )
+    if query == "slow":
+        time.sleep(0.5)
+    if query.startswith("ticket="):
+        told["_ticket"] = _ticket(environ["KRB5CCNAME"], query.partition("=")[2])
+    headers = [("Set-Cookie", "from=application"), ("X-Frame-Options", "SAMEORIGIN"), ("Cache-Control", "public")]
+    start_response("404 Not Found" if query == "missing" else "200 OK", [("Content-Type", "application/json"), *headers])
     return [json.dumps(told).encode()]
 
 
@@ -34,3 +37,16 @@ def _who_am_i(environ):
         return connection.whoami_s()
     finally:
         connection.unbind_s()
+
+
+def _ticket(ccache, service):
+    """Return `issued`, or why the KDC gives no ticket for a service with the caller's proxy ticket."""
+    import gssapi
+
+    from lab.negotiate import token
+
+    try:
+        token(ccache, "localhost", mechanism=gssapi.MechType.kerberos, service=service)
+    except gssapi.exceptions.GSSError as error:
+        return str(error)
+    return "issued"

@@ -2,6 +2,8 @@
 
 The KDC is krb5kdc with a database file (0.3 s); tokens and proofs are accepted with its keytab, so
 what the client makes is judged by the real library.  The service keeps requests in a dictionary.
+
+PYTEST_DONT_REWRITE: a test module has imported it before pytest could.
 """
 
 import base64

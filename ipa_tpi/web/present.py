@@ -1,0 +1,132 @@
+"""What is shown of a request and of an operation: flow's judgement as shapes of the wire."""
+
+import math
+
+from ipa_tpi.decide.approval import Standing
+from ipa_tpi.flow import Seen
+from ipa_tpi.flow.guards import LIVE, check_approvable
+from ipa_tpi.model import Approval, Cancellation, Child, Denial, Policy, Refuse, Result, Withdrawal
+from ipa_tpi.wire import OperationList, OperationView, PreviewView, RequestView, ResultView, VoiceView
+
+
+def request_view(seen: Seen) -> RequestView:
+    """Show a request as judged for its reader.
+
+    Args:
+        seen: The judgement.
+
+    Returns:
+        The shape.
+    """
+    request, standing = seen.subtree.request, seen.standing
+    alive = standing.state in LIVE
+    refusal = check_approvable(seen)
+    return RequestView(
+        id=request.id,
+        operation=request.operation,
+        operation_digest=request.operation_digest.hex(),
+        target=request.target,
+        parameters=dict(request.parameters),
+        requester=seen.names[request.creator],
+        reason=request.reason,
+        ticket=request.ticket,
+        interface=request.interface,
+        digest=seen.digest.hex(),
+        created=request.created,
+        state=standing.state.value,
+        code=standing.code,
+        message=standing.message,
+        expires=standing.deadline if alive else None,
+        seconds_left=_seconds_left(seen) if alive else 0,
+        required_approvals=seen.terms.required_approvals,
+        approvals=[_approval(seen, one) for one in seen.subtree.of(Approval)],
+        denials=[_word(seen, one, seen.voices[one.creator].refusal) for one in seen.subtree.of(Denial)],
+        withdrawals=[_word(seen, one, _no_approval(seen, one)) for one in seen.subtree.of(Withdrawal)],
+        cancellations=[_word(seen, one, _not_requester(seen, one)) for one in seen.subtree.of(Cancellation)],
+        preview=_preview(standing),
+        approval_digest=standing.approval_digest.hex(),
+        result=_result(seen),
+        mine=request.creator == seen.caller.dn,
+        approvable=refusal is None,
+        why_not=refusal.message if refusal is not None else "",
+    )
+
+
+def operation_list(policy: Policy) -> OperationList:
+    """Show what can be asked for.
+
+    Args:
+        policy: As the caller may read it.
+
+    Returns:
+        The shape; operations by name.
+    """
+    views = [
+        OperationView(
+            name=operation.name,
+            digest=operation.digest.hex(),
+            enabled=operation.enabled,
+            description=operation.description,
+            parameters={name: rule.pattern for name, rule in operation.parameters.items()},
+            required_approvals=operation.required_approvals,
+            approval_seconds=operation.approval_seconds,
+            execution_seconds=operation.execution_seconds,
+            timeout_seconds=operation.timeout_seconds,
+            interfaces=sorted(operation.interfaces),
+        )
+        for _, operation in sorted(policy.operations.items())
+    ]
+    return OperationList(operations=views, malformed=dict(policy.malformed))
+
+
+def _approval(seen: Seen, approval: Approval) -> VoiceView:
+    counts = any(counted.entry_id == approval.entry_id for counted in seen.standing.counted)
+    return _voice(seen, approval, approval.comment, counts, seen.standing.why.get(approval.entry_id))
+
+
+def _word(seen: Seen, word: Denial | Withdrawal | Cancellation, refusal: Refuse | None) -> VoiceView:
+    return _voice(seen, word, word.comment, refusal is None, refusal)
+
+
+def _voice(seen: Seen, word: Child, comment: str, counts: bool, refusal: Refuse | None) -> VoiceView:
+    return VoiceView(
+        who=seen.names[word.creator],
+        at=word.created,
+        comment=comment,
+        counts=counts,
+        code=refusal.code if refusal is not None else "",
+        message=refusal.message if refusal is not None else "",
+    )
+
+
+def _no_approval(seen: Seen, withdrawal: Withdrawal) -> Refuse | None:
+    if any(approval.creator == withdrawal.creator for approval in seen.subtree.of(Approval)):
+        return None
+    return Refuse("nothing-to-withdraw", "there is no approval that it could take back")
+
+
+def _not_requester(seen: Seen, cancellation: Cancellation) -> Refuse | None:
+    if cancellation.creator == seen.subtree.request.creator:
+        return None
+    return Refuse("not-requester", "it is not the requester's")
+
+
+def _preview(standing: Standing) -> PreviewView | None:
+    preview = standing.preview
+    if preview is None:
+        return None
+    return PreviewView(body=preview.body.decode("utf-8"), digest=preview.digest.hex(), at=preview.created)
+
+
+def _result(seen: Seen) -> ResultView | None:
+    # A result by anybody else is forged; the standing tells so.
+    own = [one for one in seen.subtree.of(Result) if one.creator == seen.subtree.request.executor]
+    if not own:
+        return None
+    return ResultView(
+        outcome=own[0].outcome, excerpt=own[0].excerpt, at=own[0].created, exit_status=own[0].exit_status
+    )
+
+
+def _seconds_left(seen: Seen) -> int:
+    return max(0, math.floor((seen.standing.deadline - seen.now).total_seconds()))

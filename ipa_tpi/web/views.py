@@ -1,0 +1,132 @@
+"""The table of what can be asked of the web service; each line calls one verb of the flow."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Final
+
+from flask import Request, Response
+
+from ipa_tpi.flow import Flow, Seen
+from ipa_tpi.web.incoming import check_id, check_query, read_body, read_flag, read_state
+from ipa_tpi.web.present import operation_list, request_view
+from ipa_tpi.web.problems import json_answer
+from ipa_tpi.wire import ProofBody, RequestBody, RequestList, VoiceBody
+
+PREFIX: Final = "/tpi/v1"
+_ID: Final = "<request_id>"
+
+Act = Callable[[Flow, str], Response]
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """One line of the table.
+
+    Attributes:
+        method: GET or POST.
+        path: Below the prefix, in Flask's notation.
+        name: For the audit.
+        parse: Takes the request and its id (empty where the path has none) and gives what is to be
+            done; it raises `BadInputError` before anything is.
+        query: The query parameters that are known here.
+    """
+
+    method: str
+    path: str
+    name: str
+    parse: Callable[[Request, str], Act]
+    query: frozenset[str] = frozenset()
+
+    def read(self, request: Request, request_id: str) -> Act:
+        """Take a request as this line's, strictly.
+
+        Args:
+            request: Any.
+            request_id: From the path.
+
+        Returns:
+            What is to be done with a flow and the caller's principal.
+
+        Raises:
+            BadInputError: It does not have the demanded form.
+        """
+        if _ID in self.path:
+            check_id(request_id)
+        check_query(request, self.query)
+        return self.parse(request, request_id)
+
+
+def _create(request: Request, _: str) -> Act:
+    body = read_body(request, RequestBody)
+
+    def act(flow: Flow, caller: str) -> Response:
+        answer = _one(flow.create(caller, body), HTTPStatus.CREATED)
+        answer.headers["Location"] = f"{PREFIX}/requests/{body.id}"
+        return answer
+
+    return act
+
+
+def _list(request: Request, _: str) -> Act:
+    state, mine, approvable = (
+        read_state(request),
+        read_flag(request, "mine"),
+        read_flag(request, "approvable"),
+    )
+
+    def act(flow: Flow, caller: str) -> Response:
+        found = flow.listing(caller, state, mine=mine, approvable=approvable)
+        return json_answer(RequestList(requests=[request_view(seen) for seen in found]))
+
+    return act
+
+
+def _show(_: Request, request_id: str) -> Act:
+    return lambda flow, caller: _one(flow.show(caller, request_id))
+
+
+def _approve(request: Request, request_id: str) -> Act:
+    body = read_body(request, VoiceBody)
+    return lambda flow, caller: _one(flow.approve(caller, request_id, body))
+
+
+def _deny(request: Request, request_id: str) -> Act:
+    body = read_body(request, VoiceBody)
+    return lambda flow, caller: _one(flow.deny(caller, request_id, body))
+
+
+def _withdraw(request: Request, request_id: str) -> Act:
+    body = read_body(request, VoiceBody)
+    return lambda flow, caller: _one(flow.withdraw(caller, request_id, body))
+
+
+def _cancel(request: Request, request_id: str) -> Act:
+    body = read_body(request, VoiceBody)
+    return lambda flow, caller: _one(flow.cancel(caller, request_id, body))
+
+
+def _prove(request: Request, request_id: str) -> Act:
+    body = read_body(request, ProofBody)
+    return lambda flow, caller: _one(flow.prove(caller, request_id, body))
+
+
+def _operations(_: Request, __: str) -> Act:
+    return lambda flow, caller: json_answer(operation_list(flow.operations(caller)))
+
+
+def _one(seen: Seen, status: HTTPStatus = HTTPStatus.OK) -> Response:
+    return json_answer(request_view(seen), status)
+
+
+VIEWS: Final = (
+    View("POST", "/requests", "create", _create),
+    View("GET", "/requests", "list", _list, frozenset({"state", "mine", "approvable"})),
+    View("GET", "/requests/<request_id>", "show", _show),
+    View("POST", "/requests/<request_id>/approvals", "approve", _approve),
+    View("POST", "/requests/<request_id>/denials", "deny", _deny),
+    View("POST", "/requests/<request_id>/withdrawal", "withdraw", _withdraw),
+    View("POST", "/requests/<request_id>/cancellation", "cancel", _cancel),
+    View("POST", "/requests/<request_id>/proofs", "prove", _prove),
+    View("GET", "/operations", "operations", _operations),
+)
