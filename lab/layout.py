@@ -32,6 +32,7 @@ INSTANCE = "TPI-TEST"
 OTHER_HOST = "other.tpi.test"
 REPOSITORY = Path(__file__).resolve().parent.parent
 UNIX_SOCKET_PATH_LIMIT = 107
+HTTPS_PORT = 443
 
 
 @dataclass(frozen=True)
@@ -69,9 +70,8 @@ class Layout:
     @property
     def origin(self) -> str:
         """Return the web service's origin as a browser writes it."""
-        return (
-            f"https://{self.host}" if self.ports.https == 443 else f"https://{self.host}:{self.ports.https}"
-        )  # noqa: PLR2004
+        port = "" if self.ports.https == HTTPS_PORT else f":{self.ports.https}"
+        return f"https://{self.host}{port}"
 
     @property
     def url(self) -> str:

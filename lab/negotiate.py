@@ -39,7 +39,9 @@ def token(ccache: str, host: str, *, mechanism: gssapi.OID = SPNEGO, service: st
         usage="initiate", store={"ccache": ccache}, mechs=[SPNEGO, gssapi.MechType.kerberos]
     )
     name = gssapi.Name(f"{service}@{host}", gssapi.NameType.hostbased_service)
-    first = gssapi.SecurityContext(name=name, creds=credentials, mech=mechanism, usage="initiate").step()
+    first: bytes | None = gssapi.SecurityContext(
+        name=name, creds=credentials, mech=mechanism, usage="initiate"
+    ).step()
     if first is None:
         raise RuntimeError(f"the mechanism made no token for {service}@{host}")
     return first

@@ -85,15 +85,13 @@ def suffix_acis(suffix: str) -> dict[str, list[str]]:
                 admins,
             ),
             *_keytab_retrieval(),
-            _aci(
-                _only(_READABLE),
-                "Authenticated people read users, groups, hosts and services",
-                "read, search, compare",
-                bound,
-            ),
         ],
-        f"cn=services,cn=accounts,{suffix}": [_managed_by("services")],
-        f"cn=computers,cn=accounts,{suffix}": [_managed_by("hosts")],
+        # Not cn=roles: who has which role is for admins, except that a person's memberOf shows it.
+        f"cn=users,cn=accounts,{suffix}": [_readable("users")],
+        f"cn=groups,cn=accounts,{suffix}": [_readable("groups")],
+        f"cn=hostgroups,cn=accounts,{suffix}": [_readable("host groups")],
+        f"cn=services,cn=accounts,{suffix}": [_readable("services"), _managed_by("services")],
+        f"cn=computers,cn=accounts,{suffix}": [_readable("hosts"), _managed_by("hosts")],
         f"cn=masters,cn=ipa,cn=etc,{suffix}": [
             _aci(
                 '(targetfilter = "(ipaConfigString=enabledService)")'
@@ -150,6 +148,15 @@ def _keytab_retrieval() -> list[str]:
             _SELF,
         ),
     ]
+
+
+def _readable(what: str) -> str:
+    return _aci(
+        _only(_READABLE),
+        f"Who is authenticated reads {what}",
+        "read, search, compare",
+        'userdn = "ldap:///all"',
+    )
 
 
 def _managed_by(what: str) -> str:

@@ -7,24 +7,18 @@ real directory would give back as malformed is malformed here too.
 
 from __future__ import annotations
 
-import re
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
-from ipa_tpi.decide.digest import (
-    approval_digest,
-    canonical,
-    operation_digest,
-    preview_body,
-    request_digest,
-    sha256,
-)
+import pytest
+
+from ipa_tpi.decide.digest import operation_digest, preview_body, sha256
 from ipa_tpi.decide.intake import RawEntry, read_child, read_request
 from ipa_tpi.decide.policy import load_operation
-from ipa_tpi.errors import AuditError, DirectoryRefusedError, RefusedError
+from ipa_tpi.errors import AuditError, DirectoryRefusedError, RefusedError, TpiError
 from ipa_tpi.model import (
     Account,
     Child,
@@ -471,37 +465,12 @@ def new_id() -> str:
 
 @contextmanager
 def refused(code: str, text: str = "") -> Iterator[None]:
-    """Expect a refusal with exactly this code."""
-    from ipa_tpi.errors import TpiError
-
-    try:
+    """Expect an error with exactly this code, and a message that matches."""
+    with pytest.raises(TpiError, match=text) as caught:
         yield
-    except TpiError as error:
-        assert error.code == code, (error.code, error.message)
-        assert re.search(text, error.message), error.message
-    else:
-        raise AssertionError(f"was not refused with {code}")
+    assert caught.value.code == code, (caught.value.code, caught.value.message)
 
 
-__all__ = [
-    "FLOOR",
-    "HOST",
-    "OPERATION",
-    "OTHER_HOST",
-    "REALM",
-    "START",
-    "SUFFIX",
-    "FakeAudit",
-    "FakeClock",
-    "FakeDirectory",
-    "FakeExecutor",
-    "FakeNudger",
-    "FakeRealm",
-    "approval_digest",
-    "canonical",
-    "executor_dn",
-    "new_id",
-    "person_dn",
-    "refused",
-    "request_digest",
-]
+def _class(raw: RawEntry) -> str:
+    names = {value.decode().lower() for value in raw.attributes["objectclass"]} - {"top", "ipatpivoice"}
+    return names.pop()

@@ -71,6 +71,7 @@ class GssTickets:
     def __init__(self, ccache: str | None = None) -> None:
         self._ccache = ccache
         self._credentials: gssapi.Credentials | None = None
+        self._principal = ""
 
     def principal(self) -> str:
         """Name the principal that the tickets are for.
@@ -81,7 +82,8 @@ class GssTickets:
         Raises:
             NoTicketError: There is no ticket, or it has expired.
         """
-        return str(self._acquire().name)
+        self._acquire()
+        return self._principal
 
     def expires(self) -> datetime:
         """Tell when the tickets end.
@@ -92,8 +94,9 @@ class GssTickets:
         Raises:
             NoTicketError: There is no ticket, or it has expired.
         """
+        credentials = self._acquire()
         try:
-            seconds = self._acquire().lifetime
+            seconds = credentials.lifetime
         except GSSError as error:
             raise explain(error, "the Kerberos server") from error
         return datetime.now(UTC) + timedelta(seconds=int(seconds or 0))
@@ -128,7 +131,7 @@ class GssTickets:
         """
         credentials = self._acquire()
         # The realm is spelled out, so that no DNS name or mapping file can turn it into another principal.
-        service = f"tpi/{target}@{str(credentials.name).rpartition('@')[2]}"
+        service = f"tpi/{target}@{self._principal.rpartition('@')[2]}"
         name = gssapi.Name(service, gssapi.NameType.kerberos_principal)
         try:
             context = _initiate(credentials, name, _PROOF_FLAGS)
@@ -146,7 +149,7 @@ class GssTickets:
             store: dict[bytes | str, bytes | str] | None = {"ccache": self._ccache} if self._ccache else None
             try:
                 credentials = gssapi.Credentials(usage="initiate", mechs=[_KERBEROS], store=store)
-                _ = credentials.lifetime  # raises where the ticket has expired
+                self._principal = str(credentials.name)  # raises where the ticket has expired
             except GSSError as error:
                 raise explain(error, "the Kerberos server") from error
             self._credentials = credentials

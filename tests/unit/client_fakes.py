@@ -56,7 +56,7 @@ class Kdc:
         port = free_port()
         (folder / "krb5.conf").write_text(
             f"[libdefaults]\n default_realm = {REALM}\n dns_lookup_kdc = false\n dns_lookup_realm = false\n"
-            " dns_canonicalize_hostname = false\n rdns = false\n qualify_shortname = \"\"\n forwardable = true\n"
+            ' dns_canonicalize_hostname = false\n rdns = false\n qualify_shortname = ""\n forwardable = true\n'
             f"[realms]\n {REALM} = {{\n  kdc = 127.0.0.1:{port}\n }}\n"
             f"[domain_realm]\n localhost = {REALM}\n",
         )
@@ -144,7 +144,9 @@ class Authority:
         path.write_bytes(secret + path.read_bytes())
         return path
 
-    def _builder(self, name: x509.Name, public: ec.EllipticCurvePublicKey, days: int) -> x509.CertificateBuilder:
+    def _builder(
+        self, name: x509.Name, public: ec.EllipticCurvePublicKey, days: int
+    ) -> x509.CertificateBuilder:
         now = dt.datetime.now(dt.UTC)
         return (
             x509.CertificateBuilder()
@@ -186,7 +188,9 @@ class Service:
             tls.maximum_version = maximum
         tls.load_cert_chain(certificate)
         # The handshake is done by the thread of the connection, so that a bad client stops nobody.
-        self._server.socket = tls.wrap_socket(self._server.socket, server_side=True, do_handshake_on_connect=False)
+        self._server.socket = tls.wrap_socket(
+            self._server.socket, server_side=True, do_handshake_on_connect=False
+        )
         self.port = self._server.server_address[1]
         self.url = f"https://localhost:{self.port}"
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
@@ -340,10 +344,10 @@ def _handler(service: Service) -> type[BaseHTTPRequestHandler]:
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
             """Say nothing."""
 
-        def do_GET(self) -> None:  # noqa: N802 - the base class's name
+        def do_GET(self) -> None:
             self._serve()
 
-        def do_POST(self) -> None:  # noqa: N802 - the base class's name
+        def do_POST(self) -> None:
             self._serve()
 
         def _serve(self) -> None:

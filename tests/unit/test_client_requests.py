@@ -20,7 +20,13 @@ from ipa_tpi.errors import (
 )
 
 pytest_plugins = ("client_fakes",)
-WISH = Wish(operation="DirSrv.Restart", target="localhost", parameters={"instance": "DS01"}, reason="disk", ticket="T-1")
+WISH = Wish(
+    operation="DirSrv.Restart",
+    target="localhost",
+    parameters={"instance": "DS01"},
+    reason="disk",
+    ticket="T-1",
+)
 
 
 @pytest.fixture
@@ -49,7 +55,9 @@ def test_a_request_is_made_approved_and_seen(service: Service, alice: TpiClient,
     ]
 
 
-@pytest.mark.parametrize(("verb", "state"), [("deny", "denied"), ("withdraw", "pending"), ("cancel", "cancelled")])
+@pytest.mark.parametrize(
+    ("verb", "state"), [("deny", "denied"), ("withdraw", "pending"), ("cancel", "cancelled")]
+)
 def test_the_other_voices_bear_proofs(service: Service, alice: TpiClient, verb: str, state: str) -> None:
     made = alice.create(WISH)
     after = getattr(alice, verb)(made, "no")
@@ -57,7 +65,9 @@ def test_the_other_voices_bear_proofs(service: Service, alice: TpiClient, verb: 
     assert service.proofs[-1][1] == verb
 
 
-def test_a_veto_needs_no_kdc_that_knows_the_target(service: Service, alice: TpiClient, bob: TpiClient) -> None:
+def test_a_veto_needs_no_kdc_that_knows_the_target(
+    service: Service, alice: TpiClient, bob: TpiClient
+) -> None:
     made = alice.create(WISH)
     moved = msgspec.structs.replace(made, target="elsewhere.tpi.test")
     digests = examine(_redigest(moved))
@@ -67,7 +77,9 @@ def test_a_veto_needs_no_kdc_that_knows_the_target(service: Service, alice: TpiC
     assert digests.request != examine(made).request
 
 
-def test_approval_of_a_target_that_the_kdc_does_not_know(service: Service, alice: TpiClient, bob: TpiClient) -> None:
+def test_approval_of_a_target_that_the_kdc_does_not_know(
+    service: Service, alice: TpiClient, bob: TpiClient
+) -> None:
     made = alice.create(WISH)
     service.views[made.id] = _redigest(msgspec.structs.replace(made, target="elsewhere.tpi.test"))
     with pytest.raises(KerberosError, match=r"does not know tpi/elsewhere\.tpi\.test@TPI\.TEST"):
@@ -204,7 +216,9 @@ def test_prove_is_for_requester_and_approver(service: Service, alice: TpiClient,
 
 
 @pytest.mark.parametrize("text", ["\x1b[2J", "a\u202eb", "a\u200bb", "line\nbreak", "x" * 1025, "\udc80"])
-def test_r_k11_texts_that_could_mislead_are_not_even_sent(service: Service, alice: TpiClient, text: str) -> None:
+def test_r_k11_texts_that_could_mislead_are_not_even_sent(
+    service: Service, alice: TpiClient, text: str
+) -> None:
     made = alice.create(WISH)
     before = len(service.seen)
     for wish in (

@@ -79,7 +79,9 @@ def outdated(kdc: Kdc, authority: Authority) -> Iterator[Service]:
     running.stop()
 
 
-def test_r_e07_an_expired_certificate(outdated: Service, authority: Authority, ccaches: dict[str, str]) -> None:
+def test_r_e07_an_expired_certificate(
+    outdated: Service, authority: Authority, ccaches: dict[str, str]
+) -> None:
     error = _error(TpiClient(outdated.url, str(authority.file), ccaches["alice"]))
     assert error.code == "server-untrusted"
     assert "not valid at this time" in error.message
@@ -217,7 +219,9 @@ def test_r_e12_an_answer_that_is_too_large(service: Service, alice: TpiClient) -
     assert alice.operations().operations
 
 
-def test_a_server_that_stops_answering(service: Service, authority: Authority, ccaches: dict[str, str]) -> None:
+def test_a_server_that_stops_answering(
+    service: Service, authority: Authority, ccaches: dict[str, str]
+) -> None:
     client = TpiClient(service.url, str(authority.file), ccaches["alice"], 0.3)
     service.scripted.append(lambda _handler: time.sleep(0.6))
     error = _error(client)
@@ -228,7 +232,9 @@ def test_a_server_that_stops_answering(service: Service, authority: Authority, c
 
 def test_a_server_that_drips(service: Service, authority: Authority, ccaches: dict[str, str]) -> None:
     def drip(handler: BaseHTTPRequestHandler) -> None:
-        handler.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n")
+        handler.wfile.write(
+            b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n"
+        )
         for _ in range(40):
             handler.wfile.write(b" ")
             time.sleep(0.05)
@@ -280,11 +286,15 @@ def test_a_server_that_proves_nothing_is_known_by_tls(service: Service, alice: T
 
 def test_a_token_that_is_no_base64(service: Service, alice: TpiClient) -> None:
     head = b"HTTP/1.1 200 OK\r\nWWW-Authenticate: Negotiate !!\r\nContent-Type: application/json\r\n"
-    service.scripted.append(lambda handler: handler.wfile.write(head + b"Content-Length: 2\r\n\r\n{}") and None)
+    service.scripted.append(
+        lambda handler: handler.wfile.write(head + b"Content-Length: 2\r\n\r\n{}") and None
+    )
     assert _error(alice).code == "server-untrusted"
 
 
-def test_each_request_bears_a_token_of_its_own_and_nothing_is_delegated(service: Service, alice: TpiClient) -> None:
+def test_each_request_bears_a_token_of_its_own_and_nothing_is_delegated(
+    service: Service, alice: TpiClient
+) -> None:
     with alice:
         alice.operations()
         alice.operations()
