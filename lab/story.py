@@ -92,8 +92,8 @@ def newest(person: str) -> dict[str, object]:
     """Return the newest request of a person, once its target has shown what it would do."""
     for _ in range(100):
         done = quiet(person, ["/usr/bin/ipa-tpi", "list", "--mine", "--json"])
-        views = json.loads(done.stdout)["requests"]
-        view = max(views, key=lambda one: str(one["created"]) + str(one["state"] != "executed"))
+        views = json.loads(done.stdout)
+        view = max(views, key=lambda one: str(one["created"]))
         if view["state"] != "awaiting-preview":
             return dict(view)
         time.sleep(0.1)

@@ -27,6 +27,7 @@ import pytest
 from ipa_tpi.adapters.directory import LdapDirectory, open_directory
 from ipa_tpi.adapters.gss import KRB5, caller_credentials, keytab_credentials
 from ipa_tpi.client import TpiClient
+from ipa_tpi.client.wish import Wish
 from ipa_tpi.decide.digest import mic_text
 from ipa_tpi.model import Purpose
 from lab.people import PEOPLE
@@ -43,7 +44,7 @@ JOURNAL = "/var/lib/ipa-tpi-executor/journal.sqlite"
 KEYTAB = "/etc/ipa/tpi/tpi.keytab"
 SOCKET = "/run/ipa-tpi-executor/executor.sock"
 REQUESTS = f"cn=requests,cn=tpi,{SUFFIX}"
-PASSWORD = "Secret.{0}.1"
+
 PATIENCE_SECONDS = 20.0
 
 
@@ -208,9 +209,8 @@ class World:
 
     def request(self, person: str = "alice", instance: str = "DS01", **fields: str) -> str:
         """Ask for a restart, and wait until the target has shown what it would do."""
-        view = self.api(person).create(
-            "dirsrv.restart", {"instance": instance}, HOST, fields.get("reason", ""), fields.get("ticket", ""),
-        )
+        wish = Wish("dirsrv.restart", HOST, {"instance": instance}, fields.get("reason", ""), fields.get("ticket", ""))
+        view = self.api(person).create(wish)
         self.wait_for(person, view.id, lambda now: now.state != "awaiting-preview")
         return str(view.id)
 

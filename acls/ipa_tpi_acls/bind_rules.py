@@ -40,11 +40,7 @@ class Member:
 
 @dataclass(frozen=True)
 class NamedBy:
-    """The DN that an attribute holds; `attribute` may begin with `parent[levels].`.
-
-    Each ACI may hold one such rule on the same level only: with two of them in one `or`, 389-ds 2.3 fails
-    after an add with the post-read control.
-    """
+    """Whom an attribute names by DN; `attribute` may begin with `parent[levels].`."""
 
     attribute: str
     negated: bool = False
@@ -72,32 +68,30 @@ class Anyone:
 
 
 @dataclass(frozen=True)
-class Both:
-    """Who satisfies both rules. Not nested, so the text needs no parentheses."""
+class Every:
+    """Who satisfies all of these rules. Not nested, so the text needs no parentheses."""
 
-    first: Member | NamedBy
-    second: Member | NamedBy
+    rules: tuple[Member | NamedBy, ...]
 
     def text(self) -> str:
         """Return the rule in ACI syntax."""
-        return f"{self.first.text()} and {self.second.text()}"
+        return " and ".join(rule.text() for rule in self.rules)
 
-    def opposite(self) -> "Either":
+    def opposite(self) -> "Some":
         """Return the rule for who lacks at least one (De Morgan)."""
-        return Either(self.first.opposite(), self.second.opposite())
+        return Some(tuple(rule.opposite() for rule in self.rules))
 
 
 @dataclass(frozen=True)
-class Either:
-    """Who satisfies at least one of the rules. Not nested, so the text needs no parentheses."""
+class Some:
+    """Who satisfies at least one of these rules. Not nested, so the text needs no parentheses."""
 
-    first: Member | NamedBy
-    second: Member | NamedBy
+    rules: tuple[Member | NamedBy, ...]
 
     def text(self) -> str:
         """Return the rule in ACI syntax."""
-        return f"{self.first.text()} or {self.second.text()}"
+        return " or ".join(rule.text() for rule in self.rules)
 
-    def opposite(self) -> Both:
-        """Return the rule for who satisfies neither (De Morgan)."""
-        return Both(self.first.opposite(), self.second.opposite())
+    def opposite(self) -> Every:
+        """Return the rule for who satisfies none (De Morgan)."""
+        return Every(tuple(rule.opposite() for rule in self.rules))

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from ipa_tpi_acls.bind_rules import BindRule, Both, Either, Member, NamedBy
+from ipa_tpi_acls.bind_rules import BindRule, Every, Member, NamedBy, Some
 from ipa_tpi_acls.instruction import READ, WRITE, Aci, any_class, any_of
 from ipa_tpi_acls.layout import APPROVE_RIGHT, AUDIT_RIGHT, REQUEST_RIGHT, Layout
 
@@ -34,13 +34,13 @@ def kinds(layout: Layout) -> tuple[Kind, ...]:
     return (
         Kind((REQUEST,), Member((layout.permission(REQUEST_RIGHT),))),
         # R-A04, R-K02: nobody answers his own request.
-        Kind(("ipaTpiApproval", "ipaTpiDenial", "ipaTpiWithdrawal"), Both(approvers, creator.opposite())),
+        Kind(("ipaTpiApproval", "ipaTpiDenial", "ipaTpiWithdrawal"), Every((approvers, creator.opposite()))),
         # Without a role: who lost his can still take his request back, which only denies.
         Kind(("ipaTpiCancellation",), creator),
-        Kind(("ipaTpiProof",), Either(approvers, creator)),
+        Kind(("ipaTpiProof",), Some((approvers, creator))),
         Kind(
             ("ipaTpiPreview", "ipaTpiReceipt", "ipaTpiExecution", "ipaTpiResult"),
-            Both(Member((layout.executors,)), executor),
+            Every((Member((layout.executors,)), executor)),
         ),
     )
 
@@ -141,20 +141,32 @@ def _add_pair(kind: Kind, place: str) -> tuple[Aci, Aci]:
 def _read(layout: Layout) -> tuple[Aci, ...]:
     """Rule 5, and retention.
 
-    Three ACIs where one would say it: with two `userattr` in one rule 389-ds 2.3 never answers an add with
-    the post-read control.
+    The deny is needed beside the allows for two reasons. It takes from FreeIPA's administrators what "Admin can
+    manage any entry" gives them. And 389-ds remembers of a connection that no ACI let it read an entry, and
+    wrongly says the same of the next one to which the same ACIs apply (2.3.1 and 3.3.0): an executor that had
+    been refused a foreign request no longer saw its own. What a `userattr` denied it computes anew.
+
+    One ACI for each allow: with two `userattr` in one of them 389-ds 2.3 never answers an add with the post-read
+    control.
     """
     policy = layout.policy_executors
+    roles = Member((layout.permission(APPROVE_RIGHT), layout.permission(AUDIT_RIGHT), policy))
+    creator, executor = NamedBy("parent[0,1].creatorsName"), NamedBy("parent[0,1].ipaTpiExecutor")
     readers: dict[str, BindRule] = {
-        "approvers, auditors, retention": Member(
-            (layout.permission(APPROVE_RIGHT), layout.permission(AUDIT_RIGHT), policy)
-        ),
-        "the requester": NamedBy("parent[0,1].creatorsName"),
-        "the named executor": Both(NamedBy("parent[0,1].ipaTpiExecutor"), Member((layout.executors,))),
+        "approvers, auditors, retention": roles,
+        "the requester": creator,
+        "the named executor": Every((executor, Member((layout.executors,)))),
     }
     reads = tuple(
         Aci(name=f"requests: read by {name}", effect="allow", rights=READ, who=who, attributes="*")
         for name, who in readers.items()
+    )
+    nobody_else = Aci(
+        name="requests: read by nobody else",
+        rights=READ,
+        who=Some((roles, creator, executor)).opposite(),
+        entries="(!(objectClass=nsContainer))",
+        attributes="*",
     )
     # R-K17: retention is the one deletion.
     retention = Aci(
@@ -164,4 +176,4 @@ def _read(layout: Layout) -> tuple[Aci, ...]:
         who=Member((policy,)),
         entries="(!(objectClass=nsContainer))",
     )
-    return (*reads, retention)
+    return (*reads, nobody_else, retention)

@@ -105,7 +105,9 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_verb(subparsers: "argparse._SubParsersAction[_Parser]", verb: str, text: str, *, known: bool) -> None:
+def _add_verb(
+    subparsers: "argparse._SubParsersAction[_Parser]", verb: str, text: str, *, known: bool
+) -> None:
     parser = subparsers.add_parser(
         verb, help=text, description=f"{text[0].upper()}{text[1:]}.", allow_abbrev=False
     )

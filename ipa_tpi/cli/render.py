@@ -47,6 +47,19 @@ def safe(text: str) -> str:
     return "".join(_safe_character(character) for character in text)
 
 
+def exact(text: str) -> str:
+    """Quote a text whose ends, or whose emptiness, could not be seen.
+
+    Args:
+        text: Raw; `safe` is still to come.
+
+    Returns:
+        The same, or the same between quotation marks.
+    """
+    visible = text and text == text.strip(_ASCII_SPACE) and "  " not in text and not text.startswith('"')
+    return text if visible else f'"{text}"'
+
+
 def local_time(moment: datetime) -> str:
     """Show a time in the reader's zone, with its offset from UTC.
 
@@ -178,9 +191,7 @@ def _outline(value: Json, depth: int) -> Iterator[str]:
         for item in value:
             yield from _entry("-", item, depth)
     elif isinstance(value, str) and "\n" in value:
-        yield from (
-            f"| {safe(line)}".rstrip(" ") if line == "" else f"| {safe(line)}" for line in value.split("\n")
-        )
+        yield from (f"| {safe(line)}" for line in value.split("\n"))
     else:
         yield _scalar(value)
 

@@ -3,7 +3,7 @@
 import shlex
 from collections.abc import Sequence
 
-from ipa_tpi.cli.render import duration, fields, local_time, outline, safe, table
+from ipa_tpi.cli.render import duration, exact, fields, local_time, outline, safe, table
 from ipa_tpi.cli.settings import Settings
 from ipa_tpi.client.examination import Examination, Shown
 from ipa_tpi.wire import OperationList, RequestView, VoiceView
@@ -81,7 +81,10 @@ def request_sheet(view: RequestView, examination: Examination, shown: Shown | No
             [
                 ("operation", view.operation),
                 ("host", view.target),
-                *((f"parameter {name}", value) for name, value in sorted(view.parameters.items())),
+                *(
+                    (f"parameter {exact(name)}", exact(value))
+                    for name, value in sorted(view.parameters.items())
+                ),
             ],
         ),
         *_preview(view, shown),
@@ -169,7 +172,7 @@ def _because(view: RequestView) -> str:
 
 
 def _parameters(view: RequestView) -> str:
-    return " ".join(f"{name}={value}" for name, value in sorted(view.parameters.items())) or "-"
+    return " ".join(f"{exact(name)}={exact(value)}" for name, value in sorted(view.parameters.items())) or "-"
 
 
 def _window(view: RequestView) -> str:

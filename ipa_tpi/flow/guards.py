@@ -80,7 +80,7 @@ def check_deniable(seen: Seen) -> Refuse | None:
         return Refuse(
             "not-voter", f"you made this request yourself; to stop it run: ipa-tpi cancel {request.id}"
         )
-    return seen.voices[seen.caller.dn].refusal or check_unspoken(seen) or check_open(seen, LIVE)
+    return seen.voices[seen.caller.dn].refusal or check_unspoken(seen) or _check_stoppable(seen)
 
 
 def check_withdrawable(seen: Seen) -> Refuse | None:
@@ -96,7 +96,7 @@ def check_withdrawable(seen: Seen) -> Refuse | None:
         return Refuse("nothing-to-withdraw", "you have not approved this request")
     if _own(seen, Withdrawal):
         return Refuse("nothing-to-withdraw", "you have withdrawn your approval already")
-    return check_open(seen, LIVE)
+    return _check_stoppable(seen)
 
 
 def check_cancellable(seen: Seen) -> Refuse | None:
@@ -108,9 +108,7 @@ def check_cancellable(seen: Seen) -> Refuse | None:
     Returns:
         None, or the first refusal.
     """
-    if seen.subtree.request.creator != seen.caller.dn:
-        return Refuse("not-requester", "only who made a request cancels it; an approver can deny it")
-    return check_open(seen, LIVE)
+    return _not_requester(seen) or _check_stoppable(seen)
 
 
 def check_unspoken(seen: Seen) -> Refuse | None:
@@ -230,7 +228,7 @@ def provable(seen: Seen, purpose: str) -> Wanted | Refuse:
     """
     request, approval = seen.digest, seen.standing.approval_digest
     if purpose == Purpose.REQUEST:
-        return check_cancellable(seen) or Wanted(Purpose.REQUEST, (request,))
+        return _not_requester(seen) or check_open(seen, LIVE) or Wanted(Purpose.REQUEST, (request,))
     if purpose == Purpose.APPROVE:
         missing = _unsaid(seen, Approval) or check_open(seen, LIVE)
         return missing or Wanted(Purpose.APPROVE, (approval,))
@@ -241,6 +239,18 @@ def provable(seen: Seen, purpose: str) -> Wanted | Refuse:
     if purpose == Purpose.CANCEL:
         return _unsaid(seen, Cancellation) or Wanted(Purpose.CANCEL, (request,))
     return Refuse("proof-unexpected-purpose", f"a proof for {purpose!a} is of no use here")
+
+
+def _not_requester(seen: Seen) -> Refuse | None:
+    if seen.subtree.request.creator == seen.caller.dn:
+        return None
+    return Refuse("not-requester", "only who made a request does this; an approver can approve or deny it")
+
+
+def _check_stoppable(seen: Seen) -> Refuse | None:
+    # What is only blocked (a rule is missing today) could come back to life, so a no is still taken.
+    blocked = seen.blocked is not None and seen.standing.code == seen.blocked.code
+    return None if blocked and seen.standing.state is State.DENIED else check_open(seen, LIVE)
 
 
 def _own(seen: Seen, kind: type[Child]) -> bool:

@@ -78,6 +78,7 @@ class Seen:
         now: When it was judged.
         caller: For whom.
         voices: For the DN of everyone who wrote, and of the caller, what the rules say.
+        blocked: Why it could not run whatever people say (operation, floor, requester); None when it could.
         names: For the same DNs and the requester's, the canonical principal where there is one.
     """
 
@@ -89,6 +90,7 @@ class Seen:
     caller: Account
     voices: Mapping[str, Voice]
     names: Mapping[str, str]
+    blocked: Refuse | None = None
 
 
 class Reading:
@@ -178,6 +180,7 @@ class Reading:
         terms = terms_of(known, self.floor_of(request), requester) if known is not None else _DEFAULT_TERMS
         people = _writers(subtree) | {caller.dn}
         voices = {dn: self._voice(dn, request, requester, operation) for dn in people}
+        blocked = self._blocked(request, requester, operation, digest)
         case = Case(
             subtree=subtree,
             digest=digest,
@@ -185,10 +188,10 @@ class Reading:
             now=self.now,
             voices=voices,
             verified=_verified(subtree),
-            blocked=self._blocked(request, requester, operation, digest),
+            blocked=blocked,
         )
         names = {dn: self._name(dn) for dn in people | {request.creator}}
-        return Seen(subtree, digest, terms, standing(case), self.now, caller, voices, names)
+        return Seen(subtree, digest, terms, standing(case), self.now, caller, voices, names, blocked)
 
     def _is_here(self, request: Request) -> bool:
         return request.target == self._site.host

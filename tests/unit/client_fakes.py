@@ -16,7 +16,6 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -111,16 +110,14 @@ class Kdc:
         raise RuntimeError("krb5kdc did not start")
 
 
-@dataclass
 class Authority:
     """A certificate authority that lives for one test run."""
 
-    folder: Path
-    key: ec.EllipticCurvePrivateKey = field(default_factory=lambda: ec.generate_private_key(ec.SECP256R1()))
-
-    def __post_init__(self) -> None:
-        self.name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"test CA {self.folder.name}")])
-        self.file = self.folder / "ca.crt"
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.key = ec.generate_private_key(ec.SECP256R1())
+        self.name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"test CA {folder.name}")])
+        self.file = folder / "ca.crt"
         certificate = self._builder(self.name, self.key.public_key(), days=1).add_extension(
             x509.BasicConstraints(ca=True, path_length=None),
             critical=True,

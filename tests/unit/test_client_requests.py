@@ -8,7 +8,8 @@ from client_fakes import Authority, Service, problem
 
 from ipa_tpi import wire
 from ipa_tpi.client import TpiClient, Wish
-from ipa_tpi.client.examination import examine
+from ipa_tpi.client.examination import digest_request, examine
+from ipa_tpi.decide.digest import approval_digest, sha256
 from ipa_tpi.errors import (
     BadInputError,
     KerberosError,
@@ -283,9 +284,6 @@ def test_ids_are_checked_before_they_are_put_into_a_path(alice: TpiClient) -> No
 
 def _redigest(view: wire.RequestView) -> wire.RequestView:
     """Make a server's own digests fit what it shows."""
-    from ipa_tpi.client.examination import digest_request  # noqa: PLC0415
-    from ipa_tpi.decide.digest import approval_digest, sha256  # noqa: PLC0415
-
     request = digest_request(view)
     if view.preview is None:
         return msgspec.structs.replace(view, digest=request.hex())

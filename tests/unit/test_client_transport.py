@@ -1,13 +1,14 @@
 """Every way in which a server can be wrong, as the client tells it to a person."""
 
 import ssl
+import threading
 import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
-from client_fakes import Authority, Kdc, Service, free_port, problem
+from client_fakes import Authority, Kdc, Service, free_port, operations, problem
 
 from ipa_tpi import wire
 from ipa_tpi.client import TpiClient, Wish
@@ -100,10 +101,7 @@ def test_r_e07_tls_1_1_is_refused(old: Service, authority: Authority, ccaches: d
     assert "TLS 1.2" in error.message
 
 
-def test_a_port_without_tls(kdc: Kdc, authority: Authority, ccaches: dict[str, str]) -> None:
-    import threading  # noqa: PLC0415
-    from http.server import HTTPServer  # noqa: PLC0415
-
+def test_a_port_without_tls(authority: Authority, ccaches: dict[str, str]) -> None:
     plain = HTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler)
     thread = threading.Thread(target=plain.handle_request, daemon=True)
     thread.start()
@@ -321,6 +319,4 @@ def test_the_servers_own_words_are_kept_for_the_person(service: Service, alice: 
 
 
 def _operations() -> bytes:
-    from client_fakes import operations  # noqa: PLC0415
-
     return wire.encode(operations())

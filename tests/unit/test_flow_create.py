@@ -276,7 +276,7 @@ class TestTrouble:
         scene.prove("alice", body.id, "request")
 
     def test_a_request_that_cannot_be_read_back(self, scene: Scene) -> None:
-        scene.realm.vanish = True
+        scene.realm.unreadable = True
         with refused("unavailable", "cannot be read back"):
             scene.create()
 

@@ -1,0 +1,160 @@
+"""What is shown can neither hurt a terminal nor mislead its reader."""
+
+import codecs
+import json
+import re
+import unicodedata
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from ipa_tpi.cli.render import duration, exact, fields, json_document, local_time, outline, safe, table
+
+ANY_TEXT = st.text(st.characters(exclude_categories=()))
+TRICKY = st.text(
+    st.sampled_from("ab \\u0\x00\x1b\x7f\x85\u200b\u202e\u2066\ufeff\u00ad\u3164\ufe0f\U000e0041\ud800é漢")
+)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | ANY_TEXT | TRICKY,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TRICKY, inner, max_size=3),
+    max_leaves=12,
+)
+HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Me"}
+
+
+def _harmless(text: str) -> bool:
+    return all(
+        unicodedata.category(character) not in HIDDEN
+        and (character == " " or unicodedata.category(character) != "Zs")
+        for character in text
+    )
+
+
+@given(ANY_TEXT | TRICKY)
+@example("\x1b]0;title\x07")
+@example("a\u202egnp.exe")
+@example("\u2028\u2029\n\r\t")
+def test_r_k11_nothing_hidden_is_left(text: str) -> None:
+    assert _harmless(safe(text))
+
+
+@given(ANY_TEXT | TRICKY)
+def test_r_k11_different_texts_look_different(text: str) -> None:
+    # What the escaping did can be undone, so no two texts are shown alike because of it.
+    undone = re.sub(
+        r"\\(?:\\|u[0-9a-f]{4}|U[0-9a-f]{8})",
+        lambda match: "\\" if match[0] == "\\\\" else codecs.decode(match[0], "unicode_escape"),
+        safe(text),
+    )
+    assert undone == text
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("plain text", "plain text"),
+        ("Ünïcode 漢字", "Ünïcode 漢字"),
+        ("\x1b[2J", "\\u001b[2J"),
+        ("a\nb", "a\\u000ab"),
+        ("a\u202eb", "a\\u202eb"),
+        ("a\u200bb", "a\\u200bb"),
+        ("a\u00a0b", "a\\u00a0b"),
+        ("\\u202e", "\\\\u202e"),
+        ("\U000e0041", "\\U000e0041"),
+        ("\ufe0f", "\\ufe0f"),
+        ("\u3164", "\\u3164"),
+    ],
+)
+def test_r_k11_escapes(text: str, shown: str) -> None:
+    assert safe(text) == shown
+
+
+@given(JSON)
+def test_r_k11_an_outline_is_harmless(value: Any) -> None:
+    lines = outline(value).split("\n")
+    assert lines[-1] == ""
+    assert all(_harmless(line) and line.startswith("  ") for line in lines[:-1])
+
+
+@given(JSON, JSON)
+@example("5", 5)
+@example("true", True)  # noqa: FBT003 - a JSON value
+@example({"a": "b: c"}, {"a: b": "c"})
+@example("x\ny", "| x\n| y")
+@example([], "[]")
+@example({}, "{}")
+@example([["a"]], ["- a"])
+@example(["a\nb"], [["| a", "| b"]])
+@example("", [])
+@example({"a": ""}, {"a": {}})
+@example("a ", "a")
+@example({"a\n": 1}, {"a\\n": 1})
+def test_r_k11_different_values_have_different_outlines(one: Any, two: Any) -> None:
+    same = json.dumps(one) == json.dumps(two)
+    assert (outline(one) == outline(two)) == same
+
+
+def test_a_deep_value_is_shown_too() -> None:
+    deep: Any = "\x1b"
+    for _ in range(200):
+        deep = [deep]
+    assert _harmless(outline(deep).replace("\n", ""))
+    assert "\\u001b" in outline(deep)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [("DS01", "DS01"), ("", '""'), ("DS01 ", '"DS01 "'), (" ", '" "'), ('"', '"""'), ("a  b", '"a  b"')],
+)
+def test_r_k11_values_whose_ends_cannot_be_seen_are_quoted(text: str, shown: str) -> None:
+    assert exact(text) == shown
+
+
+@given(JSON)
+def test_json_for_programs_is_exact_and_harmless(value: Any) -> None:
+    text = json_document(value)
+    assert json.loads(text) == value
+    assert _harmless(text.replace("\n", ""))
+    assert text.isascii()
+
+
+@given(st.lists(st.tuples(ANY_TEXT, TRICKY), max_size=5))
+def test_tables_and_fields_have_one_line_each(rows: list[tuple[str, str]]) -> None:
+    for text, count in ((table(("A", "B"), rows), len(rows) + 1), (fields(rows), len(rows))):
+        assert len(text.split("\n")) == count + 1
+        assert _harmless(text.replace("\n", ""))
+
+
+def test_columns_line_up_with_wide_letters() -> None:
+    assert (
+        table(("A", "B"), [("漢", "x"), ("abc", "y"), ("e\u0301", "z")])
+        == "A    B\n漢   x\nabc  y\ne\u0301    z\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(-5, "0 s"), (0, "0 s"), (59, "59 s"), (60, "1 min 0 s"), (200, "3 min 20 s"), (7500, "2 h 5 min")],
+)
+def test_durations(seconds: int, text: str) -> None:
+    assert duration(seconds) == text
+
+
+def test_times_are_local_with_their_offset(monkeypatch: pytest.MonkeyPatch) -> None:
+    import time  # noqa: PLC0415 - tzset below
+
+    monkeypatch.setenv("TZ", "Europe/Berlin")
+    time.tzset()
+    try:
+        assert local_time(datetime(2026, 7, 1, 12, 0, 0, 5, tzinfo=UTC)) == "2026-07-01 14:00:00 +02:00"
+        assert local_time(datetime(2026, 7, 1, 12, 0, 0)) == "2026-07-01 14:00:00 +02:00"  # noqa: DTZ001
+        eastern = timezone(timedelta(hours=5, minutes=30))
+        assert local_time(datetime(2026, 1, 1, 5, 30, tzinfo=eastern)) == "2026-01-01 01:00:00 +01:00"
+        assert local_time(datetime.max.replace(tzinfo=UTC)).startswith("9999-12-31")
+        assert local_time(datetime.min.replace(tzinfo=eastern)).startswith("0001-01-01")
+    finally:
+        monkeypatch.undo()
+        time.tzset()

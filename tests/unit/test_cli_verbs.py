@@ -1,0 +1,588 @@
+"""The command line from argv to exit status, against real Kerberos and a service on loopback."""
+
+import json
+import os
+import pty
+import re
+import select
+import shlex
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from client_fakes import REALM, Authority, Kdc, Service, free_port, problem
+
+from ipa_tpi import __version__, wire
+from ipa_tpi.cli.main import main
+from ipa_tpi.cli.waiting import is_final
+from ipa_tpi.errors import STATE_EXIT_STATUS
+
+pytest_plugins = ("client_fakes",)
+ROOT = Path(__file__).parents[2]
+CREATE = ("create", "dirsrv.restart", "instance=DS01", "--reason", "disk full", "--ticket", "INC-1")
+
+
+class Cli:
+    """Runs the command line in this process, as one person."""
+
+    def __init__(
+        self,
+        capsys: pytest.CaptureFixture[str],
+        patch: pytest.MonkeyPatch,
+        ccaches: dict[str, str],
+    ) -> None:
+        self._capsys = capsys
+        self._patch = patch
+        self._ccaches = ccaches
+        self.out = self.err = ""
+
+    def __call__(self, person: str, *argv: str) -> int:
+        self._patch.setenv("KRB5CCNAME", self._ccaches.get(person, "FILE:/nonexistent"))
+        try:
+            status = main(argv)
+        except SystemExit as stop:
+            status = int(stop.code or 0)
+        self.out, self.err = self._capsys.readouterr()
+        return status
+
+    def created(self, *more: str) -> str:
+        assert self("alice", *CREATE, "-o", "name", *more) == 0
+        return self.out.strip()
+
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+@pytest.fixture
+def confdir(service: Service, authority: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "default.conf").write_text(f"[global]\nrealm = {REALM}\nserver = localhost:{service.port}\n")
+    (tmp_path / "ca.crt").write_bytes(authority.file.read_bytes())
+    monkeypatch.setenv("IPA_CONFDIR", str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", f"{ROOT}:{ROOT / 'acls'}")
+    return tmp_path
+
+
+@pytest.fixture
+def cli(
+    confdir: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    ccaches: dict[str, str],
+) -> Cli:
+    assert confdir
+    return Cli(capsys, monkeypatch, ccaches)
+
+
+def test_r_a01_create_prints_the_id_the_window_and_the_second_persons_command(cli: Cli) -> None:
+    assert cli("alice", "request", *CREATE) == 0
+    found = re.search(r"^  (ipa-tpi approve [0-9a-f-]{36})$", cli.out, re.MULTILINE)
+    assert found is not None
+    assert "dirsrv.restart on localhost (instance=DS01)" in cli.out
+    assert "It needs 1 approval; 3 min 20 s left, until 20" in cli.out
+    assert cli.err == ""
+    # Every command line that we print is run (DESIGN section 11); --yes stands for the terminal.
+    assert cli("bob", *shlex.split(found[1])[1:], "--yes") == 0
+    assert cli.out.endswith("approved\n")
+
+
+def test_the_printed_command_names_the_server_that_was_given(
+    cli: Cli, confdir: Path, service: Service
+) -> None:
+    server = f"localhost:{service.port}"
+    assert cli("alice", *CREATE, "--server", server, "--config", str(confdir)) == 0
+    line = cli.out.splitlines()[-1].strip()
+    assert line.startswith(f"ipa-tpi approve --config {confdir} --server {server} ")
+    assert cli("bob", *shlex.split(line)[1:], "--yes") == 0
+
+
+def test_lists(cli: Cli) -> None:
+    first, second = cli.created(), cli.created()
+    assert cli("bob", "list") == 0
+    assert len(cli.out.splitlines()) == 3
+    assert cli("bob", "request", "list", "-o", "name", "--approvable") == 0
+    assert cli.out.split() == [first, second]
+    assert cli("bob", "list", "--mine") == 0
+    assert cli.out == "No requests.\n"
+    assert cli("bob", "list", "--state", "expired", "--json") == 0
+    assert cli.json() == []
+    assert cli("bob", "--json", "list") == 0
+    assert [view["id"] for view in cli.json()] == [first, second]
+    assert cli("bob", "list", "--state", "nonsense") == 64
+
+
+def test_show_by_a_beginning_with_the_exit_status_of_the_state(cli: Cli, service: Service) -> None:
+    request = cli.created()
+    assert cli("bob", "show", request[:8].upper()) == 3
+    for text in (
+        "dirsrv.restart",
+        "DS01",
+        "alice@TPI.TEST",
+        "disk full",
+        "INC-1",
+        "3 min 20 s left",
+        "dirsrv@DS01.service",
+    ):
+        assert text in cli.out
+    assert "0 of 1, 1 more needed" in cli.out
+    for state, status in STATE_EXIT_STATUS.items():
+        service.views[request] = msgspec.structs.replace(service.views[request], state=state)
+        assert cli("bob", "show", request, "-o", "name") == status
+        assert cli.out == f"{request}\n"
+
+
+def test_r_k10_the_digest_that_is_shown_is_the_one_that_is_signed(cli: Cli, service: Service) -> None:
+    request = cli.created()
+    assert cli("bob", "approve", request, "--yes", "--comment", "seen") == 0
+    _, purpose, proof = service.proofs[-1]
+    assert purpose == "approve"
+    assert f"approval  {proof.digest}" in cli.out
+    assert cli.out.index("What will run") < cli.out.index("approval  ") < cli.out.index("Approved.")
+    assert service.views[request].approvals[0].comment == "seen"
+
+
+def test_json_stands_alone_on_standard_output(cli: Cli) -> None:
+    assert cli("alice", *CREATE, "--json") == 0
+    request = cli.json()["id"]
+    assert cli("bob", "approve", "--yes", request, "--json") == 0
+    assert cli.json()["state"] == "approved"
+    assert "What will run" in cli.err
+    assert cli("bob", "show", request, "--json") == 3
+    assert cli.json()["digest"]
+
+
+def test_yes_needs_the_whole_id_and_its_absence_a_terminal(cli: Cli, service: Service) -> None:
+    request = cli.created()
+    before = len(service.seen)
+    for verb in ("approve", "prove"):
+        assert cli("bob", verb, "--yes", request[:12]) == 64
+        assert "whole id" in cli.err
+        assert cli("bob", verb, request) == 64
+        assert "no terminal" in cli.err
+    assert len(service.seen) == before
+
+
+@pytest.mark.parametrize(
+    ("verb", "purpose"), [("deny", "deny"), ("withdraw", "withdraw"), ("cancel", "cancel")]
+)
+def test_the_other_voices(cli: Cli, service: Service, verb: str, purpose: str) -> None:
+    request = cli.created()
+    assert cli("alice", verb, request[:8], "--comment", "no") == 0
+    assert service.proofs[-1][1] == purpose
+    assert cli.out.splitlines()[0] in {"Denied.", "Withdrawn.", "Cancelled."}
+
+
+def test_prove_shows_before_it_signs(cli: Cli, service: Service) -> None:
+    request = cli.created()
+    assert cli("alice", "prove", "--yes", request) == 0
+    assert service.proofs[-1][1] == "request"
+    assert "What will run" in cli.out
+    assert cli.out.endswith(f"Proof recorded.\nRequest {request}: pending\n")
+
+
+def test_whoami_and_operations(cli: Cli, service: Service) -> None:
+    assert cli("carol", "whoami") == 0
+    assert "carol@TPI.TEST" in cli.out
+    assert cli("carol", "whoami", "-o", "name") == 0
+    assert cli.out == "carol@TPI.TEST\n"
+    assert cli("carol", "whoami", "--json") == 0
+    assert cli.json()["server"] == service.url
+    assert service.seen == []
+    assert cli("carol", "operations") == 0
+    assert "instance=[A-Za-z0-9_-]{1,64}" in cli.out
+    assert "refused: bad.one: no pattern" in cli.out
+    assert cli("carol", "operations", "-o", "name") == 0
+    assert cli.out == "dirsrv.restart\n"
+    assert cli("carol", "operations", "--json") == 0
+    assert cli.json()["operations"][0]["name"] == "dirsrv.restart"
+
+
+@pytest.mark.parametrize(
+    ("argv", "status"),
+    [
+        ((), 64),
+        (("request",), 64),
+        (("frob",), 64),
+        (("show",), 64),
+        (("create",), 64),
+        (("create", "dirsrv.restart", "instance"), 64),
+        (("create", "dirsrv.restart", "=x"), 64),
+        (("create", "dirsrv.restart", "instance=a", "instance=b"), 64),
+        (("create", "dirsrv.restart", "--host", "no such host"), 64),
+        (("create", "no.such", "instance=a"), 4),
+        (("create", "dirsrv.restart", "instance=a\x1b"), 4),
+        (("show", "zz"), 64),
+        (("show", "00000000"), 2),
+        (("show", "00000000-0000-4000-8000-000000000000"), 2),
+        (("wait", "00000000", "--timeout", "-1"), 64),
+        (("wait", "00000000", "--timeout", "x"), 64),
+        (("list", "--output", "yaml"), 64),
+        (("list", "--json", "-o", "name"), 64),
+        (("list", "--stat", "pending"), 64),
+        (("list", "--server", "http://localhost"), 64),
+        (("list", "--config", "/nonexistent"), 1),
+        (("--version",), 0),
+        (("--help",), 0),
+        (("request", "approve", "--help"), 0),
+    ],
+)
+def test_exit_statuses(cli: Cli, argv: tuple[str, ...], status: int) -> None:
+    assert cli("alice", *argv) == status
+    if status:
+        assert "ipa-tpi: ERROR: " in cli.err
+        assert cli.out == ""
+        assert "\x1b" not in cli.err
+    else:
+        assert cli.err == ""
+
+
+def test_version(cli: Cli) -> None:
+    assert cli("alice", "--version") == 0
+    assert cli.out == f"ipa-tpi {__version__}\n"
+
+
+def test_no_ticket(cli: Cli) -> None:
+    assert cli("nobody", "list") == 1
+    assert cli.err.startswith("ipa-tpi: ERROR: you have no usable Kerberos ticket")
+    assert "Run kinit" in cli.err
+
+
+def test_no_server(cli: Cli) -> None:
+    assert cli("alice", "list", "--server", f"localhost:{free_port()}") == 1
+    assert "cannot connect" in cli.err
+
+
+def test_the_servers_refusal_is_the_exit_status(cli: Cli) -> None:
+    request = cli.created()
+    assert cli("alice", "approve", "--yes", request) == 4
+    assert cli.err == "ipa-tpi: ERROR: same user cannot self-approve\n"
+
+
+@pytest.mark.parametrize(
+    ("state", "status"), [("expired", 5), ("cancelled", 8), ("executed", 4), ("indeterminate", 4)]
+)
+def test_what_has_ended_is_not_approved(cli: Cli, service: Service, state: str, status: int) -> None:
+    request = cli.created()
+    service.views[request] = msgspec.structs.replace(service.views[request], state=state)
+    assert cli("bob", "approve", "--yes", request) == status
+    assert len(service.proofs) == 1
+
+
+def test_nothing_is_approved_before_the_preview(cli: Cli, service: Service) -> None:
+    service.shown = None
+    request = cli.created()
+    assert cli("bob", "show", request) == 3
+    assert "(nothing yet)" in cli.out
+    assert cli("bob", "approve", "--yes", request) == 4
+    assert "has not shown yet" in cli.err
+    assert cli("bob", "deny", request) == 0
+
+
+def test_r_k10_a_server_that_shows_something_else(cli: Cli, service: Service) -> None:
+    request = cli.created()
+    service.alter = lambda view: msgspec.structs.replace(view, parameters={"instance": "DS02"})
+    assert cli("bob", "approve", "--yes", request) == 4
+    assert "Do not approve this request" in cli.err
+    assert len(service.proofs) == 1
+
+
+def test_r_k11_no_text_of_the_server_reaches_the_terminal_raw(cli: Cli, service: Service) -> None:
+    evil = "\x1b[2J\u202e\u200b\nRequest approved"
+    service.shown = {"diff": f"-a\n+{evil}", evil: evil}
+    request = cli.created()
+    now = service.views[request].created
+    voice = wire.VoiceView(who=evil, at=now, comment=evil, code=evil, message=evil)
+    service.alter = lambda view: msgspec.structs.replace(
+        view,
+        state=evil,
+        code=evil,
+        message=evil,
+        why_not=evil,
+        approvals=[voice],
+        denials=[voice],
+        withdrawals=[voice],
+        cancellations=[voice],
+        result=wire.ResultView(outcome=evil, excerpt=evil, at=now, exit_status=1),
+    )
+    runs: list[tuple[str, ...]] = [
+        ("show", request),
+        ("list",),
+        ("deny", request),
+        ("approve", "--yes", request),
+    ]
+    runs += [("show", request, "--json"), ("list", "-o", "name"), ("wait", request, "--timeout", "0")]
+    for argv in runs:
+        cli("bob", *argv)
+        for text in (cli.out, cli.err):
+            assert not set(text) & {"\x1b", "\u202e", "\u200b"}
+            assert not any(line.startswith("Request approved") for line in text.splitlines())
+    service.scripted.append(problem(403, "refused", evil))
+    assert cli("bob", "list") == 4
+    assert cli.err == "ipa-tpi: ERROR: \\u001b[2J\\u202e\\u200b\\u000aRequest approved\n"
+
+
+def _later(action: Callable[[], None], seconds: float) -> threading.Timer:
+    timer = threading.Timer(seconds, action)
+    timer.start()
+    return timer
+
+
+def _end(service: Service, request: str, state: str) -> Callable[[], None]:
+    def end() -> None:
+        view = service.views[request]
+        result = wire.ResultView(outcome=state, excerpt="done", at=view.created)
+        service.views[request] = msgspec.structs.replace(view, state=state, result=result)
+
+    return end
+
+
+@pytest.mark.parametrize(
+    ("state", "status"), [("executed", 0), ("failed", 7), ("denied", 4), ("indeterminate", 6)]
+)
+def test_wait_ends_with_the_state(cli: Cli, service: Service, state: str, status: int) -> None:
+    request = cli.created()
+    timer = _later(_end(service, request, state), 0.4)
+    assert cli("alice", "wait", request[:8]) == status
+    timer.join()
+    assert cli.out == f"Request {request}: {state}: done\n"
+    assert cli.err == f"ipa-tpi: state: pending\nipa-tpi: state: {state}\n"
+
+
+def test_wait_goes_on_through_gaps(cli: Cli, service: Service) -> None:
+    request = cli.created()
+    service.scripted = [
+        _view(service, request),
+        problem(503, "directory-unavailable", "the directory is away"),
+        (502, "text/html", b"", {}),
+        (401, "text/html", b"", {}),
+        lambda _handler: None,
+        problem(503, "kerberos", "no ticket for ldap"),
+    ]
+    timer = _later(_end(service, request, "executed"), 0.5)
+    assert cli("alice", "wait", request) == 0
+    timer.join()
+    assert cli.err.count("still trying") == 1
+    assert "the directory is away" in cli.err
+    assert service.scripted == []
+
+
+def test_wait_goes_on_while_the_server_is_away(cli: Cli, service: Service, confdir: Path) -> None:
+    request = cli.created()
+    port = free_port()
+    (confdir / "default.conf").write_text(f"[global]\nserver = localhost:{port}\n")
+    begun = time.monotonic()
+    assert cli("alice", "wait", request, "--timeout", "0.7") == 1
+    assert 0.6 < time.monotonic() - begun < 3
+    assert "still trying" in cli.err
+    assert "cannot connect" in cli.err
+    assert service.views[request].state == "pending"
+
+
+@pytest.mark.parametrize(
+    ("answer", "status"),
+    [
+        (problem(403, "refused", "no"), 4),
+        (problem(404, "not-found", "no"), 2),
+        ((401, "text/html", b"", {}), 1),
+        ((302, "text/html", b"", {"Location": "https://localhost/"}), 1),
+    ],
+)
+def test_wait_ends_where_there_is_no_hope(cli: Cli, service: Service, answer: Any, status: int) -> None:
+    request = cli.created()
+    service.scripted.append(answer)
+    assert cli("alice", "wait", request) == status
+    assert "ERROR" in cli.err
+
+
+def test_wait_gives_up_at_its_timeout(cli: Cli) -> None:
+    request = cli.created()
+    begun = time.monotonic()
+    assert cli("alice", "wait", request, "--timeout", "0.5") == 3
+    assert 0.4 < time.monotonic() - begun < 2
+    assert "still pending after 0.5 s" in cli.err
+
+
+def test_create_and_wait(cli: Cli, service: Service) -> None:
+    def end() -> None:
+        while not service.views:
+            time.sleep(0.02)
+        _end(service, next(iter(service.views)), "failed")()
+
+    timer = _later(end, 0)
+    assert cli("alice", *CREATE, "--wait", "--json") == 7
+    timer.join()
+    assert cli.json()["state"] == "failed"
+    assert "The second person runs:" in cli.err
+
+
+def test_what_is_final() -> None:
+    view = wire.RequestView(
+        id="",
+        operation="",
+        operation_digest="",
+        target="",
+        parameters={},
+        requester="",
+        reason="",
+        ticket="",
+        interface="",
+        digest="",
+        created=wire.datetime.now(),
+        state="indeterminate",
+    )
+    assert is_final(view)
+    assert not is_final(msgspec.structs.replace(view, seconds_left=5))
+    ends = {state for state in STATE_EXIT_STATUS if is_final(msgspec.structs.replace(view, state=state))}
+    assert ends == {"executed", "failed", "denied", "cancelled", "expired", "indeterminate"}
+
+
+def _view(service: Service, request: str) -> Any:
+    return 200, "application/json", wire.encode(service.views[request]), {}
+
+
+class Terminal:
+    """The command line as a process on a terminal of its own."""
+
+    def __init__(self, ccache: str, *argv: str) -> None:
+        self._master, slave = pty.openpty()
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "ipa_tpi.cli.main", *argv],
+            stdin=slave,
+            stdout=slave,
+            stderr=slave,
+            env=os.environ | {"KRB5CCNAME": ccache},
+            start_new_session=True,
+        )
+        os.close(slave)
+        self.text = ""
+
+    def read_until(self, words: str) -> None:
+        deadline = time.monotonic() + 10
+        while words not in self.text:
+            ready, _, _ = select.select([self._master], [], [], deadline - time.monotonic())
+            assert ready, self.text
+            self.text += os.read(self._master, 65536).decode()
+
+    def type(self, text: str) -> None:
+        os.write(self._master, text.encode())
+
+    def end(self) -> int:
+        try:
+            while chunk := os.read(self._master, 65536):
+                self.text += chunk.decode()
+        except OSError:
+            pass
+        os.close(self._master)
+        return self.process.wait(10)
+
+
+@pytest.mark.parametrize(
+    ("answer", "status"),
+    [("y\n", 0), ("YES\n", 0), ("n\n", 1), ("\n", 1), ("yeah\n", 1), ("\x04", 1)],
+)
+@pytest.mark.usefixtures("kdc")
+def test_r_k11_a_person_is_asked_after_everything_was_shown(
+    cli: Cli,
+    service: Service,
+    ccaches: dict[str, str],
+    answer: str,
+    status: int,
+) -> None:
+    request = cli.created()
+    terminal = Terminal(ccaches["bob"], "approve", request[:8])
+    terminal.read_until("Approve? [y/N]")
+    assert all(
+        text in terminal.text for text in ("DS01", "alice@TPI.TEST", "disk full", "dirsrv@DS01.service")
+    )
+    assert len(service.proofs) == 1
+    terminal.type(answer)
+    assert terminal.end() == status
+    assert len(service.proofs) == (2 if status == 0 else 1)
+    assert ("nothing was done" in terminal.text) == (status == 1)
+
+
+def test_r_k11_what_was_typed_before_the_question_is_no_answer(
+    cli: Cli,
+    service: Service,
+    ccaches: dict[str, str],
+) -> None:
+    request = cli.created()
+    terminal = Terminal(ccaches["bob"], "approve", request)
+    terminal.type("y\n")
+    terminal.read_until("Approve? [y/N]")
+    terminal.type("n\n")
+    assert terminal.end() == 1
+    assert len(service.proofs) == 1
+
+
+def test_an_interrupt_is_no_answer_either(
+    cli: Cli, service: Service, ccaches: dict[str, str], kdc: Kdc
+) -> None:
+    assert kdc
+    request = cli.created()
+    terminal = Terminal(ccaches["bob"], "approve", request)
+    terminal.read_until("Approve? [y/N]")
+    terminal.process.send_signal(2)
+    assert terminal.end() == 130
+    assert len(service.proofs) == 1
+
+
+@pytest.mark.usefixtures("confdir")
+def test_a_reader_that_goes_away(ccaches: dict[str, str]) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "ipa_tpi.cli.main", "operations"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=os.environ | {"KRB5CCNAME": ccaches["bob"]},
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.close()
+    assert process.stderr.read() == b""
+    assert process.wait(10) == 1
+    process.stderr.close()
+
+
+@pytest.mark.usefixtures("confdir")
+def test_a_terminal_without_unicode(ccaches: dict[str, str], service: Service) -> None:
+    service.shown = {"name": "Jürgen"}
+    environment = os.environ | {"KRB5CCNAME": ccaches["alice"], "PYTHONIOENCODING": "ascii"}
+    argv = [sys.executable, "-m", "ipa_tpi.cli.main"]
+    made = subprocess.run(
+        [*argv, *CREATE, "-o", "name"], env=environment, capture_output=True, text=True, check=True
+    )
+    shown = subprocess.run(
+        [*argv, "show", made.stdout.strip()], env=environment, capture_output=True, check=False
+    )
+    assert shown.returncode == 3
+    assert b"J\\xfcrgen" in shown.stdout
+    assert shown.stderr == b""
+
+
+@pytest.mark.parametrize("argv", [["--help"], ["--version"]])
+def test_help_loads_no_kerberos(argv: list[str]) -> None:
+    code = (
+        "import sys\nfrom ipa_tpi.cli.main import main\n"
+        "try:\n    main(sys.argv[1:])\nexcept SystemExit:\n    pass\n"
+        "sys.exit(bool({'gssapi', 'ssl', 'http.client', 'rich', 'ldap', 'flask', 'requests'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code, *argv], cwd=ROOT, capture_output=True, check=False)
+    assert done.returncode == 0
+
+
+def test_verbs_load_no_more_than_they_need() -> None:
+    code = (
+        "import sys, ipa_tpi.cli.verbs\n"
+        "print({'rich', 'ldap', 'flask', 'requests', 'requests_gssapi', 'ipa_tpi_acls'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, check=True, text=True)
+    assert done.stdout == "set()\n"
+
+
+def test_converge_is_the_other_packages(cli: Cli) -> None:
+    assert cli("alice", "converge", "--no-such-option") == 64
