@@ -35,7 +35,7 @@ from ipa_tpi.model import (
     Rule,
     Subtree,
 )
-from ipa_tpi.ports import NewEntry, Query
+from ipa_tpi.ports import Directory, NewEntry, Query
 
 REALM = "TPI.TEST"
 SUFFIX = "dc=tpi,dc=test"
@@ -422,10 +422,14 @@ class FakeDirectory:
 
 
 class FakeExecutor:
-    """Writes what the executor of a host writes, without deciding anything."""
+    """Writes what an executor writes, without deciding anything, into a fake or a real directory.
 
-    def __init__(self, realm: FakeRealm, host: str = HOST) -> None:
-        self._directory = realm.as_executor(host)
+    Args:
+        directory: Bound as the executor.
+    """
+
+    def __init__(self, directory: Directory) -> None:
+        self._directory = directory
 
     def preview(self, request_id: str, shown: Json = "restart") -> bytes:
         """Add a preview and give its digest."""

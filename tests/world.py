@@ -70,16 +70,16 @@ class World:
 
     def __init__(self, people: dict[str, dict[str, str]]) -> None:
         self.people = people
-        self._tickets: set[str] = set()
+        self.tickets: set[str] = set()
 
     # --- people ---------------------------------------------------------------
 
     def ccache(self, person: str) -> str:
         """Give the path of a person's ticket cache, with a fresh ticket in it the first time."""
         path = f"/tmp/krb5cc_{pwd.getpwnam(person).pw_uid}"
-        if person not in self._tickets:
+        if person not in self.tickets:
             self.kinit(person)
-            self._tickets.add(person)
+            self.tickets.add(person)
         return path
 
     def kinit(self, person: str, *arguments: str, principal: str = "", ccache: str = "") -> Done:

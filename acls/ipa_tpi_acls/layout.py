@@ -47,9 +47,14 @@ class Layout:
         return self.container("policy-executors")
 
     @property
+    def accounts(self) -> str:
+        """FreeIPA's container of everybody who can bind."""
+        return f"cn=accounts,{self.suffix}"
+
+    @property
     def services(self) -> str:
         """FreeIPA's container of services."""
-        return f"cn=services,cn=accounts,{self.suffix}"
+        return f"cn=services,{self.accounts}"
 
     def permission(self, name: str) -> str:
         """Return the DN of a permission."""
@@ -61,4 +66,4 @@ class Layout:
 
     def role(self, name: str) -> str:
         """Return the DN of a role."""
-        return f"cn={name},cn=roles,cn=accounts,{self.suffix}"
+        return f"cn={name},cn=roles,{self.accounts}"

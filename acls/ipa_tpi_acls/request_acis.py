@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from ipa_tpi_acls.bind_rules import BindRule, Every, Member, NamedBy, Some
+from ipa_tpi_acls.bind_rules import BindRule, Every, Listed, Member, NamedBy, Some
 from ipa_tpi_acls.instruction import READ, WRITE, Aci, any_class, any_of
 from ipa_tpi_acls.layout import APPROVE_RIGHT, AUDIT_RIGHT, REQUEST_RIGHT, Layout
 
@@ -34,13 +34,13 @@ def kinds(layout: Layout) -> tuple[Kind, ...]:
     return (
         Kind((REQUEST,), Member((layout.permission(REQUEST_RIGHT),))),
         # R-A04, R-K02: nobody answers his own request.
-        Kind(("ipaTpiApproval", "ipaTpiDenial", "ipaTpiWithdrawal"), Every((approvers, creator.opposite()))),
+        Kind(("ipaTpiApproval", "ipaTpiDenial", "ipaTpiWithdrawal"), Every((creator.opposite(), approvers))),
         # Without a role: who lost his can still take his request back, which only denies.
         Kind(("ipaTpiCancellation",), creator),
-        Kind(("ipaTpiProof",), Some((approvers, creator))),
+        Kind(("ipaTpiProof",), Some((creator, approvers))),
         Kind(
             ("ipaTpiPreview", "ipaTpiReceipt", "ipaTpiExecution", "ipaTpiResult"),
-            Every((Member((layout.executors,)), executor)),
+            Every((executor, Member((layout.executors,)))),
         ),
     )
 
@@ -142,18 +142,19 @@ def _read(layout: Layout) -> tuple[Aci, ...]:
     """Rule 5, and retention.
 
     The deny is needed beside the allows for two reasons. It takes from FreeIPA's administrators what "Admin can
-    manage any entry" gives them. And 389-ds remembers of a connection that no ACI let it read an entry, and
-    wrongly says the same of the next one to which the same ACIs apply (2.3.1 and 3.3.0): an executor that had
-    been refused a foreign request no longer saw its own. What a `userattr` denied it computes anew.
+    manage any entry" gives them. And 389-ds (2.3.1, 3.3.0) remembers for a connection that no allow let it read
+    an entry, and says the same of the next one to which the same ACIs apply: an executor that had once been
+    refused a foreign request no longer saw its own, vetoes included. A refusal that came from a rule with
+    `userattr` it computes anew.
 
     One ACI for each allow: with two `userattr` in one of them 389-ds 2.3 never answers an add with the post-read
     control.
     """
     policy = layout.policy_executors
-    roles = Member((layout.permission(APPROVE_RIGHT), layout.permission(AUDIT_RIGHT), policy))
+    roles = (layout.permission(APPROVE_RIGHT), layout.permission(AUDIT_RIGHT), policy)
     creator, executor = NamedBy("parent[0,1].creatorsName"), NamedBy("parent[0,1].ipaTpiExecutor")
     readers: dict[str, BindRule] = {
-        "approvers, auditors, retention": roles,
+        "approvers, auditors, retention": Member(roles),
         "the requester": creator,
         "the named executor": Every((executor, Member((layout.executors,)))),
     }
@@ -164,7 +165,7 @@ def _read(layout: Layout) -> tuple[Aci, ...]:
     nobody_else = Aci(
         name="requests: read by nobody else",
         rights=READ,
-        who=Some((roles, creator, executor)).opposite(),
+        who=Some((creator, executor, Listed(layout.accounts, roles))).opposite(),
         entries="(!(objectClass=nsContainer))",
         attributes="*",
     )

@@ -177,7 +177,7 @@ def _parameters(view: RequestView) -> str:
 
 def _window(view: RequestView) -> str:
     if view.expires is None:
-        return "its window is not known"
+        return "no window is open"
     if view.seconds_left <= 0:
         return f"its window ended at {local_time(view.expires)}"
     return f"{duration(view.seconds_left)} left, until {local_time(view.expires)}"

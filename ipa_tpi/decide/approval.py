@@ -16,14 +16,17 @@ Rules:
    and, unless the floor excepts the operation, with a proof that the executor verified.
 5. The approval window runs from the request; the execution window from the approval that
    completed the count; each from the earlier of the server's stamp and the executor's first sight.
-6. A denial, cancellation or withdrawal stamped after the deadline changes nothing.
+6. A denial, cancellation or withdrawal stamped after the deadline that held at that moment changes
+   nothing.  A withdrawal may move the deadline, so they are judged in the order of their stamps.
 7. There is one preview; two different ones by the executor deny.
+8. A denial has no effect where only the rules say that its writer may not approve.  Where his account
+   is gone, disabled, changed or too young, it denies: whoever can spoil an account cannot undo a veto.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import NamedTuple, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 from ipa_tpi.decide.digest import approval_digest, parse_canonical, sha256
 from ipa_tpi.decide.identity import Identity, check_distinct
@@ -45,6 +48,7 @@ from ipa_tpi.model import (
 )
 
 C = TypeVar("C", bound=Child)
+_BY_RULES: Final = frozenset({"no-rule", "not-a-person", "self-approval", "same-person"})
 
 
 class Verified(NamedTuple):
@@ -140,6 +144,7 @@ class _Count(NamedTuple):
     why: dict[str, Refuse]
     deadline: datetime
     complete: bool
+    late: frozenset[str] = frozenset()
 
 
 def standing(case: Case) -> Standing:
@@ -188,7 +193,7 @@ def _state(case: Case, preview: Preview | Refuse | None, count: _Count) -> tuple
     begun = _begun(case)
     if begun is not None:
         return begun
-    no = _denied(case, preview, count.deadline)
+    no = _denied(case, preview, count.late)
     if no is not None:
         return State(no.outcome.value), no.code, no.message
     if case.now > count.deadline:  # R-A03, R-K09
@@ -222,7 +227,7 @@ def _ended(case: Case) -> tuple[State, str, str] | None:
 
 
 def _begun(case: Case) -> tuple[State, str, str] | None:
-    begun = [execution for execution in _own(case, Execution) if execution.nonce != case.own_nonce]
+    begun = [execution for execution in _own(case, Execution) if not _is_our_intent(case, execution)]
     if not begun:
         return None
     patience = timedelta(seconds=case.terms.execution_seconds + case.terms.timeout_seconds)
@@ -235,13 +240,13 @@ def _begun(case: Case) -> tuple[State, str, str] | None:
     return State.EXECUTING, "", "the target has begun"
 
 
-def _denied(case: Case, preview: Preview | Refuse | None, deadline: datetime) -> Refuse | None:
-    cancelled = _cancelled(case, deadline)
+def _denied(case: Case, preview: Preview | Refuse | None, late: frozenset[str]) -> Refuse | None:
+    cancelled = _cancelled(case, late)
     if cancelled is not None:
         return cancelled
     for denial in case.subtree.of(Denial):  # R-K15
         voice = case.voices.get(denial.creator, _NOBODY)
-        if _at(case, denial) > deadline:
+        if denial.entry_id in late:
             continue
         if voice.forged:
             return Refuse(
@@ -249,12 +254,16 @@ def _denied(case: Case, preview: Preview | Refuse | None, deadline: datetime) ->
             )
         if voice.refusal is None:
             return Refuse("denied-by-approver", f"denied by {_name(voice)}")
+        if voice.refusal.code not in _BY_RULES:
+            return Refuse(
+                voice.refusal.code, f"a denial lies below the request, and {voice.refusal.message}"
+            )
     return _tampered(case) or (preview if isinstance(preview, Refuse) else None) or case.blocked
 
 
-def _cancelled(case: Case, deadline: datetime) -> Refuse | None:
+def _cancelled(case: Case, late: frozenset[str]) -> Refuse | None:
     for cancellation in case.subtree.of(Cancellation):
-        if _at(case, cancellation) > deadline:
+        if cancellation.entry_id in late:
             continue
         if cancellation.creator == case.subtree.request.creator:
             return Refuse("cancelled", "cancelled by the requester", Outcome.CANCELLED)
@@ -274,7 +283,7 @@ def _tampered(case: Case) -> Refuse | None:
             return Refuse(
                 "forged-entry", f"{child.creator} wrote an entry that only the target's executor may write"
             )
-        if child.conflict:
+        if child.conflict and not _is_our_intent(case, child):
             return Refuse("malformed-entry", f"the entry {child.dn} is a replication conflict")
     return None
 
@@ -313,14 +322,20 @@ def _preview(case: Case) -> Preview | Refuse | None:
 
 
 def _count(case: Case, digest: bytes) -> _Count:
-    # Rule 6 needs the deadline before withdrawals, and the count after them.
-    before = _count_with(case, digest, frozenset())
-    withdrawn = frozenset(
-        withdrawal.creator
-        for withdrawal in case.subtree.of(Withdrawal)
-        if _at(case, withdrawal) <= before.deadline
-    )
-    return _count_with(case, digest, withdrawn)
+    withdrawn: frozenset[str] = frozenset()
+    late: set[str] = set()
+    count = _count_with(case, digest, withdrawn)
+    approvers = {approval.creator for approval in case.subtree.of(Approval)}
+    vetoes = [
+        child for child in case.subtree.children if isinstance(child, Withdrawal | Denial | Cancellation)
+    ]
+    for veto in sorted(vetoes, key=lambda entry: (_at(case, entry), entry.entry_id)):  # rule 6
+        if _at(case, veto) > count.deadline:
+            late.add(veto.entry_id)
+        elif isinstance(veto, Withdrawal) and veto.creator in approvers - withdrawn:  # R-K15
+            withdrawn |= {veto.creator}
+            count = _count_with(case, digest, withdrawn)
+    return count._replace(late=frozenset(late))
 
 
 def _count_with(case: Case, digest: bytes, withdrawn: frozenset[str]) -> _Count:
@@ -380,6 +395,15 @@ def _judge(
 
 def _own(case: Case, kind: type[C]) -> list[C]:
     return [child for child in case.subtree.of(kind) if child.creator == case.subtree.request.executor]
+
+
+def _is_our_intent(case: Case, child: Child) -> bool:
+    return (
+        isinstance(child, Execution)
+        and child.creator == case.subtree.request.executor
+        and case.own_nonce != ""
+        and child.nonce == case.own_nonce
+    )
 
 
 def _at(case: Case, child: Child) -> datetime:

@@ -390,9 +390,11 @@ def _case(facts: Facts, setting: Setting, floor: FloorOperation, requester: Acco
     voices = {}
     for dn, account in facts.accounts.items():
         voice = judge_voice(account, request, requester, setting)
-        changed = _check_remembered(facts, dn)
+        wrong = _check_remembered(facts, dn)
+        if voice.identity is not None:
+            wrong = wrong or check_principal(voice.identity.principal, facts.realm)
         voices[dn] = (
-            Voice(changed, forged=voice.forged, identity=voice.identity) if changed is not None else voice
+            Voice(wrong, forged=voice.forged, identity=voice.identity) if wrong is not None else voice
         )
     return Case(
         subtree=facts.subtree,

@@ -16,6 +16,7 @@ Rules:
    under the same DN means that somebody changed the identity in between.
 """
 
+import unicodedata
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -164,4 +165,6 @@ def check_distinct(one: Identity, other: Identity) -> Refuse | None:
 
 
 def _persons(account: Account) -> frozenset[str]:
-    return frozenset(text for text in (value.strip().casefold() for value in account.persons) if text)
+    # RFC 4518: what the directory's matching takes for equal must not make two people of one.
+    forms = (" ".join(unicodedata.normalize("NFKC", value).casefold().split()) for value in account.persons)
+    return frozenset(form for form in forms if form)

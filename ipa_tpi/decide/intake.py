@@ -2,8 +2,8 @@
 
 Rules:
 
-1. A text that people will read has no control, format (bidirectional, zero-width), surrogate,
-   private-use or unassigned characters and no line breaks (K11).
+1. A text that people will read has no control, format (bidirectional, zero-width), invisible,
+   surrogate, private-use or unassigned characters and no line breaks (K11).
 2. A parameter is named by the operation's definition, matches the whole of its pattern, and all
    of them are there.
 3. An entry is read only if its set of classes is exactly a known one; only named attributes are
@@ -40,6 +40,10 @@ from ipa_tpi.model import (
 MAX_TEXT: Final = 1024
 MAX_VALUE: Final = 1024
 _BAD_CATEGORIES: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+# Letters and marks without width that Unicode lists as ignorable on display (UAX 44, Default_Ignorable_Code_Point).
+_INVISIBLE: Final = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
+)
 _IDENTIFIER: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _HOST: Final = re.compile(
     r"(?=.{1,253}\Z)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*"
@@ -82,11 +86,11 @@ def check_text(text: str, what: str) -> Refuse | None:
     if len(text) > MAX_TEXT:
         return Refuse("text-not-allowed", f"the {what} has more than {MAX_TEXT} characters; shorten it")
     for position, character in enumerate(text, start=1):
-        if unicodedata.category(character) in _BAD_CATEGORIES:
+        if unicodedata.category(character) in _BAD_CATEGORIES or _INVISIBLE.match(character):
             return Refuse(
                 "text-not-allowed",
                 f"the {what} holds U+{ord(character):04X} at character {position}, which is a control, "
-                "formatting or line-break character; write it without",
+                "formatting, invisible or line-break character; write it without",
             )
     return None
 
@@ -178,14 +182,14 @@ def read_request(raw: RawEntry) -> Request | Refuse:
         )
     except _MalformedError as error:
         return Refuse("malformed-request", f"the request entry is not of the expected form: {error}")
-    checks = (
-        check_identifier(request.id),
-        check_target(request.target),
-        check_text(request.reason, "reason"),
-        check_text(request.ticket, "ticket"),
-        Refuse("malformed-request", "the request entry is a replication conflict") if raw.conflict else None,
-    )
-    return next((found for found in checks if found is not None), request)
+    if raw.conflict:
+        return Refuse("malformed-request", "the request entry is a replication conflict")
+    fault = check_identifier(request.id) or check_target(request.target) or _check_texts(request)
+    if fault is not None:
+        return Refuse(
+            "malformed-request", f"the request entry is not of the expected form: {fault.message}"
+        )
+    return request
 
 
 def read_child(raw: RawEntry) -> Child | Refuse:
@@ -205,6 +209,19 @@ def read_child(raw: RawEntry) -> Child | Refuse:
         return reader(raw)
     except _MalformedError as error:
         return Refuse("malformed-entry", f"the entry {raw.dn} is malformed: {error}")
+
+
+def _check_texts(request: Request) -> Refuse | None:
+    texts = [
+        ("operation", request.operation),
+        ("interface", request.interface),
+        ("reason", request.reason),
+        ("ticket", request.ticket),
+    ]
+    for name, value in request.parameters.items():
+        texts += [("name of a parameter", name), ("value of a parameter", value)]
+    found = (check_text(text, what) for what, text in texts)
+    return next((refusal for refusal in found if refusal is not None), None)
 
 
 def _classes(raw: RawEntry) -> frozenset[str]:

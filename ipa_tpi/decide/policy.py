@@ -36,6 +36,7 @@ INTERFACES: Final = frozenset({"cli", "web", "framework", "jacket", "direct"})
 _OPERATION_NAME: Final = re.compile(r"[a-z][a-z0-9-]*(\.[a-z][a-z0-9-]*)+")
 _MAX_SECONDS: Final = 14 * 86400
 _MAX_APPROVALS: Final = 16
+_CLASSES: Final = frozenset({"top", "ipatpioperation"})
 _KNOWN: Final = frozenset(
     {
         "objectclass",
@@ -52,6 +53,26 @@ _KNOWN: Final = frozenset(
         "ipatpiticketpattern",
         "ipatpipendinglimit",
         "ipatpidestructive",
+    },
+)
+
+
+_RULE_CLASSES: Final = frozenset({"top", "ipaassociation", "ipatpirule"})
+_RULE_KNOWN: Final = frozenset(
+    {
+        "objectclass",
+        "ipauniqueid",
+        "cn",
+        "description",
+        "ipaenabledflag",
+        "ipatpiright",
+        "memberuser",
+        "usercategory",
+        "ipatpirequestingprincipal",
+        "memberhost",
+        "hostcategory",
+        "ipatpimemberoperation",
+        "ipatpioperationcategory",
     },
 )
 
@@ -84,9 +105,10 @@ def load_rule(dn: str, attributes: Attributes) -> Rule | Refuse:
         attributes: Its user attributes by lower-case name; DNs in normal form.
 
     Returns:
-        The rule, or a refusal: a rule that is not understood gives nothing.
+        The rule, or a refusal ``rule-malformed``: a rule that is not understood gives nothing.
     """
     try:
+        _demand_form(attributes, _RULE_CLASSES, _RULE_KNOWN)
         rights = frozenset(Right(text.lower()) for text in _texts(attributes, "ipatpiright"))
         return Rule(
             dn=dn,
@@ -200,12 +222,7 @@ def _matches_operation(rule: Rule, operation: Operation, policy: Policy) -> bool
 
 
 def _operation(dn: str, attributes: Attributes) -> Operation:
-    classes = {text.lower() for text in _texts(attributes, "objectclass")}
-    if classes != {"top", "ipatpioperation"}:
-        raise _BadError(f"objectClass is {', '.join(sorted(classes))}")
-    unknown = sorted(attributes.keys() - _KNOWN)
-    if unknown:  # R-E21: an attribute that this version does not enforce must not look enforced
-        raise _BadError(f"this version does not know {unknown[0]}")
+    _demand_form(attributes, _CLASSES, _KNOWN)
     name = _text(attributes, "cn")
     if _OPERATION_NAME.fullmatch(name) is None:
         raise _BadError(f"cn is {name!a}, which is not of the form module.verb")
@@ -231,11 +248,30 @@ def _operation(dn: str, attributes: Attributes) -> Operation:
     )
 
 
+def _demand_form(attributes: Attributes, classes: frozenset[str], known: frozenset[str]) -> None:
+    found = {text.lower() for text in _texts(attributes, "objectclass")}
+    if found != classes:
+        raise _BadError(f"objectClass is {', '.join(sorted(found))}")
+    unknown = sorted(attributes.keys() - known)
+    if unknown:  # R-E21: an attribute that this version does not enforce must not look enforced
+        raise _BadError(f"this version does not know {unknown[0]}")
+
+
 def _parameter_rules(text: str) -> Mapping[str, ParameterRule]:
-    schema = json.loads(text)
+    try:
+        schema = json.loads(text, object_pairs_hook=_without_doubles)
+    except RecursionError:
+        raise _BadError("ipaTpiParameterSchema is nested too deeply") from None
     if not isinstance(schema, dict):
         raise _BadError("ipaTpiParameterSchema is not a JSON object")
     return {name: _parameter_rule(name, entry) for name, entry in schema.items()}
+
+
+def _without_doubles(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise _BadError("ipaTpiParameterSchema holds a name twice")
+    return found
 
 
 def _parameter_rule(name: str, entry: object) -> ParameterRule:
@@ -247,13 +283,15 @@ def _parameter_rule(name: str, entry: object) -> ParameterRule:
         raise _BadError(f"{where}: the pattern is missing or no string")
     if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
         raise _BadError(f"{where}: values is no list of strings")
+    if "values" in entry and not values:  # R-E21: an empty list would allow nothing, not everything
+        raise _BadError(f"{where}: values is empty; leave it out to allow all that the pattern allows")
     return ParameterRule(_compiles(pattern, where), frozenset(values))
 
 
 def _compiles(pattern: str, where: str) -> str:
     try:
         re.compile(pattern)
-    except re.error as error:
+    except (re.error, OverflowError, RecursionError) as error:
         raise _BadError(f"{where}: the pattern does not compile: {error}") from None
     return pattern
 

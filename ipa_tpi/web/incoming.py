@@ -66,7 +66,6 @@ def read_body(request: Request, shape: type[S]) -> S:
     """
     if request.mimetype != "application/json" or request.headers.get("Content-Encoding"):
         raise BadInputError("send the body as Content-Type: application/json", code="not-json")
-    # Flask stops reading at MAX_CONTENT_LENGTH, whatever Content-Length says or when it says nothing.
     return decode(request.get_data(cache=False), shape)
 
 

@@ -176,6 +176,7 @@ class Service:
         self.scripted: list[Answer | Callable[[BaseHTTPRequestHandler], None]] = []
         self.alter: Callable[[wire.RequestView], wire.RequestView] = lambda view: view
         self.shown: Any = {"unit": "dirsrv@DS01.service", "state": "active"}
+        self.precondition: Any = {}
         self.mutual: bytes | None = None
         self._server = _QuietServer(("127.0.0.1", 0), _handler(self))
         tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -238,7 +239,7 @@ class Service:
         assert body.proof is not None
         self.check(who, body.proof, Purpose.REQUEST, digest)
         if self.shown is not None:
-            text = preview_body(self.shown, {})
+            text = preview_body(self.shown, self.precondition)
             preview = wire.PreviewView(body=text.decode(), digest=sha256(text).hex(), at=now)
             view = msgspec.structs.replace(
                 view,

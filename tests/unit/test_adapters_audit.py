@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import socket
 import threading
 from datetime import UTC, datetime
@@ -15,6 +14,7 @@ from hypothesis import strategies as st
 
 from ipa_tpi.adapters.audit import MAX_TEXT, AuditTrail, open_audit
 from ipa_tpi.errors import AuditError, ConfigError
+from ipa_tpi.ports import Audit
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678000, tzinfo=UTC)
 
@@ -22,7 +22,9 @@ NOW = datetime(2026, 1, 2, 3, 4, 5, 678000, tzinfo=UTC)
 def test_a_file_gets_one_object_a_line(tmp_path: Path) -> None:
     path = tmp_path / "audit"
     audit = open_audit(f"file:{path}", "web", clock=lambda: NOW)
-    audit.record("refused", caller="alice@TPI.TEST", request="r", code="no-rule", detail="a\nb\x1b[0m\u202e\x7f")
+    audit.record(
+        "refused", caller="alice@TPI.TEST", request="r", code="no-rule", detail="a\nb\x1b[0m\u202e\x7f"
+    )
     audit.record("attempt", caller="bob@TPI.TEST", request="")
     first, second = path.read_bytes().splitlines()
     assert json.loads(first) == {
@@ -79,7 +81,9 @@ def test_what_cannot_be_written_is_an_error(tmp_path: Path) -> None:
             open_audit(f"file:{path}", "web").record("attempt")
 
 
-@pytest.mark.parametrize("fields", [{"time": "x"}, {"component": "x"}, {"number": float("nan")}, {"raw": b"x"}])
+@pytest.mark.parametrize(
+    "fields", [{"time": "x"}, {"component": "x"}, {"number": float("nan")}, {"raw": b"x"}]
+)
 def test_a_record_that_would_lie_is_an_error(tmp_path: Path, fields: dict[str, object]) -> None:
     with pytest.raises(AuditError):
         open_audit(f"file:{tmp_path / 'audit'}", "web").record("attempt", **fields)  # type: ignore[arg-type]
@@ -117,8 +121,12 @@ class TestJournal:
             journal.bind(path)
             audit = open_audit("journald", "web", journal_socket=path)
             with pytest.raises(AuditError):
-                for _ in range(10_000):
-                    audit.record("attempt")
+                _flood(audit)
+
+
+def _flood(audit: Audit) -> None:
+    for _ in range(10_000):
+        audit.record("attempt")
 
 
 def _parse(data: bytes) -> dict[str, bytes]:
@@ -136,6 +144,6 @@ def test_a_rotated_file_is_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "audit"
     audit = open_audit(f"file:{path}", "web")
     audit.record("attempt")
-    os.rename(path, tmp_path / "audit.1")
+    path.rename(tmp_path / "audit.1")
     audit.record("attempt")
     assert len(path.read_bytes().splitlines()) == 1

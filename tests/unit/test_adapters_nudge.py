@@ -33,7 +33,7 @@ def test_nobody_there(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     assert "was not woken" in caplog.text
 
 
-def test_somebody_who_does_not_answer(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_somebody_who_does_not_answer(tmp_path: Path) -> None:
     path = str(tmp_path / "socket")
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as executor:
         executor.bind(path)

@@ -208,6 +208,17 @@ def test_a_target_cannot_become_another_principal(
         alice.create(Wish(operation="dirsrv.restart", target=target))
 
 
+@pytest.mark.parametrize("text", ["", "zz", "AB" * 32, "ab" * 31, "ab " * 32])
+def test_an_operation_digest_that_is_none(
+    service: Service, alice: TpiClient, bob: TpiClient, text: str
+) -> None:
+    made = alice.create(WISH)
+    service.alter = lambda view: msgspec.structs.replace(view, operation_digest=text)
+    with pytest.raises(RefusedError) as caught:
+        bob.approve(bob.show(made.id))
+    assert caught.value.code == "malformed-request"
+
+
 def test_prove_is_for_requester_and_approver(service: Service, alice: TpiClient, bob: TpiClient) -> None:
     made = alice.create(WISH)
     alice.prove(alice.show(made.id))

@@ -95,6 +95,7 @@ def old(kdc: Kdc, authority: Authority) -> Iterator[Service]:
     running.stop()
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_r_e07_tls_1_1_is_refused(old: Service, authority: Authority, ccaches: dict[str, str]) -> None:
     error = _error(TpiClient(old.url, str(authority.file), ccaches["alice"]))
     assert error.code == "server-untrusted"

@@ -240,7 +240,6 @@ BAD_OPERATIONS: tuple[tuple[str, Any], ...] = (
             '{"a":{"pattern":"a","value":["x"]}}',
             '{"a":{"pattern":"a"},"a":{"pattern":".*"}}',  # doubled
             '{"a":{"pattern":"a","pattern":".*"}}',
-            '{"":{"pattern":"a"}}',
         )
     ),
     # Of DESIGN's schema, and not enforced by this version: must not look enforced (E21).

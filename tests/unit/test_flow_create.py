@@ -77,7 +77,9 @@ def test_a_request_without_a_proof_waits_for_it(scene: Scene) -> None:
         ("proof-kind-unknown", {"proof": proof("request", ZERO, kind="sshsig")}),
     ],
 )
-def test_refused_without_a_trace_in_the_directory(scene: Scene, code: str, changes: dict[str, object]) -> None:
+def test_refused_without_a_trace_in_the_directory(
+    scene: Scene, code: str, changes: dict[str, object]
+) -> None:
     with refused(code):
         scene.create(**changes)
     assert scene.realm.entries == []
@@ -184,7 +186,9 @@ def test_an_id_is_used_once(scene: Scene) -> None:
 
 
 def test_the_directory_has_its_own_word(scene: Scene) -> None:
-    scene.realm.change("alice", member_of=frozenset({"cn=tpi-operators,cn=groups,cn=accounts,dc=tpi,dc=test"}))
+    scene.realm.change(
+        "alice", member_of=frozenset({"cn=tpi-operators,cn=groups,cn=accounts,dc=tpi,dc=test"})
+    )
     with refused("directory-refused"):
         scene.create()
     assert scene.audit.events() == ["attempt", "refused"]

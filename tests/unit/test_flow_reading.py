@@ -64,7 +64,9 @@ def test_lists_by_state_owner_and_what_the_caller_can_do(scene: Scene) -> None:
     scene.clock.pass_seconds(1)
     bobs = scene.pending("bob").subtree.request.id
 
-    def ids(uid: str, state: State | None = None, *, mine: bool = False, approvable: bool = False) -> list[str]:
+    def ids(
+        uid: str, state: State | None = None, *, mine: bool = False, approvable: bool = False
+    ) -> list[str]:
         found = scene.flow(uid).listing(f"{uid}@{REALM}", state, mine=mine, approvable=approvable)
         return [seen.subtree.request.id for seen in found]
 

@@ -109,8 +109,9 @@ class TestApprove:
         body = scene.voice("bob", request_id, "approve")
         with refused(code):
             scene.approve(uid, request_id, body)
-        assert scene.audit.records[-1] | {"event": "refused", "code": code, "caller": f"{uid}@{REALM}"} == (
-            scene.audit.records[-1]
+        assert (
+            scene.audit.records[-1] | {"event": "refused", "code": code, "caller": f"{uid}@{REALM}"}
+            == (scene.audit.records[-1])
         )
         assert scene.show("bob", request_id).subtree.of(Approval) == ()
 
