@@ -47,16 +47,23 @@ def tell(text: str) -> None:
     print(f"\n\033[1m{text}\033[0m" if sys.stdout.isatty() else f"\n# {text}", flush=True)
 
 
-def run(person: str, command: Sequence[str], text: str = "", *, shown: str = "") -> subprocess.CompletedProcess[str]:
-    """Run a command under a person's account, and print it with what it says."""
+def run(
+    person: str,
+    command: Sequence[str],
+    text: str = "",
+    *,
+    shown: str = "",
+    briefly: bool = False,
+) -> subprocess.CompletedProcess[str]:
+    """Run a command under a person's account, and print it with what it says (briefly: only its errors)."""
     account = pwd.getpwnam(person)
     environment = {"HOME": account.pw_dir, "USER": person, "PATH": "/usr/bin:/bin:/usr/sbin:/sbin", "LANG": "C.UTF-8"}
-    print(f"\n{person}$ {shown or ' '.join(command)}", flush=True)
+    print(f"\n{person}$ {shown or ' '.join(command).removeprefix('/usr/bin/')}", flush=True)
     prefix = ["/usr/bin/setpriv", f"--reuid={person}", f"--regid={account.pw_gid}", "--init-groups", "--"]
     done = subprocess.run(
         [*prefix, *command], env=environment, input=text, capture_output=True, text=True, timeout=90, check=False, cwd="/"
     )
-    for line in (done.stdout + done.stderr).splitlines():
+    for line in (("" if briefly else done.stdout) + done.stderr).splitlines():
         print(f"    {line}")
     return done
 
@@ -121,7 +128,7 @@ def straight_to_ldap(person: str, ldif: str, what: str) -> None:
 
 def refused(person: str, request_id: str, why: str) -> None:
     """Let a person try to approve, and expect a refusal."""
-    done = run(person, ["/usr/bin/ipa-tpi", "approve", request_id, "--yes"])
+    done = run(person, ["/usr/bin/ipa-tpi", "approve", request_id, "--yes"], briefly=True)
     expect(why, done.returncode != 0)
 
 

@@ -102,7 +102,14 @@ class World:
         }
         prefix = ["/usr/bin/setpriv", f"--reuid={user}", f"--regid={entry.pw_gid}", "--init-groups", "--"]
         done = subprocess.run(
-            [*prefix, *command], env=clean, input=text, capture_output=True, text=True, timeout=90, check=False, cwd="/",
+            [*prefix, *command],
+            env=clean,
+            input=text,
+            capture_output=True,
+            text=True,
+            timeout=90,
+            check=False,
+            cwd="/",
         )
         return Done(done.returncode, done.stdout, done.stderr)
 
@@ -115,7 +122,9 @@ class World:
         """Give a client of the web service with a person's ticket."""
         return TpiClient(URL, CA, ccache=f"FILE:{self.ccache(person)}")
 
-    def proof(self, person: str, purpose: Purpose, digest: bytes, target: str = f"tpi/{HOST}@{REALM}") -> tuple[bytes, bytes]:
+    def proof(
+        self, person: str, purpose: Purpose, digest: bytes, target: str = f"tpi/{HOST}@{REALM}"
+    ) -> tuple[bytes, bytes]:
         """Make a token and a MIC with a person's own ticket."""
         return make_proof(f"FILE:{self.ccache(person)}", mic_text(purpose, digest), target)
 
@@ -144,19 +153,27 @@ class World:
     def children(self, request_id: str) -> list[tuple[str, dict[str, list[bytes]]]]:
         """Read all that lies below a request, as Directory Manager sees it."""
         base = f"ipaTpiRequestId={request_id},{REQUESTS}"
-        found = self.root().search_s(base, ldap.SCOPE_ONELEVEL, "(objectClass=*)", ["*", "creatorsName", "createTimestamp"])
+        found = self.root().search_s(
+            base, ldap.SCOPE_ONELEVEL, "(objectClass=*)", ["*", "creatorsName", "createTimestamp"]
+        )
         return [(dn, attributes) for dn, attributes in found if dn]
 
     def of_class(self, request_id: str, name: str) -> list[dict[str, list[bytes]]]:
         """Give the entries of one class below a request."""
         wanted = name.lower().encode()
-        return [raw for _, raw in self.children(request_id) if wanted in [value.lower() for value in raw["objectClass"]]]
+        return [
+            raw
+            for _, raw in self.children(request_id)
+            if wanted in [value.lower() for value in raw["objectClass"]]
+        ]
 
     # --- the executor and systemd ---------------------------------------------
 
     def systemctl(self, *arguments: str) -> str:
         """Run systemctl as root."""
-        done = subprocess.run(["/usr/bin/systemctl", *arguments], capture_output=True, text=True, timeout=90, check=False)
+        done = subprocess.run(
+            ["/usr/bin/systemctl", *arguments], capture_output=True, text=True, timeout=90, check=False
+        )
         return done.stdout.strip()
 
     def show(self, unit: str, name: str) -> str:
@@ -170,9 +187,18 @@ class World:
     def starts(self, unit: str = UNIT) -> list[str]:
         """Give the invocation ids of all starts of a unit, from systemd's own journal."""
         out = subprocess.run(
-            ["/usr/bin/journalctl", "-o", "json", "--output-fields=INVOCATION_ID,JOB_RESULT,JOB_TYPE,MESSAGE_ID",
-             "UNIT=" + unit, "MESSAGE_ID=39f53479d3a045ac8e11786248231fbf"],
-            capture_output=True, text=True, timeout=60, check=False,
+            [
+                "/usr/bin/journalctl",
+                "-o",
+                "json",
+                "--output-fields=INVOCATION_ID,JOB_RESULT,JOB_TYPE,MESSAGE_ID",
+                "UNIT=" + unit,
+                "MESSAGE_ID=39f53479d3a045ac8e11786248231fbf",
+            ],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
         ).stdout
         return [json.loads(line).get("INVOCATION_ID", "") for line in out.splitlines()]
 
@@ -188,7 +214,10 @@ class World:
         """Read the audit trail of web service and executor from the system's journal."""
         out = subprocess.run(
             ["/usr/bin/journalctl", "-o", "json", "-t", "ipa-tpi-executor", "-t", "ipa-tpi-web"],
-            capture_output=True, text=True, timeout=60, check=False,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
         ).stdout
         records = []
         for line in out.splitlines():
@@ -196,8 +225,10 @@ class World:
             if isinstance(message, str) and message.startswith("{"):
                 records.append(json.loads(message))
         return [
-            record for record in records
-            if (not request_id or record.get("request") == request_id) and (not event or record.get("event") == event)
+            record
+            for record in records
+            if (not request_id or record.get("request") == request_id)
+            and (not event or record.get("event") == event)
         ]
 
     def claims(self, statement: str, *values: object) -> list[Any]:
@@ -209,7 +240,9 @@ class World:
 
     def request(self, person: str = "alice", instance: str = "DS01", **fields: str) -> str:
         """Ask for a restart, and wait until the target has shown what it would do."""
-        wish = Wish("dirsrv.restart", HOST, {"instance": instance}, fields.get("reason", ""), fields.get("ticket", ""))
+        wish = Wish(
+            "dirsrv.restart", HOST, {"instance": instance}, fields.get("reason", ""), fields.get("ticket", "")
+        )
         view = self.api(person).create(wish)
         self.wait_for(person, view.id, lambda now: now.state != "awaiting-preview")
         return str(view.id)
@@ -219,7 +252,13 @@ class World:
         api = self.api(person)
         return api.approve(api.show(request_id), "")
 
-    def wait_for(self, person: str, request_id: str, condition: Callable[[Any], bool], seconds: float = PATIENCE_SECONDS) -> Any:
+    def wait_for(
+        self,
+        person: str,
+        request_id: str,
+        condition: Callable[[Any], bool],
+        seconds: float = PATIENCE_SECONDS,
+    ) -> Any:
         """Look at a request until it is as expected."""
         api = self.api(person)
         end = time.monotonic() + seconds
@@ -231,7 +270,9 @@ class World:
                 raise AssertionError(f"still {view.state} {view.code} {view.message}")
             time.sleep(0.05)
 
-    def wait_state(self, request_id: str, *states: str, person: str = "bob", seconds: float = PATIENCE_SECONDS) -> Any:
+    def wait_state(
+        self, request_id: str, *states: str, person: str = "bob", seconds: float = PATIENCE_SECONDS
+    ) -> Any:
         """Wait until a request is in one of these states."""
         return self.wait_for(person, request_id, lambda view: view.state in states, seconds)
 
@@ -273,4 +314,6 @@ def world() -> World:
     """The box that this process runs in; anywhere else it is an error, never a skip."""
     if not Path("/run/systemd/system").exists() or os.uname().nodename != HOST:
         raise RuntimeError("these tests run inside a box, where every process has its own uid: make box")
-    return World({person.uid: {"password": person.password, "principal": person.principal(REALM)} for person in PEOPLE})
+    return World(
+        {person.uid: {"password": person.password, "principal": person.principal(REALM)} for person in PEOPLE}
+    )

@@ -74,6 +74,8 @@ class LocalSocket:
                     connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
                 )
                 connection.sendall(wire.encode(self._decide(uid, connection)) + b"\n")
+        except BrokenPipeError:
+            return  # who only says something need not wait for the answer
         except (OSError, AuditError) as error:
             _LOG.warning("a local connection ended early: %s", error)
         finally:

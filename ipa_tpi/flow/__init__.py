@@ -228,8 +228,8 @@ class Flow:
             raise RefusedError(
                 f"the directory knows no host {request.target!a}; check --host", code="target-not-served"
             )
+        _demand(check_definition(request, operation))  # R-K10, R-K14
         _demand(reading.check_floor(request))  # R-X13
-        _demand(check_definition(request, operation))
         _demand(judge_requester(request, who, reading.setting(operation, request.target)))  # R-K03
         own = self.directory.find(Query(creator=who.dn, since=reading.window_start()))
         waiting = [subtree for subtree in own if reading.judge(subtree, who).standing.state in _WAITING]

@@ -211,8 +211,8 @@ class Reading:
         if isinstance(operation, Refuse):
             return operation
         refusal = (
-            self.check_floor(request)
-            or check_definition(request, operation)
+            check_definition(request, operation)
+            or self.check_floor(request)
             or judge_requester(request, requester, self.setting(operation, request.target))
         )
         if refusal is None and digest != request.digest:  # R-K10

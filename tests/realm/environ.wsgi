@@ -16,13 +16,25 @@ import gssapi
 from lab.gss_bind import bind
 from lab.negotiate import token
 
+# What an application that knows nothing of our rules might say.
+CARELESS = [
+    ("Set-Cookie", "from=application"),
+    ("X-Content-Type-Options", "sniff"),
+    ("X-Frame-Options", "SAMEORIGIN"),
+    ("Content-Security-Policy", "default-src *"),
+    ("Referrer-Policy", "unsafe-url"),
+    ("Cross-Origin-Resource-Policy", "cross-origin"),
+    ("Cache-Control", "public"),
+]
+
 
 def application(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
     """Answer with the WSGI environment as JSON."""
     told = {name: value for name, value in environ.items() if isinstance(value, str)}
     told["_uid"] = str(os.geteuid())
     told["_size"] = str(len(environ["wsgi.input"].read()))
-    told["_ccache_exists"] = str(Path(environ.get("KRB5CCNAME", "").removeprefix("FILE:")).is_file())
+    ccache = Path(environ.get("KRB5CCNAME", "").removeprefix("FILE:"))
+    told["_ccache_mode"] = oct(ccache.stat().st_mode) if ccache.is_file() else "none"
     query = environ.get("QUERY_STRING", "")
     if query == "whoami":
         told["_whoami"] = _who_am_i(environ)
@@ -31,12 +43,7 @@ def application(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]
     if query.startswith("ticket="):
         told["_ticket"] = _ticket(environ["KRB5CCNAME"], query.partition("=")[2])
     status = "404 Not Found" if query == "missing" else "200 OK"
-    headers = [
-        ("Set-Cookie", "from=application"),
-        ("X-Frame-Options", "SAMEORIGIN"),
-        ("Cache-Control", "public"),
-    ]
-    start_response(status, [("Content-Type", "application/json"), *headers])
+    start_response(status, [("Content-Type", "application/json"), *CARELESS])
     return [json.dumps(told).encode()]
 
 

@@ -149,7 +149,7 @@ class TestRefusals:
     @pytest.mark.parametrize(
         ("code", "status", "changes"),
         [
-            ("target-not-served", 422, {"target": "nowhere.tpi.test"}),
+            ("target-not-served", 422, {"target": "nowhere.tpi.test", "proof": None}),
             ("below-floor", 403, {"parameters": {"instance": "OTHER"}}),
             ("bad-parameters", 422, {"parameters": {"instance": "a b"}}),
             ("unknown-operation", 422, {"operation": "dirsrv.erase"}),
@@ -161,9 +161,7 @@ class TestRefusals:
     def test_what_is_asked_for(
         self, service: Service, code: str, status: int, changes: dict[str, object]
     ) -> None:
-        body = service.body(**({"target": service.realm.host} | changes if "target" not in changes else {}))
-        if "target" in changes:
-            body = _aimed(body, str(changes["target"]))
+        body = service.body(**changes)
         problem(service.post("/requests", body), code, status)
         problem(service.get(f"/requests/{body.id}"), "not-found", 404)
 
@@ -198,8 +196,7 @@ class TestCallers:
     def test_a_ticket_that_cannot_be_forwarded(self, service: Service) -> None:
         ccache = service.realm.kinit("carol", arguments=["-F"])
         answer = service.get("/requests", "carol", ccache=ccache)
-        assert answer.status in {401, 503}, answer.body
-        assert b"kinit" in answer.body
+        problem(answer, "kerberos", 503)
 
     def test_a_locked_account(self, service: Service) -> None:
         root = service.realm.ldap_root()
@@ -332,6 +329,7 @@ class TestHttp:
         for answer in answers:
             for name, value in HEADERS.items():
                 assert set(answer.headers.get_all(name) or ()) == {value}, (name, answer.headers.items())
+                print(answer.headers.get_all(name))
             assert "Set-Cookie" not in answer.headers
 
     def test_the_health(self, service: Service) -> None:
@@ -342,10 +340,6 @@ class TestHttp:
         assert answer.headers["Content-Type"] == "application/yaml"
         shipped = Path(__file__).parents[2] / "ipa_tpi" / "web" / "openapi.yaml"
         assert yaml.safe_load(answer.body) == yaml.safe_load(shipped.read_bytes())
-
-
-def _aimed(body: object, target: str) -> bytes:
-    return encode(body).replace(b'"target":"localhost"', f'"target":"{target}"'.encode())
 
 
 def _settles(condition: object) -> bool:
@@ -374,5 +368,5 @@ def _chunked(service: Service, chunks: list[bytes]) -> int:
         return int(connection.recv(64).split()[1])
 
 
-def test_ids_are_not_guessed(service: Service) -> None:
+def test_an_id_that_nobody_has(service: Service) -> None:
     problem(service.get(f"/requests/{new_id()}"), "not-found", 404)

@@ -91,8 +91,9 @@ class Service:
             **changes,
         }
         digest = request_digest(_draft(values), self.realm.people[person]["principal"])
-        proof = self.proof(person, Purpose.REQUEST, digest, values["target"])
-        return RequestBody(**{"digest": digest.hex(), "proof": proof, **values})
+        if "proof" not in values:
+            values["proof"] = self.proof(person, Purpose.REQUEST, digest, values["target"])
+        return RequestBody(**{"digest": digest.hex(), **values})
 
     def proof(self, person: str, purpose: Purpose, digest: bytes, target: str = "") -> ProofBody:
         """Make a proof with a person's own ticket."""
