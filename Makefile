@@ -17,14 +17,14 @@ SOURCES := ipa_tpi acls lab tests
 UNIT_WORKERS ?= 2
 REALM_WORKERS ?= 2
 
-.PHONY: help setup check lint types imports unit test realm box demo down lock clean coverage
+.PHONY: help setup check lint types imports trace unit test realm box demo down lock clean coverage
 help:
 	@sed -n '1,3s/^# //p' Makefile
 
 setup:
 	@lab/setup.sh "$(CACHE)"
 
-check: setup lint types imports unit
+check: setup lint types imports trace unit
 
 lint:
 	$(BIN)/ruff check $(SOURCES)
@@ -35,6 +35,9 @@ types:
 
 imports:
 	$(BIN)/lint-imports
+
+trace:
+	$(PYTHON) -m lab.traceability --check
 
 unit:
 	$(PYTHON) -m pytest -q -n $(UNIT_WORKERS) tests/unit tests/contract --cov --cov-report=term:skip-covered --cov-fail-under=0

@@ -19,7 +19,6 @@ from lab.people import group_entries, host_entries, person_entries
 from lab.policy import add_policy
 from lab.tree import tree_entries
 
-COLLATIONS = "/etc/dirsrv/config/slapd-collations.conf"
 # Readable by root and dirsrv only on Debian, and the server does not start without it: this one knows the
 # default collation, which is all that we need.
 _COLLATIONS = 'collation "" "" "" 1 3 2.16.840.1.113730.3.3.2.0.1 default\n'

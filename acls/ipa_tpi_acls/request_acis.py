@@ -62,8 +62,8 @@ def request_acis(layout: Layout) -> tuple[Aci, ...]:
 def _form(layout: Layout, a_request: str, an_answer: str) -> tuple[Aci, ...]:
     """Rule 2: one kind, in its place.
 
-    A star in a target crosses commas, so a pattern for a place also matches what lies deeper; hence the last
-    two denies.
+    A star in a target crosses commas, so a pattern for a place also matches what lies deeper, and names of
+    several values; hence the last three denies.
     """
     classes = tuple(name for kind in kinds(layout) for name in kind.classes)
     request, answers = any_class(classes[:1]), any_class(classes[1:])
@@ -82,6 +82,11 @@ def _form(layout: Layout, a_request: str, an_answer: str) -> tuple[Aci, ...]:
             target=an_answer,
             outside=True,
             entries=answers,
+        ),
+        Aci(
+            name="requests: a name is one value",
+            rights=("add",),
+            target=f"ipaTpi*=*+*=*,{layout.requests}",
         ),
         Aci(
             name="requests: nothing below an answer",

@@ -106,7 +106,10 @@ def bind(connection: _SaslConnection, credentials: gssapi.Credentials, host: str
         )
         token = context.step()
     except GSSError as error:
-        raise KerberosError(f"no ticket for the directory ldap/{host}: {_text(error)}") from error
+        raise KerberosError(
+            f"no ticket for the directory ldap/{host} could be had, so nothing was done ({_text(error)}). "
+            "Check that the Kerberos server and the directory behind it run, and try again."
+        ) from error
     if token is None:
         raise DirectoryUnavailableError("the Kerberos library made no token for the directory")
     connection.sasl_bind_s("", "GSS-SPNEGO", token)

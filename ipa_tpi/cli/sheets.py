@@ -119,10 +119,13 @@ def created_note(view: RequestView, settings: Settings) -> str:
     """
     parameters = _parameters(view)
     about = f"{view.operation} on {view.target}" + (f" ({parameters})" if parameters != "-" else "")
+    # The proof went with the request just now, so that the target has not seen it yet is no news.
+    waiting = view.state == "awaiting-preview" and view.code in {"", "proof-missing", "awaiting-preview"}
+    next_step = "; the target looks at it first and shows what it would do" if waiting else _because(view)
     count = f"{view.required_approvals} approval" + ("s" if view.required_approvals != 1 else "")
     return (
         f"Request {safe(view.id)} recorded at {local_time(view.created)}: {safe(about)}\n"
-        f"State: {safe(view.state)}{_because(view)}\n"
+        f"State: {safe(view.state)}{next_step}\n"
         f"It needs {count}; {_window(view)}.\n"
         f"The second person runs:\n  {command(settings, 'approve', view.id)}\n"
     )

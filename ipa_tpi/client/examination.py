@@ -125,8 +125,9 @@ def read_preview(view: RequestView) -> Shown:
             is not canonical JSON of exactly the known form.
     """
     if view.preview is None:
+        because = f" ({view.message})" if view.message else ""
         raise RefusedError(
-            f"{view.target} has not shown yet what it would do. Wait a few seconds and try again; "
+            f"{view.target} has not shown yet what it would do{because}. Wait a few seconds and try again; "
             "if it stays so, check that ipa-tpi-executor runs there.",
             code="awaiting-preview",
         )

@@ -277,7 +277,7 @@ def _cancelled(case: Case, late: frozenset[str]) -> Refuse | None:
 def _tampered(case: Case) -> Refuse | None:
     if case.subtree.malformed:
         return Refuse("malformed-entry", next(iter(sorted(case.subtree.malformed.values()))))
-    for child in case.subtree.children:
+    for child in sorted(case.subtree.children, key=lambda entry: (entry.created, entry.entry_id, entry.dn)):
         ours = isinstance(child, Preview | Receipt | Execution | Result)
         if ours and child.creator != case.subtree.request.executor:
             return Refuse(

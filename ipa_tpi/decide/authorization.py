@@ -29,7 +29,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Final, Literal
 
 from ipa_tpi.decide.approval import Case, Standing, Terms, Verified, Voice, required_approvals, standing
 from ipa_tpi.decide.digest import request_digest
@@ -66,6 +66,7 @@ from ipa_tpi.model import (
 )
 
 Stage = Literal["preview", "dispatch", "last"]
+_WAS_APPROVED: Final = frozenset({State.PENDING, State.AWAITING_PREVIEW, State.EXPIRED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,8 +196,10 @@ def authorize(facts: Facts, stage: Stage) -> Authorization:
     )
     if refusal is not None or requester is None:
         return Authorization(refusal or Refuse("requester-gone", "the requester's account is gone"))
-    result = standing(_case(facts, setting, floor, requester))
-    return Authorization(_by_state(result, stage), result)
+    case = _case(facts, setting, floor, requester)
+    result = standing(case)
+    complete = len(result.counted) >= case.terms.required_approvals
+    return Authorization(_by_state(result, stage, complete=complete), result)
 
 
 def terms_of(operation: Operation, floor: FloorOperation | None, requester: Account | None) -> Terms:
@@ -409,14 +412,14 @@ def _case(facts: Facts, setting: Setting, floor: FloorOperation, requester: Acco
     )
 
 
-def _by_state(result: Standing, stage: Stage) -> Allow | NotYet | Refuse:
+def _by_state(result: Standing, stage: Stage, *, complete: bool) -> Allow | NotYet | Refuse:
     if result.state is State.APPROVED:
         return Allow("approved by " + ", ".join(approval.creator for approval in result.counted))
     if result.state is State.AWAITING_PREVIEW and stage == "preview" and result.code == "awaiting-preview":
         return Allow("the request's proof is verified")
+    if stage == "last" and not complete and result.state in _WAS_APPROVED:  # R-K15: it is so no longer
+        return Refuse("withdrawn", "an approval was withdrawn or no longer counts; make a new request")
     if result.state in {State.PENDING, State.AWAITING_PREVIEW}:
-        if stage == "last":  # R-K15: what was approved is so no longer
-            return Refuse("withdrawn", "an approval was withdrawn or no longer counts; make a new request")
         return NotYet(result.code, result.message)
     if result.state is State.CANCELLED:
         return Refuse(result.code or "cancelled", result.message, Outcome.CANCELLED)

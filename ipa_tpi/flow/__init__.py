@@ -218,6 +218,7 @@ class Flow:
                 "the directory takes this connection for another account than the caller's; nothing was done",
                 code="caller-mismatch",
             )
+        reading.know(account)
         return account
 
     def _judge(self, request: Request, who: Account, reading: Reading) -> bytes:
@@ -300,7 +301,7 @@ class Flow:
                 request=request_id,
                 verb=verb,
                 code=error.code,
-                detail=error.message,
+                message=error.message,
             )
             raise
 

@@ -54,16 +54,15 @@ class Site:
         realm: The Kerberos realm.
         suffix: The directory's suffix.
         floor: This host's floor.
+        approve_permission: Normal DN of the permission without which the directory lets nobody
+            write an approval or a denial.
     """
 
     host: str
     realm: str
     suffix: str
     floor: Floor
-
-    def approve_permission(self) -> str:
-        """Give the normal DN of the permission without which nobody writes an approval."""
-        return f"cn=tpi approve,cn=permissions,cn=pbac,{self.suffix.lower().replace(' ', '')}"
+    approve_permission: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +113,10 @@ class Reading:
         """All rules and operations."""
         return self._directory.policy()
 
+    def know(self, account: Account) -> None:
+        """Take an account that was read already."""
+        self._accounts[account.dn] = account
+
     def account(self, dn: str) -> Account | None:
         """Read the account at a DN."""
         if dn not in self._accounts:
@@ -150,7 +153,7 @@ class Reading:
             host=self.host(target),
             floor=self._site.floor,
             now=self.now,
-            approve_permission=self._site.approve_permission(),
+            approve_permission=self._site.approve_permission,
         )
 
     def window_start(self) -> datetime:

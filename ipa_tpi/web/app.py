@@ -19,7 +19,7 @@ from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
 from ipa_tpi.adapters.audit import open_audit
-from ipa_tpi.adapters.directory import open_directory
+from ipa_tpi.adapters.directory import approve_permission_dn, open_directory
 from ipa_tpi.adapters.gss import caller_credentials
 from ipa_tpi.adapters.nudge import open_nudger
 from ipa_tpi.config import read_floor, read_web_config
@@ -67,7 +67,8 @@ def create_app(config_path: str) -> Flask:
         ConfigError: Configuration or floor is missing, malformed or unsafe.
     """
     config = read_web_config(config_path)
-    site = Site(config.host, config.realm, config.suffix, read_floor(config.floor))
+    permission = approve_permission_dn(config.suffix)
+    site = Site(config.host, config.realm, config.suffix, read_floor(config.floor), permission)
     audit = open_audit(config.audit, "web")
     nudger = open_nudger(config.executor_socket)
 
@@ -149,7 +150,7 @@ def _recorded(audit: Audit, verb: str, request_id: str) -> Iterator[None]:
     except TpiError as error:
         event = Event.FAILED if isinstance(error, UnavailableError) else Event.REFUSED
         audit.record(
-            event.value, caller=_named(), request=request_id, verb=verb, code=error.code, detail=error.message
+            event.value, caller=_named(), request=request_id, verb=verb, code=error.code, message=error.message
         )
         raise
 

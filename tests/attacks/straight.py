@@ -23,6 +23,7 @@ from ipa_tpi.adapters.directory import LdapDirectory, normal_dn
 from ipa_tpi.decide.digest import approval_digest, canonical, request_digest
 from ipa_tpi.errors import TpiError
 from ipa_tpi.model import Preview, Proof, Purpose, Receipt, Request, Subtree
+from ipa_tpi.wire import ProofBody, VoiceBody
 
 OPERATION = "dirsrv.restart"
 OPERATION_DN = f"cn={OPERATION},cn=tpioperations,cn=tpi,{SUFFIX}"
@@ -160,6 +161,13 @@ def request(world: World, person: str, **changes: Any) -> str:
     add_request(world.ldap(person), wanted)
     prove(world, person, wanted.id, Purpose.REQUEST, wanted.digest)
     return wanted.id
+
+
+def voice(world: World, person: str, digest: bytes) -> VoiceBody:
+    """Make what a client posts, about any digest."""
+    token, mic = world.proof(person, Purpose.APPROVE, digest)
+    proof = ProofBody(purpose="approve", digest=digest.hex(), token=token, mic=mic)
+    return VoiceBody(digest=digest.hex(), proof=proof)
 
 
 # --- what became of it --------------------------------------------------------

@@ -7,6 +7,7 @@ import ssl
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -66,7 +67,9 @@ class TestTheWay:
         told(service.post(path + "/withdrawal", service.voice("bob", request_id, Purpose.WITHDRAW), "bob"))
         again = service.post(path + "/approvals", service.voice("bob", request_id, Purpose.APPROVE), "bob")
         problem(again, "already-voiced", 409)
-        view = told(service.post(path + "/denials", service.voice("carol", request_id, Purpose.DENY), "carol"))
+        view = told(
+            service.post(path + "/denials", service.voice("carol", request_id, Purpose.DENY), "carol")
+        )
         assert (view["state"], view["denials"][0]["counts"]) == ("denied", True)
         other = service.pending()
         cancel = service.voice("alice", other, Purpose.CANCEL)
@@ -75,7 +78,8 @@ class TestTheWay:
     def test_with_our_own_client(self, service: Service) -> None:
         realm = service.realm
         clients = {
-            name: TpiClient(service.origin, realm.ca_file, f"FILE:{service.ccache(name)}") for name in ("alice", "bob")
+            name: TpiClient(service.origin, realm.ca_file, f"FILE:{service.ccache(name)}")
+            for name in ("alice", "bob")
         }
         wish = Wish("dirsrv.restart", realm.host, {"instance": "DS01"}, reason="it hangs", ticket="T-1")
         made = clients["alice"].create(wish)
@@ -96,7 +100,9 @@ class TestTheWay:
 
     def test_what_the_caller_could_do(self, service: Service) -> None:
         request_id = service.pending("erin")
-        views = {name: told(service.get(f"/requests/{request_id}", name)) for name in ("erin", "erin-admin", "bob")}
+        views = {
+            name: told(service.get(f"/requests/{request_id}", name)) for name in ("erin", "erin-admin", "bob")
+        }
         assert [view["approvable"] for view in views.values()] == [False, False, True]
         assert "same user" in views["erin"]["why_not"]
         assert "same person" in views["erin-admin"]["why_not"]
@@ -159,7 +165,7 @@ class TestRefusals:
         ],
     )
     def test_what_is_asked_for(
-        self, service: Service, code: str, status: int, changes: dict[str, object]
+        self, service: Service, code: str, status: int, changes: dict[str, Any]
     ) -> None:
         body = service.body(**changes)
         problem(service.post("/requests", body), code, status)
@@ -189,7 +195,9 @@ class TestCallers:
         assert "Set-Cookie" not in answer.headers
         assert service.get("/requests", None, headers=headers).status == 401
 
-    @pytest.mark.parametrize("path", ["/requests", "/operations", "/openapi.yaml", "/nothing", "/healthz/", "/healthz%0a"])
+    @pytest.mark.parametrize(
+        "path", ["/requests", "/operations", "/openapi.yaml", "/nothing", "/healthz/", "/healthz%0a"]
+    )
     def test_nobody_without_a_ticket(self, service: Service, path: str) -> None:
         assert service.get(path, None).status == 401
 
@@ -219,7 +227,9 @@ class TestCallers:
             for _ in range(10):
                 answer = service.get("/requests?mine=true", person, ccache=tickets[person])
                 views = told(answer)["requests"]
-                if own[person] not in [view["id"] for view in views] or not all(view["mine"] for view in views):
+                if own[person] not in [view["id"] for view in views] or not all(
+                    view["mine"] for view in views
+                ):
                     wrong.append((person, views))
 
         threads = [threading.Thread(target=look, args=(person,)) for person in people * 2]
@@ -274,7 +284,10 @@ class TestHttp:
 
     def test_r_e22_no_preflight(self, service: Service) -> None:
         answer = service.ask(
-            "OPTIONS", "/requests", None, headers={"Origin": "https://evil.test", "Access-Control-Request-Method": "POST"}
+            "OPTIONS",
+            "/requests",
+            None,
+            headers={"Origin": "https://evil.test", "Access-Control-Request-Method": "POST"},
         )
         assert answer.status == 401
         assert not [name for name in answer.headers if name.lower().startswith("access-control")]
@@ -289,7 +302,12 @@ class TestHttp:
 
     @pytest.mark.parametrize(
         ("data", "code", "status"),
-        [(b"{", "bad-json", 400), (b"", "bad-json", 400), (b"[" * 50_000, "bad-json", 400), (b"\xff", "bad-json", 400)],
+        [
+            (b"{", "bad-json", 400),
+            (b"", "bad-json", 400),
+            (b"[" * 50_000, "bad-json", 400),
+            (b"\xff", "bad-json", 400),
+        ],
     )
     def test_what_is_no_json(self, service: Service, data: bytes, code: str, status: int) -> None:
         problem(service.post("/requests", data), code, status)
@@ -328,8 +346,7 @@ class TestHttp:
         ]
         for answer in answers:
             for name, value in HEADERS.items():
-                assert set(answer.headers.get_all(name) or ()) == {value}, (name, answer.headers.items())
-                print(answer.headers.get_all(name))
+                assert answer.headers.get_all(name) == [value], (name, answer.headers.items())
             assert "Set-Cookie" not in answer.headers
 
     def test_the_health(self, service: Service) -> None:
@@ -353,7 +370,11 @@ def _settles(condition: object) -> bool:
 def _chunked(service: Service, chunks: list[bytes]) -> int:
     context = ssl.create_default_context(cafile=service.realm.ca_file)
     head = {**negotiate(service.ccache("alice"), service.realm.host), **JSON, "Transfer-Encoding": "chunked"}
-    lines = [f"POST {PREFIX}/requests HTTP/1.1", "Host: localhost", *(f"{name}: {value}" for name, value in head.items())]
+    lines = [
+        f"POST {PREFIX}/requests HTTP/1.1",
+        "Host: localhost",
+        *(f"{name}: {value}" for name, value in head.items()),
+    ]
     with (
         socket.create_connection(("127.0.0.1", service.port), timeout=20) as plain,
         context.wrap_socket(plain, server_hostname=service.realm.host) as connection,

@@ -23,6 +23,7 @@ from tests.fakes import (
     FakeNudger,
     FakeRealm,
     new_id,
+    permission_dn,
 )
 
 ZERO = "0" * 64
@@ -35,7 +36,7 @@ class Scene:
     clock: FakeClock = field(default_factory=FakeClock)
     audit: FakeAudit = field(default_factory=FakeAudit)
     nudger: FakeNudger = field(default_factory=FakeNudger)
-    site: Site = field(default_factory=lambda: Site(HOST, REALM, SUFFIX, FLOOR))
+    site: Site = field(default_factory=lambda: Site(HOST, REALM, SUFFIX, FLOOR, permission_dn("TPI Approve")))
 
     def __post_init__(self) -> None:
         """Make the directory."""

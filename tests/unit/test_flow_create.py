@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from flow_scene import ZERO, Scene, proof
@@ -78,7 +79,7 @@ def test_a_request_without_a_proof_waits_for_it(scene: Scene) -> None:
     ],
 )
 def test_refused_without_a_trace_in_the_directory(
-    scene: Scene, code: str, changes: dict[str, object]
+    scene: Scene, code: str, changes: dict[str, Any]
 ) -> None:
     with refused(code):
         scene.create(**changes)

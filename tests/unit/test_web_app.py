@@ -14,9 +14,10 @@ from werkzeug.test import TestResponse
 
 from ipa_tpi.errors import HTTP_STATUS, DirectoryUnavailableError, KerberosError, RefusedError
 from ipa_tpi.flow import Event
+from ipa_tpi.ports import NewEntry
 from ipa_tpi.web.problems import HEADERS, from_error
 from ipa_tpi.wire import encode
-from tests.fakes import OTHER_HOST, REALM, new_id
+from tests.fakes import OTHER_HOST, REALM, new_id, person_dn
 
 
 @pytest.fixture
@@ -388,6 +389,46 @@ class TestRefusalsOfTheFlow:
         body = web.scene.body(target=OTHER_HOST, parameters={"instance": "ANY"})
         told(web.post("/requests", body), 201)
         assert web.scene.nudger.ids == []
+
+
+def test_words_that_should_not_be_there_are_shown_as_such(web: Web) -> None:
+    request_id = web.scene.pending().subtree.request.id
+    for name in ("Withdrawal", "Cancellation"):
+        word = NewEntry(new_id(), f"ipaTpi{name}", {"ipaTpiDigest": [b"0" * 64]})
+        web.scene.realm.plant(person_dn("dave"), request_id, word)
+    view = told(web.get(f"/requests/{request_id}"))
+    assert (view["state"], view["code"]) == ("denied", "forged-veto")
+    assert (view["withdrawals"][0]["counts"], view["withdrawals"][0]["code"]) == (
+        False,
+        "nothing-to-withdraw",
+    )
+    assert (view["cancellations"][0]["counts"], view["cancellations"][0]["code"]) == (False, "not-requester")
+    assert view["cancellations"][0]["who"] == f"dave@{REALM}"
+
+
+def test_the_requesters_account_is_gone(web: Web) -> None:
+    request_id = web.scene.pending("grace").subtree.request.id
+    del web.scene.realm.accounts[person_dn("grace")]
+    view = told(web.get(f"/requests/{request_id}"))
+    assert (view["state"], view["code"], view["requester"]) == (
+        "denied",
+        "unknown-principal",
+        person_dn("grace"),
+    )
+
+
+def test_a_result_by_somebody_else_is_not_shown(web: Web) -> None:
+    request_id = web.scene.pending().subtree.request.id
+    forged = NewEntry(new_id(), "ipaTpiResult", {"ipaTpiOutcome": [b"executed"]})
+    web.scene.realm.plant(person_dn("dave"), request_id, forged)
+    view = told(web.get(f"/requests/{request_id}"))
+    assert (view["state"], view["code"], view["result"]) == ("denied", "forged-entry", None)
+
+
+def test_a_code_that_has_no_status_is_a_fault(web: Web, caplog: pytest.LogCaptureFixture) -> None:
+    web.refusing = [RefusedError("no", code="never-heard-of")]
+    problem(web.get("/requests"), "never-heard-of", 500)
+    assert "never-heard-of" in caplog.text
 
 
 ANSWERS: tuple[Callable[[Web], TestResponse], ...] = (
