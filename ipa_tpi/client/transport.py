@@ -9,7 +9,6 @@ import base64
 import binascii
 import email.utils
 import http.client
-import ssl
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -19,9 +18,9 @@ from urllib.parse import urlsplit
 from ipa_tpi import __version__
 from ipa_tpi.client.answers import raise_problem
 from ipa_tpi.client.tickets import Tickets
+from ipa_tpi.client.trust import cause_of, explain_connect, trusting
 from ipa_tpi.errors import (
     BadInputError,
-    ConfigError,
     KerberosError,
     OutcomeUnknownError,
     TpiError,
@@ -33,20 +32,6 @@ DEFAULT_TIMEOUT_SECONDS: Final = 30.0
 _CHUNK_BYTES: Final = 64 * 1024
 _REUSE_SECONDS: Final = 2.0
 _SKEW_SECONDS: Final = 240
-_TOO_OLD: Final = frozenset(
-    {
-        "UNSUPPORTED_PROTOCOL",
-        "TLSV1_ALERT_PROTOCOL_VERSION",
-        "NO_PROTOCOLS_AVAILABLE",
-        "WRONG_SSL_VERSION",
-        "BAD_PROTOCOL_VERSION_NUMBER",
-    },
-)
-_NO_TLS: Final = frozenset(
-    {"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "UNKNOWN_PROTOCOL", "RECORD_LAYER_FAILURE"}
-)
-_NAME_MISMATCH: Final = frozenset({62, 64})  # X509_V_ERR_HOSTNAME_MISMATCH, …_IP_ADDRESS_MISMATCH
-_OUT_OF_TIME: Final = frozenset({9, 10})  # X509_V_ERR_CERT_NOT_YET_VALID, …_HAS_EXPIRED
 
 
 class Transport:
@@ -67,7 +52,7 @@ class Transport:
         self.host, self._port, self.url = _split(server_url)
         self._tickets = tickets
         self._timeout_seconds = timeout_seconds
-        self._tls = _tls(ca_file)
+        self._tls = trusting(ca_file)
         self._connection: http.client.HTTPSConnection | None = None
         self._last_used = 0.0
 
@@ -144,7 +129,7 @@ class Transport:
             connection.connect()
         except OSError as error:
             connection.close()
-            raise _explain_connect(error, self.url) from error
+            raise explain_connect(error, self.url) from error
         self._connection = connection
         return connection
 
@@ -169,7 +154,7 @@ class Transport:
         return b"".join(parts)
 
     def _lost(self, method: str, error: Exception) -> TpiError:
-        cause = _cause(error)
+        cause = cause_of(error)
         if method == "GET":
             return UnavailableError(
                 f"the connection to {self.url} broke before its answer came ({cause}). Try again.",
@@ -212,69 +197,6 @@ def _split(server_url: str) -> tuple[str, int, str]:
         raise problem
     shown = host if port == http.client.HTTPS_PORT else f"{host}:{port}"
     return host, port, f"https://{shown}"
-
-
-def _tls(ca_file: str) -> ssl.SSLContext:
-    # R-E07: chain and name verified, at least TLS 1.2, and no authority but the domain's own.
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    try:
-        context.load_verify_locations(cafile=ca_file)
-    except (OSError, ssl.SSLError) as error:
-        raise ConfigError(
-            f"cannot read the certificate authority's certificate {ca_file} ({_cause(error)}). "
-            "Put the domain's ca.crt there, or name its folder with --config.",
-        ) from error
-    return context
-
-
-def _explain_connect(error: OSError, url: str) -> UnavailableError:
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return _explain_certificate(error, url)
-    if isinstance(error, ssl.SSLError):
-        reason = error.reason or ""
-        if reason in _TOO_OLD:
-            message = (
-                f"{url} speaks no TLS version from 1.2 on. Its administrator must switch on TLS 1.2 or 1.3."
-            )
-        elif reason in _NO_TLS:
-            message = f"{url} does not speak TLS at that port. Check the port in --server."
-        else:
-            message = (
-                f"the TLS connection to {url} failed ({_cause(error)}). Tell the server's administrator."
-            )
-        return UnavailableError(message, code="server-untrusted")
-    return UnavailableError(
-        f"cannot connect to {url} ({_cause(error)}). Check the server's name, the network, and that its "
-        "web server runs.",
-        code="server-unreachable",
-    )
-
-
-def _explain_certificate(error: ssl.SSLCertVerificationError, url: str) -> UnavailableError:
-    if error.verify_code in _NAME_MISMATCH:
-        message = (
-            f"the certificate of {url} is for another name. Use the server's full name as it is enrolled."
-        )
-    elif error.verify_code in _OUT_OF_TIME:
-        message = (
-            f"the certificate of {url} is not valid at this time ({error.verify_message}). "
-            "Check this machine's clock; if it is right, the server's certificate must be renewed."
-        )
-    else:
-        message = (
-            f"the certificate of {url} is not from the domain's certificate authority ({error.verify_message}). "
-            "Do not go on: check the server's name and the ca.crt beside default.conf."
-        )
-    return UnavailableError(message, code="server-untrusted")
-
-
-def _cause(error: Exception) -> str:
-    if isinstance(error, TimeoutError):
-        return "it took too long"
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    return str(error) or type(error).__name__
 
 
 def _server_token(response: http.client.HTTPResponse) -> bytes | None:

@@ -373,7 +373,7 @@ def _judge(
         return voice.refusal or _NO_ACCOUNT
     if approval.created < case.subtree.request.created:
         return Refuse("clock", "the approval is older than the request")
-    if _at(case, approval) > window_end:  # R-A03
+    if _at(case, approval) >= window_end:  # R-A03; a stamp has whole seconds, so this one is made at the end or after
         return Refuse("too-late", "the approval came after the window")
     if approval.digest != digest or not digest:  # R-K10
         return Refuse(

@@ -26,8 +26,8 @@ from straight import (
 )
 from world import HOST, REALM, REQUESTS, SUFFIX, World, eventually
 
-from ipa_tpi.client import Wish
 from ipa_tpi.model import Purpose
+from ipa_tpi.wire import RequestBody
 
 
 @pytest.mark.parametrize(
@@ -106,8 +106,13 @@ def test_an_executor_that_is_none_gets_nothing_done(world: World) -> None:
 
 
 def test_the_web_service_asks_no_unknown_host(world: World) -> None:
+    wanted = draft(world, "alice", target="no.tpi.test")
+    body = RequestBody(
+        id=wanted.id, operation=wanted.operation, operation_digest=wanted.operation_digest.hex(), target=wanted.target,
+        parameters=dict(wanted.parameters), digest=wanted.digest.hex(), interface="cli",
+    )
     with refused_by_web("target-not-served"):
-        world.api("alice").create(Wish("dirsrv.restart", "no.tpi.test", {"instance": "DS01"}))
+        world.api("alice")._post("/requests", body)
 
 
 def test_the_dn_of_the_executor_may_be_spelled_anyhow(world: World) -> None:

@@ -66,12 +66,14 @@ class Weather:
         fails: By prefix of a call's name, what it raises, every time, before it does anything.
         crash_before: The number of the call (from 1) before which the power fails.
         crash_after: The same, after it.
+        then: By a call's whole name, what happens once right after it.
     """
 
     calls: list[str] = field(default_factory=list)
     fails: dict[str, TpiError] = field(default_factory=dict)
     crash_before: int = 0
     crash_after: int = 0
+    then: dict[str, Callable[[], object]] = field(default_factory=dict)
 
     @contextmanager
     def around(self, name: str) -> Iterator[None]:
@@ -84,6 +86,7 @@ class Weather:
             if name.startswith(prefix):
                 raise error
         yield
+        self.then.pop(name, lambda: None)()
         if number == self.crash_after:
             raise CrashError(f"after {name}")
 
@@ -91,6 +94,7 @@ class Weather:
         """Nothing fails any more."""
         self.calls.clear()
         self.fails.clear()
+        self.then.clear()
         self.crash_before = self.crash_after = 0
 
 

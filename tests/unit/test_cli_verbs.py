@@ -177,6 +177,40 @@ def test_the_other_voices(cli: Cli, service: Service, verb: str, purpose: str) -
     assert cli.out.splitlines()[0] in {"Denied.", "Withdrawn.", "Cancelled."}
 
 
+def test_a_proof_that_was_sent_just_now_is_not_called_missing(cli: Cli, service: Service) -> None:
+    service.shown = None
+    service.alter = lambda view: msgspec.structs.replace(
+        view, code="proof-missing", message="run: ipa-tpi prove"
+    )
+    assert cli("alice", *CREATE) == 0
+    assert "State: awaiting-preview; the target looks at it first" in cli.out
+    assert "ipa-tpi prove" not in cli.out
+    request = cli.out.splitlines()[0].split()[1]
+    assert cli("bob", "approve", "--yes", request) == 4
+    assert "has not shown yet what it would do (run: ipa-tpi prove)" in cli.err
+
+
+def test_what_else_a_sheet_says(cli: Cli, service: Service) -> None:
+    service.precondition = {"/etc/krb5.conf": "abc"}
+    request = cli.created()
+    assert cli("bob", "show", request) == 3
+    assert "It runs only if this is still so\n  /etc/krb5.conf: abc\n" in cli.out
+    view = service.views[request]
+    service.views[request] = msgspec.structs.replace(view, seconds_left=0, required_approvals=3)
+    assert cli("bob", "show", request) == 3
+    assert "its window ended at 20" in cli.out
+    assert "0 of 3, 3 more needed" in cli.out
+    service.views[request] = msgspec.structs.replace(view, expires=None, required_approvals=2)
+    assert cli("bob", "approve", "--yes", request) == 0
+    assert "no window is open" in cli.out
+    assert "Approved; 1 more needed." in cli.out
+
+
+def test_values_whose_ends_cannot_be_seen_are_quoted(cli: Cli) -> None:
+    assert cli("alice", "create", "dirsrv.restart", "instance=DS01 ") == 0
+    assert '(instance="DS01 ")' in cli.out
+
+
 def test_prove_shows_before_it_signs(cli: Cli, service: Service) -> None:
     request = cli.created()
     assert cli("alice", "prove", "--yes", request) == 0

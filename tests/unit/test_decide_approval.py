@@ -224,7 +224,7 @@ def test_the_approval_window(now: float, expected: State) -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "expected"), [(299, State.APPROVED), (300, State.APPROVED), (301, State.EXPIRED)]
+    ("seconds", "expected"), [(299, State.APPROVED), (300, State.EXPIRED), (301, State.EXPIRED)]
 )
 def test_an_approval_at_the_edge_of_the_window(seconds: float, expected: State) -> None:
     made = entries()

@@ -342,10 +342,11 @@ def test_another_refusal_of_the_read_is_no_end(box: Box) -> None:
     assert box.claims.claim(REQUEST_ID) is None
 
 
-def test_a_changed_precondition_is_the_end(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_changed_precondition_is_the_end(box: Box) -> None:
+    """No operation has one yet, so the journal is made to remember another."""
     previewed(box)
     box.approve()
-    monkeypatch.setattr(type(box.claims), "precondition", lambda *_: canonical({"digest": "00"}))
+    box.claims._change("UPDATE previews SET precondition = ?", canonical({"digest": "00"}))
     box.process()
     ended(box, "denied", "precondition-changed")
 
@@ -389,19 +390,6 @@ def test_requests_of_others_and_of_old_do_not_count(box: Box) -> None:
 # --- the last look ---------------------------------------------------------------
 
 
-def at_the_last_look(box: Box, event: Callable[[], object]) -> None:
-    """Let something happen right after the execution entry was added."""
-    put = box.directory.put
-
-    def put_and_then(creator: str, request_id: str, entry: NewEntry, **changes: Any) -> str:
-        entry_id = put(creator, request_id, entry, **changes)
-        if entry.object_class == "ipaTpiExecution":
-            event()
-        return entry_id
-
-    box.directory.put = put_and_then  # type: ignore[method-assign]
-
-
 LAST: dict[str, tuple[Callable[[Box], object], str, str]] = {
     "a withdrawal": (lambda box: box.say("bob", "ipaTpiWithdrawal", bytes(32)), "denied", "withdrawn"),
     "a denial": (lambda box: box.say("carol", "ipaTpiDenial", bytes(32)), "denied", "denied-by-approver"),
@@ -431,22 +419,15 @@ def test_what_is_found_at_the_last_look_counts(box: Box, name: str) -> None:
     previewed(box)
     box.approve()
     event, outcome, code = LAST[name]
-    at_the_last_look(box, lambda: event(box))
+    box.weather.then["directory.add ipaTpiExecution"] = lambda: event(box)
     box.process()
-    del box.directory.put
     ended(box, outcome, code)
 
 
 def test_what_comes_after_the_claim_changes_nothing(box: Box) -> None:
     previewed(box)
     box.approve()
-    take = box.claims.take
-
-    def take_and_then(*args: Any) -> None:
-        take(*args)
-        box.say("carol", "ipaTpiDenial", box.about())
-
-    box.claims.take = take_and_then  # type: ignore[method-assign]
+    box.weather.then["journal.take"] = lambda: box.say("carol", "ipaTpiDenial", box.about())
     box.process()
     assert box.outcomes() == ["executed"]
     box.process()
@@ -489,14 +470,7 @@ def test_what_goes_wrong_after_the_restart_does_not_make_it_undone(box: Box, err
     """DESIGN section 2: an act whose end is unknown gives `indeterminate`, never `failed`."""
     previewed(box)
     box.approve()
-    restart = box.systemd.restart
-
-    def restart_and_then(unit: str, timeout_seconds: int) -> str:
-        answer = restart(unit, timeout_seconds)
-        box.systemd.refusal = error
-        return answer
-
-    box.systemd.restart = restart_and_then  # type: ignore[method-assign]
+    box.weather.then["systemd.restart"] = lambda: setattr(box.systemd, "refusal", error)
     box.process()
     assert box.systemd.acts == [UNIT]
     assert box.outcomes() in (["executed"], ["indeterminate"])

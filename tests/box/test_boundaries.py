@@ -1,0 +1,299 @@
+"""Attack: cross from one account of the host to another: read its keys, write its files, command its daemon.
+
+What an attacker would gain: with the executor's key or journal, everything that it may do; with callers'
+tickets, everything that they may do; with its socket, its attention, or its end.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+from world import EXECUTOR, HOST, JOURNAL, KEYTAB, REALM, SOCKET, Done, World, eventually
+
+ATTACKERS = ("alice", "ipatpi-web", "www-data", "nobody", "dirsrv")
+HTTP_KEYTAB = "/var/lib/ipa/gssproxy/http.keytab"
+CCACHES = Path("/run/ipa-tpi/ccaches")
+SOME_ID = "00000000-0000-4000-8000-000000000001"
+EXPOSURE_LIMIT = 1.6
+# Says one thing to a Unix socket and prints what comes back; runs as any account with the system's own Python.
+SAY = """
+import socket, sys
+peer = socket.socket(socket.AF_UNIX); peer.settimeout(5); peer.connect(sys.argv[1])
+try:
+    peer.sendall(sys.stdin.buffer.read())
+    peer.shutdown(socket.SHUT_WR)
+except BrokenPipeError:
+    pass
+answer = b""
+while not answer.endswith(b"\n") and (piece := peer.recv(65536)):
+    answer += piece
+sys.stdout.buffer.write(answer)
+"""
+SECRETS = (KEYTAB, JOURNAL, JOURNAL + "-wal", JOURNAL + ".lock", "/etc/ipa/tpi/executor.toml")
+
+
+@pytest.mark.parametrize("account", ATTACKERS)
+def test_r_e09_no_other_account_reads_the_executors_secrets(world: World, account: str) -> None:
+    for path in SECRETS:
+        done = world.run(account, _read(path))
+        assert done.status == 1, path
+        assert "permission denied" in done.err.lower()
+        assert world.run("ipatpi-exec", _read(path)).status == 0, path
+
+
+@pytest.mark.parametrize("account", ATTACKERS)
+def test_r_e19_no_other_account_writes_what_the_executor_uses(world: World, account: str) -> None:
+    folders = (Path(SOCKET).parent, Path(JOURNAL).parent, Path(KEYTAB).parent, Path("/usr/lib/ipa-tpi/venv"), Path("/usr/libexec/ipa-tpi"))
+    for folder in folders:
+        done = world.run(account, ["/usr/bin/mkdir", str(folder / "evil")])
+        assert done.status == 1, folder
+        assert "permission denied" in done.err.lower()
+    done = world.run(account, ["/usr/bin/rm", "-f", SOCKET])
+    assert done.status == 1
+    assert Path(SOCKET).is_socket()
+
+
+def test_r_e19_everything_that_the_executor_loads_is_roots(world: World) -> None:
+    loaded = {
+        line.split(maxsplit=5)[5].removesuffix(" (deleted)")
+        for line in Path(f"/proc/{world.pid()}/maps").read_text().splitlines()
+        if len(line.split(maxsplit=5)) == 6 and line.split(maxsplit=5)[5].startswith("/")
+    }
+    own = {path for path in loaded if not path.startswith(("/var/lib/ipa-tpi-executor/", "/dev/", "/memfd:"))}
+    assert own
+    for path in own | {str(parent) for one in own for parent in Path(one).parents}:
+        status = Path(path).stat()
+        assert status.st_uid == 0, path
+        assert not status.st_mode & 0o022, path
+
+
+@pytest.mark.parametrize("account", ["alice", "www-data", "root", "ipatpi-exec", "nobody"])
+def test_r_e04_a_nudge_by_another_account_is_refused_and_audited(world: World, account: str) -> None:
+    before = len(world.audit(event="socket-refused"))
+    answer = _say(world, account, {"verb": "nudge", "id": SOME_ID})
+    assert (answer["ok"], answer["code"]) == (False, "refused")
+    records = eventually(lambda: world.audit(event="socket-refused")[before:])
+    assert [one["uid"] for one in records] == [int(world.run(account, ["/usr/bin/id", "-u"]).out)]
+
+
+def test_r_e04_a_nudge_by_the_web_service_is_taken(world: World) -> None:
+    assert _say(world, "ipatpi-web", {"verb": "nudge", "id": SOME_ID}) == {"ok": True}
+
+
+def test_r_e04_health_is_roots_alone(world: World) -> None:
+    healthy = _say(world, "root", {"verb": "health"})
+    assert healthy["ok"]
+    assert healthy["health"]["watching"]
+    for account in ("ipatpi-web", "alice", "www-data", "ipatpi-exec"):
+        assert _say(world, account, {"verb": "health"})["code"] == "refused"
+
+
+@pytest.mark.parametrize(
+    ("what", "code"),
+    [
+        (b'{"verb":"consume","id":"%s"}\n', "refused"),
+        (b'{"verb":"run","id":"%s"}\n', "refused"),
+        (b'{"verb":"nudge","id":"%s","force":true}\n', "bad-json"),
+        (b'{"verb":"nudge","id":"../../etc"}\n', "bad-json"),
+        (b'{"verb":"nudge","id":"%s"}\n{"verb":"nudge","id":"%s"}\n', "bad-json"),
+        (b'{"verb":"nudge","id":"%s"}', "bad-json"),
+        (b'{"verb":"' + b"a" * 70000 + b'"}\n', "bad-json"),
+        (b"[" * 4000 + b"\n", "bad-json"),
+        (b"\xff\xfe\x00\n", "bad-json"),
+        (b"\n", "bad-json"),
+        (b"", "bad-json"),
+    ],
+)
+def test_r_e03_what_is_not_one_known_line_is_refused(world: World, what: bytes, code: str) -> None:
+    pid = world.pid()
+    text = what.replace(b"%s", SOME_ID.encode())
+    done = subprocess.run(
+        ["/usr/bin/setpriv", "--reuid=ipatpi-web", "--clear-groups", "/usr/bin/python3", "-c", SAY, SOCKET],
+        input=text, capture_output=True, timeout=20, check=False,
+    )
+    # Who is disconnected while still sending may lose the answer (ECONNRESET); he is refused all the same.
+    if done.returncode == 0 and done.stdout:
+        answer = json.loads(done.stdout)
+        assert (answer["ok"], answer["code"]) == (False, code)
+    else:
+        assert len(text) > 4096
+        assert b"ConnectionResetError" in done.stderr or b"BrokenPipeError" in done.stderr
+    _assert_alive(world, pid)
+
+
+def test_r_e11_slow_and_many_clients_do_no_harm(world: World) -> None:
+    """Thirty at once from the account that may speak, none of whom ever ends its line."""
+    pid = world.pid()
+    with _crowd(30) as peers:
+        time.sleep(0.2)
+        refused = sum(_is_closed(peer) for peer in peers)
+        assert refused >= 20
+        # Meanwhile a request is served: the directory wakes the executor too.
+        request_id = world.request("alice", reason="in the crowd")
+        world.approve("bob", request_id)
+        world.wait_state(request_id, "executed")
+        # A slow client is let go after its two seconds.
+        eventually(lambda: all(_is_closed(peer) for peer in peers), 5)
+    _assert_alive(world, pid)
+
+
+def test_r_k01_the_web_account_holds_no_key(world: World) -> None:
+    for path in (HTTP_KEYTAB, KEYTAB, "/etc/krb5.keytab", "/etc/dirsrv/ds.keytab"):
+        if path == HTTP_KEYTAB:
+            assert Path(path).exists()
+        done = world.run("ipatpi-web", _read(path))
+        assert done.status == 1, path
+
+
+def test_r_k01_no_ticket_of_a_caller_is_left_after_his_request(world: World) -> None:
+    for person in ("alice", "bob", "carol"):
+        world.api(person).list()
+    assert list(CCACHES.iterdir()) == []
+    for account in ("alice", "nobody", "dirsrv", "ipatpi-exec"):
+        done = world.run(account, ["/usr/bin/ls", str(CCACHES)])
+        assert done.status != 0, account
+
+
+def test_r_k01_the_web_account_acts_as_nobody_without_a_caller(world: World) -> None:
+    """With gssproxy at hand, and no ticket of a caller, it gets no name that the directory lets do anything."""
+    program = (
+        "import gssapi, sys; name = gssapi.Name(sys.argv[1], gssapi.NameType.kerberos_principal);"
+        "print(gssapi.Credentials(name=name, usage='initiate').name)"
+    )
+    for principal in (f"alice@{REALM}", f"tpi/{HOST}@{REALM}", f"ldap/{HOST}@{REALM}", f"host/{HOST}@{REALM}"):
+        done = world.run(
+            "ipatpi-web", ["/usr/lib/ipa-tpi/venv/bin/python", "-c", program, principal],
+            GSS_USE_PROXY="yes", GSSPROXY_BEHAVIOR="REMOTE_FIRST",
+        )
+        assert done.status != 0, f"{principal}: {done}"
+        assert "credentials" in done.err.lower()
+
+
+def test_r_e20_the_executor_listens_on_no_network(world: World) -> None:
+    own = f"pid={world.pid()},"
+    listening = _ss("-tulnp")
+    assert "ns-slapd" in listening  # so that the names of processes are seen at all
+    assert own not in listening
+    assert own in _ss("-xlnp")
+
+
+def test_r_e23_the_executor_has_no_capability(world: World) -> None:
+    status = dict(
+        line.split(":\t", 1) for line in Path(f"/proc/{world.pid()}/status").read_text().splitlines() if ":\t" in line
+    )
+    for kind in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"):
+        assert int(status[kind], 16) == 0, kind
+    assert status["NoNewPrivs"] == "1"
+    assert status["Seccomp"] == "2"
+    assert set(status["Uid"].split()) == {world.run("ipatpi-exec", ["/usr/bin/id", "-u"]).out.strip()}
+    assert status["Groups"].split() in ([], status["Gid"].split()[:1])
+
+
+def test_r_e09_core_dumps_are_off(world: World) -> None:
+    for unit in (EXECUTOR, "apache2.service"):
+        limits = Path(f"/proc/{world.pid(unit)}/limits").read_text().splitlines()
+        core = next(line for line in limits if line.startswith("Max core file size"))
+        assert core.split()[4:6] == ["0", "0"], unit
+
+
+def test_r_e13_exposure_of_the_executors_unit(world: World, record_property: pytest.RecordProperty) -> None:
+    assert world.show(EXECUTOR, "ActiveState") == "active"
+    done = subprocess.run(
+        ["/usr/bin/systemd-analyze", "security", "--no-pager", EXECUTOR],
+        capture_output=True, text=True, timeout=60, check=True,
+    )
+    last = next(line for line in done.stdout.splitlines() if "Overall exposure level" in line)
+    exposure = float(last.partition(":")[2].split()[0])
+    record_property("systemd-analyze security", exposure)
+    assert exposure <= EXPOSURE_LIMIT
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["polkit-rules"]])
+def test_r_e19_the_privileged_program_loads_nothing_that_it_must_not(world: World, arguments: list[str]) -> None:
+    interpreter = Path("/usr/libexec/ipa-tpi/ipa-tpi-executor").resolve().read_text().splitlines()[0].removeprefix("#!")
+    program = (
+        "import sys\n"
+        "from ipa_tpi.executor.daemon import main\n"
+        "try:\n    main(sys.argv[1:])\nexcept SystemExit:\n    pass\n"
+        "print('\\n'.join(sys.modules), file=sys.stderr)\n"
+    )
+    done = world.run("ipatpi-exec", [interpreter, "-c", program, *arguments], PYTHONSAFEPATH="1", PYTHONNOUSERSITE="1")
+    loaded = set(done.err.split())
+    assert {"ipa_tpi.executor.daemon", "gssapi", "ldap", "jeepney"} <= loaded, done.err[-500:]
+    roots = {name.partition(".")[0] for name in loaded}
+    # http.client is there: python-ldap's schema parser imports urllib.request. Nothing of ours does (import-linter).
+    forbidden = {"flask", "werkzeug", "jinja2", "requests", "requests_gssapi", "urllib3", "pickle", "_pickle", "yaml", "xml"}
+    assert not roots & forbidden
+    assert not {"ipa_tpi.web", "ipa_tpi.cli", "ipa_tpi.client", "ipa_tpi.flow", "ipa_tpi_acls"} & loaded
+
+
+def _read(path: str) -> list[str]:
+    return ["/usr/bin/dd", f"if={path}", "of=/dev/null", "count=1"]
+
+
+def _say(world: World, account: str, message: object) -> dict[str, object]:
+    done: Done = world.run(account, ["/usr/bin/python3", "-c", SAY, SOCKET], text=json.dumps(message) + "\n")
+    assert done.status == 0, done
+    answer: dict[str, object] = done.json
+    return answer
+
+
+def _assert_alive(world: World, pid: int) -> None:
+    assert world.pid() == pid
+    assert eventually(lambda: _say(world, "root", {"verb": "health"})["ok"])
+
+
+@contextmanager
+def _crowd(number: int) -> Iterator[list[socket.socket]]:
+    """Connect as the web service's account, so many at once, and send half a line."""
+    import os  # noqa: PLC0415
+    import pwd  # noqa: PLC0415
+
+    peers: list[socket.socket] = []
+
+    def connect() -> None:
+        peer = socket.socket(socket.AF_UNIX)
+        peer.settimeout(5)
+        try:
+            peer.connect(SOCKET)
+            peer.sendall(b'{"verb":')
+        except OSError:
+            pass
+        peers.append(peer)
+
+    os.seteuid(pwd.getpwnam("ipatpi-web").pw_uid)
+    try:
+        threads = [threading.Thread(target=connect) for _ in range(number)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        os.seteuid(0)
+    try:
+        yield peers
+    finally:
+        for peer in peers:
+            with closing(peer):
+                pass
+
+
+def _is_closed(peer: socket.socket) -> bool:
+    try:
+        return peer.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) != b"\0"
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+
+
+def _ss(*options: str) -> str:
+    return subprocess.run(["/usr/bin/ss", *options], capture_output=True, text=True, timeout=20, check=True).stdout
