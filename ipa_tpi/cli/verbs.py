@@ -12,7 +12,7 @@ from ipa_tpi.cli.ids import is_whole_id, resolve
 from ipa_tpi.cli.prompts import confirm, demand_terminal
 from ipa_tpi.cli.render import fields, json_document, local_time, safe
 from ipa_tpi.cli.settings import Settings
-from ipa_tpi.cli.waiting import is_final, wait
+from ipa_tpi.cli.waiting import is_final, settle, wait
 from ipa_tpi.client import TpiClient, Wish
 from ipa_tpi.client.examination import examine, read_preview
 from ipa_tpi.client.transport import DEFAULT_TIMEOUT_SECONDS
@@ -58,6 +58,7 @@ def _create(client: TpiClient, options: argparse.Namespace, settings: Settings) 
             ticket=options.ticket,
         ),
     )
+    view = settle(client, view)
     if not options.wait:
         _print_view(view, options, sheets.created_note(view, settings))
         return EXIT_OK
@@ -87,7 +88,7 @@ def _approve(client: TpiClient, options: argparse.Namespace, _settings: Settings
     view = _look_and_ask(client, options, "Approve? [y/N]")
     if view is None:
         return EXIT_ERROR
-    after = client.approve(view, options.comment)
+    after = settle(client, client.approve(view, options.comment))
     missing = sheets.missing_approvals(after)
     note = f"Approved; {missing} more needed.\n" if missing else "Approved.\n"
     _print_view(after, options, note + sheets.state_line(after))
@@ -99,7 +100,7 @@ def _prove(client: TpiClient, options: argparse.Namespace, _settings: Settings) 
     view = _look_and_ask(client, options, "Make your proof for this? [y/N]")
     if view is None:
         return EXIT_ERROR
-    after = client.prove(view)
+    after = settle(client, client.prove(view))
     _print_view(after, options, "Proof recorded.\n" + sheets.state_line(after))
     return EXIT_OK
 

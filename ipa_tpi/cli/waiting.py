@@ -10,12 +10,14 @@ from collections.abc import Callable
 from typing import Final
 
 from ipa_tpi.client import TpiClient
-from ipa_tpi.errors import NoTicketError, UnavailableError
+from ipa_tpi.errors import NoTicketError, TpiError, UnavailableError
 from ipa_tpi.wire import RequestView
 
 FIRST_PAUSE_SECONDS: Final = 0.2
 LONGEST_PAUSE_SECONDS: Final = 2.0
 _GROWTH: Final = 1.5
+SETTLE_SECONDS: Final = 2.0
+_SETTLE_PAUSE_SECONDS: Final = 0.05
 _FINAL: Final = frozenset({"executed", "failed", "denied", "cancelled", "expired"})
 _HOPELESS: Final = frozenset({"server-untrusted", "clock-skew", "too-large"})
 
@@ -33,6 +35,28 @@ def is_final(view: RequestView) -> bool:
     if view.state == "indeterminate":
         return view.result is not None or view.seconds_left <= 0
     return view.state in _FINAL
+
+
+def settle(client: TpiClient, view: RequestView, seconds: float = SETTLE_SECONDS) -> RequestView:
+    """Give the target a moment to take note of what was just said, so that what is printed is what holds.
+
+    Args:
+        client: Whom to ask.
+        view: The request as the server answered.
+        seconds: How long at most.
+
+    Returns:
+        The request as last seen: once the target has verified the proof and shown its preview, or after
+        `seconds`, or at the first failure.
+    """
+    deadline = time.monotonic() + seconds
+    while (view.state == "awaiting-preview" or view.code == "proof-missing") and time.monotonic() < deadline:
+        time.sleep(_SETTLE_PAUSE_SECONDS)
+        try:
+            view = client.show(view.id)
+        except TpiError:
+            return view
+    return view
 
 
 def wait(

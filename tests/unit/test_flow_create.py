@@ -78,9 +78,7 @@ def test_a_request_without_a_proof_waits_for_it(scene: Scene) -> None:
         ("proof-kind-unknown", {"proof": proof("request", ZERO, kind="sshsig")}),
     ],
 )
-def test_refused_without_a_trace_in_the_directory(
-    scene: Scene, code: str, changes: dict[str, Any]
-) -> None:
+def test_refused_without_a_trace_in_the_directory(scene: Scene, code: str, changes: dict[str, Any]) -> None:
     with refused(code):
         scene.create(**changes)
     assert scene.realm.entries == []

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from flow_scene import Scene
 
 from ipa_tpi.errors import DirectoryUnavailableError
 from ipa_tpi.flow import Event
 from ipa_tpi.flow.guards import check_approvable
-from ipa_tpi.model import State
-from tests.fakes import REALM, SUFFIX, person_dn, refused
+from ipa_tpi.model import State, Subtree
+from ipa_tpi.ports import Query
+from tests.fakes import REALM, START, SUFFIX, person_dn, refused
 
 
 @pytest.fixture
@@ -87,6 +90,21 @@ def test_the_history_stays_searchable(scene: Scene) -> None:
     found = scene.flow().listing(f"alice@{REALM}", State.EXPIRED)
     assert [seen.subtree.request.id for seen in found] == [request_id]
     assert scene.flow().listing(f"alice@{REALM}", State.PENDING) == []
+
+
+def test_what_can_still_be_alive_is_searched_by_time(scene: Scene) -> None:
+    flow = scene.flow("bob")
+    queries: list[Query] = []
+
+    def noting(query: Query) -> list[Subtree]:
+        queries.append(query)
+        return []
+
+    flow.directory.find = noting  # type: ignore[method-assign]
+    for state, approvable in ((None, False), (State.EXPIRED, False), (State.PENDING, False), (None, True)):
+        flow.listing(f"bob@{REALM}", state, approvable=approvable)
+    assert [query.since is not None for query in queries] == [False, False, True, True]
+    assert all(query.since <= START - timedelta(seconds=960) for query in queries if query.since)
 
 
 def test_accounts_and_policy_are_read_once(scene: Scene) -> None:

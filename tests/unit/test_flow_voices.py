@@ -510,6 +510,13 @@ class TestProve:
             with refused("already-decided"):
                 scene.prove(uid, request_id, purpose)
 
+    def test_no_audit_no_proof(self, scene: Scene) -> None:
+        request_id = scene.create(prove=False).subtree.request.id
+        scene.audit.broken.add("attempt")
+        with refused("audit-unavailable"):
+            scene.prove("alice", request_id, "request")
+        assert scene.show("alice", request_id).subtree.children == ()
+
     def test_not_without_end(self, scene: Scene) -> None:
         request_id = scene.create().subtree.request.id
         for _ in range(63):
