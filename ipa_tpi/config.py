@@ -74,12 +74,12 @@ class ExecutorConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
 class _FloorOperation(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     required_approvals: Annotated[int, msgspec.Meta(ge=1, le=16)] = 1
     proof: bool = True
-    instances: list[Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9_-]{1,64}$")]] = []
+    instances: list[Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{1,64}\Z")]] = []
 
 
 class _Floor(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     version: Annotated[int, msgspec.Meta(ge=1, le=1)]
-    person_attribute: Annotated[str, msgspec.Meta(pattern="^([A-Za-z][A-Za-z0-9-]{0,63})?$")] = ""
+    person_attribute: Annotated[str, msgspec.Meta(pattern=r"^([A-Za-z][A-Za-z0-9-]{0,63})?\Z")] = ""
     clock_skew_seconds: Annotated[int, msgspec.Meta(ge=0, le=300)] = 5
     pending_per_person: Positive = 10
     pending_per_operation: Positive = 3

@@ -17,8 +17,8 @@ MAX_TOKEN_BYTES: Final = 64 * 1024
 MAX_TEXT_CHARACTERS: Final = 1024
 MAX_PARAMETERS: Final = 32
 
-Hex256 = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
-Identifier = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
+Hex256 = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
+Identifier = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")]
 Text = Annotated[str, msgspec.Meta(max_length=MAX_TEXT_CHARACTERS)]
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
 Opaque = Annotated[bytes, msgspec.Meta(max_length=MAX_TOKEN_BYTES)]

@@ -19,7 +19,7 @@ renamed. Directory Manager, who is root over ldapi, and replication are above al
 from ipa_tpi_acls.bind_rules import Member
 from ipa_tpi_acls.instruction import READ, WRITE, Aci, any_class, any_of
 from ipa_tpi_acls.layout import APPROVE_RIGHT, AUDIT_RIGHT, REQUEST_RIGHT, Layout
-from ipa_tpi_acls.request_acis import VOICE, kinds, request_acis
+from ipa_tpi_acls.request_acis import request_acis
 
 ANCHOR = "ipaTpiAnchor"
 
@@ -132,8 +132,6 @@ def _anchors(layout: Layout) -> tuple[Aci, ...]:
     """Rule 6. `ipaTpiExecutor` of an anchor is what its adder says; creatorsName is who it was."""
     executors = Member((layout.executors,))
     anchor = any_class((ANCHOR,))
-    others = (VOICE, *(name for kind in kinds(layout) for name in kind.classes))
-    policy = tuple(classes[0] for classes in POLICY.values())
     return (
         Aci(
             name="anchors: executors",
@@ -145,9 +143,4 @@ def _anchors(layout: Layout) -> tuple[Aci, ...]:
             classes=("top", ANCHOR),
         ),
         Aci(name="anchors: only executors", rights=("add",), who=executors.opposite(), entries=anchor),
-        Aci(
-            name="anchors: an anchor is nothing else",
-            rights=("add",),
-            entries=f"(&{anchor}{any_class((*others, *policy))})",
-        ),
     )

@@ -12,7 +12,7 @@ import gssapi.raw as graw
 from gssapi.raw import ext_krb5
 from gssapi.raw.misc import GSSError
 
-from ipa_tpi.errors import DirectoryUnavailableError, KerberosError, RefusedError
+from ipa_tpi.errors import DirectoryUnavailableError, KerberosError, NoTicketError, RefusedError
 from ipa_tpi.model import Proof
 from ipa_tpi.ports import AcceptedProof
 
@@ -24,6 +24,7 @@ _NO_CI_FLAGS: Final = gssapi.OID.from_int_seq("1.2.752.43.13.29")
 _DELEGATION_INFO: Final = b"urn:mspac:delegation-info"
 _PAC: Final = b"urn:mspac:"
 _INDICATORS: Final = b"auth-indicators"
+_BAD_OPTION: Final = 2529638925  # KRB5KDC_ERR_BADOPTION (RFC 4120 section 7.5.9: 13) in libkrb5's error table
 _INITIAL_FLAG: Final = 0x00400000  # RFC 4120 section 5.3: bit 9 of TicketFlags
 
 

@@ -255,9 +255,7 @@ def _denied(case: Case, preview: Preview | Refuse | None, late: frozenset[str]) 
         if voice.refusal is None:
             return Refuse("denied-by-approver", f"denied by {_name(voice)}")
         if voice.refusal.code not in _BY_RULES:
-            return Refuse(
-                voice.refusal.code, f"a denial lies below the request, and {voice.refusal.message}"
-            )
+            return Refuse(voice.refusal.code, f"a denial lies below the request, and {voice.refusal.message}")
     return _tampered(case) or (preview if isinstance(preview, Refuse) else None) or case.blocked
 
 
@@ -373,7 +371,9 @@ def _judge(
         return voice.refusal or _NO_ACCOUNT
     if approval.created < case.subtree.request.created:
         return Refuse("clock", "the approval is older than the request")
-    if _at(case, approval) >= window_end:  # R-A03; a stamp has whole seconds, so this one is made at the end or after
+    if (
+        _at(case, approval) >= window_end
+    ):  # R-A03; a stamp has whole seconds, so this one is made at the end or after
         return Refuse("too-late", "the approval came after the window")
     if approval.digest != digest or not digest:  # R-K10
         return Refuse(

@@ -53,8 +53,8 @@ def check_principal(principal: str, realm: str) -> Refuse | None:
     Returns:
         None, or a refusal ``foreign-realm`` or ``unknown-principal``.
     """
-    name, separator, own = principal.rpartition(_SEPARATOR)
-    if not separator or not name or not own or "\\" in principal:
+    name, _, own = principal.rpartition(_SEPARATOR)
+    if not name or not own or "\\" in principal:
         return Refuse("unknown-principal", f"{principal!a} is not a principal with a realm; run kinit again")
     if own != realm or _SEPARATOR in name:  # R-K02: foreign realms and enterprise names deny
         return Refuse(

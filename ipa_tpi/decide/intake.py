@@ -186,9 +186,7 @@ def read_request(raw: RawEntry) -> Request | Refuse:
         return Refuse("malformed-request", "the request entry is a replication conflict")
     fault = check_identifier(request.id) or check_target(request.target) or _check_texts(request)
     if fault is not None:
-        return Refuse(
-            "malformed-request", f"the request entry is not of the expected form: {fault.message}"
-        )
+        return Refuse("malformed-request", f"the request entry is not of the expected form: {fault.message}")
     return request
 
 

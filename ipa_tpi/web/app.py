@@ -150,7 +150,12 @@ def _recorded(audit: Audit, verb: str, request_id: str) -> Iterator[None]:
     except TpiError as error:
         event = Event.FAILED if isinstance(error, UnavailableError) else Event.REFUSED
         audit.record(
-            event.value, caller=_named(), request=request_id, verb=verb, code=error.code, message=error.message
+            event.value,
+            caller=_named(),
+            request=request_id,
+            verb=verb,
+            code=error.code,
+            message=error.message,
         )
         raise
 

@@ -32,8 +32,8 @@ def lawless(world: World) -> Iterator[Lawless]:
 
 
 def _empty(root: Any) -> bool:
-    found = root.search_s(REQUESTS, ldap.SCOPE_SUBTREE, "(!(objectClass=nsContainer))", ["1.1"])
-    for dn in sorted((dn for dn, _ in found), key=len, reverse=True):
+    found = root.search_s(REQUESTS, ldap.SCOPE_SUBTREE, "(objectClass=*)", ["1.1"])
+    for dn in sorted((dn for dn, _ in found if dn.lower() != REQUESTS), key=len, reverse=True):
         try:
             root.delete_s(dn)
         except ldap.NOT_ALLOWED_ON_NONLEAF:  # the executor added something in the meantime

@@ -13,8 +13,7 @@ from pathlib import Path
 
 import gssapi
 import pytest
-from straight import digests
-from world import CA, HOST, REALM, World
+from world import CA, HOST, REALM, World, eventually
 
 from ipa_tpi.adapters.gss import KRB5
 from ipa_tpi.wire import RequestList, decode
@@ -118,13 +117,10 @@ def test_a_ticket_for_another_service_is_none(world: World) -> None:
 
 def test_no_ticket_of_a_caller_is_left_behind(world: World) -> None:
     request_id = world.request("alice")
-    about = digests(world, request_id).approval
     world.approve("bob", request_id)
-    assert about
     assert ask({"Authorization": "Negotiate YII="})[0] == 401
-    assert os.listdir(CCACHES) == []
     world.wait_state(request_id, "executed")
-    assert os.listdir(CCACHES) == []
+    eventually(lambda: not os.listdir(CCACHES), seconds=3)  # Apache removes it when the answer is out
 
 
 def test_plain_http_takes_no_ticket(world: World) -> None:

@@ -27,6 +27,7 @@ from world import EXECUTOR, JOURNAL, World
 
 ATTACH_SECONDS = 5.0
 STEP_SECONDS = 15.0
+MAX_COMMITS = 40
 _PAUSE_SECONDS = 0.002
 
 
@@ -156,6 +157,16 @@ def step_reached(world: World, request_id: str) -> str:
     if now.state == "ended":
         return "after 10" if world.of_class(request_id, "ipaTpiResult") else "9"
     return {"": "before 4", "claimed": "7"}[now.state]
+
+
+def walk_to(world: World, stepper: Stepper, request_id: str, step: str) -> None:
+    """Let the executor run, commit by commit, until it has got through a step; it stands still there."""
+    for _ in range(MAX_COMMITS):
+        assert stepper.next_stop(), f"it never came to {step}"
+        if step_reached(world, request_id) == step:
+            return
+        stepper.go_on()
+    raise AssertionError(f"it never came to {step}")
 
 
 def state_of(pid: int) -> str:

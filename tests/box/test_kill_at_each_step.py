@@ -15,13 +15,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from stepping import Standing, paused, standing, step_reached, stepped
-from world import EXECUTOR, UNIT, World, eventually, stopped
+from stepping import MAX_COMMITS, Standing, Stepper, paused, standing, step_reached, stepped
+from world import EXECUTOR, HOST, UNIT, World, eventually, stopped
+
+from ipa_tpi.client.wish import Wish
 
 DIRECTORY = "dirsrv@TPI-TEST.service"
 SLOW = Path("/etc/systemd/system/dirsrv@DS01.service.d/slow.conf")
 SLOW_SECONDS = 3
-MAX_COMMITS = 40
 # Steps after which nothing was done, so that it is done after the start, without anybody asking again.
 UNDONE = frozenset({"before 4", "4", "5"})
 
@@ -66,6 +67,26 @@ def _kill_at(world: World, count: int) -> str:
     assert len(world.of_class(request_id, "ipaTpiResult")) == 1
     assert len(world.of_class(request_id, "ipaTpiApproval")) == 1
     return step
+
+
+def test_r_k13_killed_at_each_commit_before_the_preview_it_shows_one(world: World) -> None:
+    """The same for what comes before: receipt and preview of a new request."""
+    for count in range(1, MAX_COMMITS):
+        with stepped(world) as stepper:
+            request_id = _ask(world, f"killed at commit {count}")
+            came = all(_next(stepper, number, count) for number in range(1, count + 1))
+            if came:
+                stepper.kill()
+        if not came:
+            break
+        _start_again(world)
+        world.wait_state(request_id, "pending")
+        assert len(world.of_class(request_id, "ipaTpiPreview")) == 1
+        assert [one["ipaTpiOutcome"] for one in world.of_class(request_id, "ipaTpiReceipt")] == [[b"verified"]]
+        world.api("alice").cancel(world.api("alice").show(request_id), "")
+        world.wait_for("alice", request_id, lambda now: now.result is not None)
+    assert count > 5
+    print("commits up to the preview:", count - 1)  # noqa: T201 (a figure of the report)
 
 
 def test_r_k13_killed_while_it_acts_is_indeterminate_and_never_runs_again(world: World) -> None:
@@ -115,6 +136,19 @@ def test_systemd_starts_a_killed_executor_again_by_itself(world: World) -> None:
     # RestartSec=5: nobody has to come.
     assert world.wait_state(request_id, "executed").result.outcome == "executed"
     assert world.pid() not in {0, dead}
+
+
+def _ask(world: World, reason: str) -> str:
+    return str(world.api("alice").create(Wish("dirsrv.restart", HOST, {"instance": "DS01"}, reason)).id)
+
+
+def _next(stepper: Stepper, number: int, count: int) -> bool:
+    """Go to the next of `count` commits; False where there is none."""
+    if not stepper.next_stop(1.5):
+        return False
+    if number < count:
+        stepper.go_on()
+    return True
 
 
 def _start_again(world: World) -> None:

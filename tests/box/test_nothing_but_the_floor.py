@@ -14,7 +14,7 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import pytest
-from world import EXECUTOR, JOURNAL, UNIT, Done, World
+from world import EXECUTOR, JOURNAL, UNIT, Done, World, stopped
 
 from ipa_tpi.errors import TpiError
 
@@ -25,26 +25,39 @@ SAVED = Path("/var/lib/ipa-tpi-executor.saved")
 APACHE = "apache2.service"
 
 
-def test_r_x13_an_instance_that_is_not_on_the_floor_is_refused(world: World) -> None:
+LACKING = (
+    ("below-floor", lambda text: text.replace('["DS01"]', '["OTHER"]')),
+    ("operation-not-on-floor", lambda text: text.replace("dirsrv.restart", "dirsrv.backup")),
+)
+
+
+@pytest.mark.parametrize(("code", "change"), LACKING)
+def test_r_x13_the_web_service_refuses_what_is_not_on_the_floor(
+    world: World, code: str, change: Callable[[str], str]
+) -> None:
     before = world.starts()
-    with _floor(world, lambda text: text.replace('["DS01"]', '["OTHER"]'), APACHE):
-        # The web service has a floor of its own and knows better already; the executor decides by its own.
+    with _floor(world, change, APACHE):
         with pytest.raises(TpiError) as caught:
             world.request("alice")
-        assert caught.value.code == "operation-not-on-floor"
+        assert caught.value.code == code
     assert world.starts() == before
-    _assert_it_works(world)
 
 
-def test_r_x13_the_executor_refuses_what_its_own_floor_lacks(world: World) -> None:
-    """The web service still has the old floor, and the directory holds an approved request."""
-    request_id = world.request("alice", reason="the floor is lowered meanwhile")
+@pytest.mark.parametrize(("code", "change"), LACKING)
+def test_r_x13_the_executor_refuses_what_its_own_floor_lacks(
+    world: World, code: str, change: Callable[[str], str]
+) -> None:
+    """The web service still has the old floor, and the directory holds request, approval and both proofs."""
+    request_id = world.request("alice", reason="the floor changes meanwhile")
     before = world.starts()
-    with _floor(world, lambda text: text.replace('["DS01"]', '["OTHER"]')):
+    with stopped(world, EXECUTOR):
         world.approve("bob", request_id)
-        view = world.wait_state(request_id, "denied")
-    assert view.result.excerpt.startswith("operation-not-on-floor: ")
-    assert world.audit(request_id, "outcome")[-1]["code"] == "operation-not-on-floor"
+        with _changed(FLOOR, change):
+            world.systemctl("start", EXECUTOR)
+            view = world.wait_state(request_id, "denied")
+            world.systemctl("stop", EXECUTOR)
+    assert view.result.excerpt.startswith(f"{code}: ")
+    assert world.audit(request_id, "outcome")[-1]["code"] == code
     assert world.starts() == before
     _assert_it_works(world)
 
@@ -52,9 +65,10 @@ def test_r_x13_the_executor_refuses_what_its_own_floor_lacks(world: World) -> No
 def test_r_x13_the_floor_tightens_the_policy_of_the_directory(world: World) -> None:
     request_id = world.request("alice", reason="the floor asks for two")
     before = world.starts()
-    with _floor(world, lambda text: text.replace("required_approvals = 1", "required_approvals = 2")):
+    with _floor(world, lambda text: text.replace("required_approvals = 1", "required_approvals = 2"), APACHE):
         world.approve("bob", request_id)
-        world.wait_for("bob", request_id, lambda now: any(one.code == "" for one in now.approvals) and now.state == "pending")
+        view = world.wait_for("bob", request_id, lambda now: now.approvals and now.approvals[0].counts)
+        assert (view.state, view.required_approvals) == ("pending", 2)
         assert world.starts() == before
         world.approve("carol", request_id)
         world.wait_state(request_id, "executed")

@@ -58,7 +58,7 @@ CONFIG_CHANGES = (
     ("cn=config", "nsslapd-port", b"1"),
     ("cn=config", "nsslapd-rootpw", b"mine-now-1"),
     ("cn=config", "nsslapd-maxdescriptors", b"4096"),
-    ("cn=ldbm database,cn=plugins,cn=config", "nsslapd-readonly", b"on"),
+    ("cn=userRoot,cn=ldbm database,cn=plugins,cn=config", "nsslapd-readonly", b"on"),
     ("cn=ACL Plugin,cn=plugins,cn=config", "nsslapd-pluginEnabled", b"off"),
 )
 CONFIG_ENTRIES = (
@@ -72,8 +72,8 @@ CONFIG_ENTRIES = (
         },
     ),
     (
-        "cn=evil,cn=sysconfig reload,cn=tasks,cn=config",
-        {"objectClass": [b"top", b"extensibleObject"], "cn": [b"evil"], "sysconfigfile": [b"/etc/default/dirsrv"]},
+        "cn=evil,cn=schema reload task,cn=tasks,cn=config",
+        {"objectClass": [b"top", b"extensibleObject"], "cn": [b"evil"]},
     ),
     (
         "cn=evil,cn=export,cn=tasks,cn=config",

@@ -13,14 +13,16 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from stepping import paused, standing
-from world import CA, EXECUTOR, URL, Done, World, eventually, stopped
+from stepping import paused, standing, step_reached, stepped, walk_to
+from world import EXECUTOR, URL, Done, World, eventually, stopped
 
 from ipa_tpi.errors import TpiError
 
 DIRECTORY = "dirsrv@TPI-TEST.service"
 KDC = "krb5-kdc.service"
 APACHE = "apache2.service"
+JOURNALD = Path("/run/systemd/journal/socket")
+JOURNALD_AWAY = JOURNALD.with_suffix(".away")
 POLKIT_RULES = Path("/etc/polkit-1/rules.d/50-ipa-tpi.rules")
 ASK = ("create", "dirsrv.restart", "instance=DS01", "--reason", "outage")
 
@@ -118,6 +120,70 @@ def test_systemd_refuses_without_the_polkit_rule(world: World) -> None:
     _assert_it_works_again(world)
 
 
+def test_r_a08_without_an_audit_trail_nothing_is_asked_for_or_done(world: World) -> None:
+    request_id = world.request("alice", reason="the trail is gone")
+    before = world.starts()
+    known = len(world.api("alice").list(mine=True))
+    with paused(world.pid()):
+        world.approve("bob", request_id)
+        JOURNALD.rename(JOURNALD_AWAY)
+    try:
+        eventually(lambda: standing(request_id).state == "intent")
+        time.sleep(1)  # some tries
+        assert standing(request_id).state == "intent"
+        assert world.starts() == before
+        done = world.cli("alice", *ASK)
+        _assert_error(done, "audit record", "nothing is done", "administrator")
+        assert world.run("alice", ["/usr/bin/ipa-tpi", "deny", request_id]).status != 0
+    finally:
+        JOURNALD_AWAY.rename(JOURNALD)
+    world.wait_state(request_id, "executed")
+    assert len(world.starts()) == len(before) + 1
+    assert len(world.api("alice").list(mine=True)) == known
+
+
+@pytest.mark.parametrize("step", ["before 4", "5"])
+def test_r_e17_a_full_disk_before_the_claim_only_delays(world: World, step: str) -> None:
+    """What a file may grow to is set to nothing (RLIMIT_FSIZE): each write to the journal fails, as on a full disk."""
+    request_id = world.request("alice", reason=f"full at {step}")
+    before = world.starts()
+    pid = world.pid()
+    with stepped(world) as stepper:
+        world.approve("bob", request_id)
+        walk_to(world, stepper, request_id, step)
+        _limit_files(pid, "1:")
+    try:
+        eventually(lambda: "nothing is run until it can" in _log_since_start(world))
+        time.sleep(1)
+        assert step_reached(world, request_id) == step
+        assert world.starts() == before
+    finally:
+        _limit_files(pid, "unlimited:")
+    world.wait_state(request_id, "executed")
+    assert len(world.starts()) == len(before) + 1
+    assert world.pid() == pid
+
+
+def test_r_e17_a_full_disk_after_the_claim_is_indeterminate(world: World) -> None:
+    """It acted and could not note how it ended: it does not guess, and does not act again."""
+    request_id = world.request("alice", reason="full after 7")
+    before = world.starts()
+    pid = world.pid()
+    with stepped(world) as stepper:
+        world.approve("bob", request_id)
+        walk_to(world, stepper, request_id, "7")
+        _limit_files(pid, "1:")
+    try:
+        eventually(lambda: len(world.starts()) == len(before) + 1)
+        eventually(lambda: "nothing is run until it can" in _log_since_start(world))
+        assert step_reached(world, request_id) == "7"
+    finally:
+        _limit_files(pid, "unlimited:")
+    world.wait_for("bob", request_id, lambda now: now.result is not None)
+    assert world.api("bob").show(request_id).state == "indeterminate"
+    assert len(world.starts()) == len(before) + 1
+
+
 def test_apache_down(world: World) -> None:
     world.cli("alice", "list")
     with stopped(world, APACHE):
@@ -152,7 +218,10 @@ def test_tls_of_another_authority_is_not_trusted(world: World, tmp_path: Path) -
             path.chmod(0o755)
     done = world.cli("alice", "--config", str(folder), *ASK)
     _assert_error(done, "not from the domain's certificate authority", "do not go on")
-    assert CA != str(folder / "ca.crt")
+
+
+def _limit_files(pid: int, size: str) -> None:
+    subprocess.run(["/usr/bin/prlimit", f"--pid={pid}", f"--fsize={size}"], check=True, timeout=10)
 
 
 def _assert_error(done: Done, *words: str) -> None:

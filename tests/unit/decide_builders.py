@@ -128,9 +128,7 @@ def definition(**changes: str | list[str] | list[bytes] | None) -> dict[str, tup
         attributes.pop(name, None)
         if given is not None:
             values = [given] if isinstance(given, str) else given
-            attributes[name] = tuple(
-                value.encode() if isinstance(value, str) else value for value in values
-            )
+            attributes[name] = tuple(value.encode() if isinstance(value, str) else value for value in values)
     return attributes
 
 
@@ -159,7 +157,10 @@ def rule(name: str = "operators approve", *rights: Right, **changes: Any) -> Rul
 
 
 MACHINES_ASK = rule(
-    "machines ask", Right.REQUEST, members=frozenset(), requesting=frozenset({machine().dn, machine(Kind.SERVICE).dn})
+    "machines ask",
+    Right.REQUEST,
+    members=frozenset(),
+    requesting=frozenset({machine().dn, machine(Kind.SERVICE).dn}),
 )
 RULES = (rule("operators ask", Right.REQUEST), rule(), MACHINES_ASK)
 
@@ -231,7 +232,9 @@ class Entries:
         digest = more.pop("digest", sha256(body))
         return Preview(**self._common(who, seconds, **more), body=body, digest=digest)
 
-    def approval(self, who: Account | str = BOB, seconds: float = 10, digest: bytes = b"", **more: Any) -> Approval:
+    def approval(
+        self, who: Account | str = BOB, seconds: float = 10, digest: bytes = b"", **more: Any
+    ) -> Approval:
         return Approval(**self._common(who, seconds, **more), digest=digest or about(self.asked))
 
     def denial(self, who: Account | str = BOB, seconds: float = 10, **more: Any) -> Denial:
@@ -243,7 +246,9 @@ class Entries:
     def cancellation(self, who: Account | str = ALICE, seconds: float = 20, **more: Any) -> Cancellation:
         return Cancellation(**self._common(who, seconds, **more), digest=self.asked.digest)
 
-    def proof(self, who: Account | str = BOB, purpose: str = "approve", seconds: float = 10, **more: Any) -> Proof:
+    def proof(
+        self, who: Account | str = BOB, purpose: str = "approve", seconds: float = 10, **more: Any
+    ) -> Proof:
         digest = more.pop("digest", self.asked.digest if purpose == "request" else about(self.asked))
         token = more.pop("token", b"token of " + str(self.number).encode())
         kind = more.pop("kind", "gss")
@@ -253,10 +258,14 @@ class Entries:
     def receipt(self, refers_to: str, seconds: float = 11, who: str = EXECUTOR, **more: Any) -> Receipt:
         return Receipt(**self._common(who, seconds, **more), refers_to=refers_to, outcome="verified")
 
-    def execution(self, nonce: str = "n1", seconds: float = 30, who: str = EXECUTOR, **more: Any) -> Execution:
+    def execution(
+        self, nonce: str = "n1", seconds: float = 30, who: str = EXECUTOR, **more: Any
+    ) -> Execution:
         return Execution(**self._common(who, seconds, **more), nonce=nonce)
 
-    def result(self, outcome: str = "executed", seconds: float = 40, who: str = EXECUTOR, **more: Any) -> Result:
+    def result(
+        self, outcome: str = "executed", seconds: float = 40, who: str = EXECUTOR, **more: Any
+    ) -> Result:
         excerpt = more.pop("excerpt", "done")
         return Result(**self._common(who, seconds, **more), outcome=outcome, excerpt=excerpt)
 
@@ -277,7 +286,9 @@ def terms(approvals: int = 1, **changes: Any) -> Terms:
 def proven(asked: Request, *people: Account, requested: bool = True) -> frozenset[Verified]:
     """Give the verified proofs of the requester and of people who approved."""
     made = {Verified(who.dn, Purpose.APPROVE, about(asked)) for who in people}
-    return frozenset(made | ({Verified(asked.creator, Purpose.REQUEST, asked.digest)} if requested else set()))
+    return frozenset(
+        made | ({Verified(asked.creator, Purpose.REQUEST, asked.digest)} if requested else set())
+    )
 
 
 def case(*children: Child, now: float = 60, asked: Request | None = None, **changes: Any) -> Case:

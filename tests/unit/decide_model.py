@@ -42,7 +42,11 @@ class Life:
 
     def live(self) -> None:
         """Let the vetoes come, one after the other."""
-        vetoes = [child for child in self.case.subtree.children if isinstance(child, Withdrawal | Denial | Cancellation)]
+        vetoes = [
+            child
+            for child in self.case.subtree.children
+            if isinstance(child, Withdrawal | Denial | Cancellation)
+        ]
         for veto in sorted(vetoes, key=self.turn):
             if self.turn(veto)[0] > self.ends():
                 continue
@@ -86,7 +90,9 @@ class Life:
         voice = self.case.voices.get(approval.creator)
         allowed = voice is not None and voice.refusal is None and voice.identity is not None
         on_this = self.digest != b"" and approval.digest == self.digest
-        in_time = self.turn(approval)[0] < self.window() and approval.created >= self.case.subtree.request.created
+        in_time = (
+            self.turn(approval)[0] < self.window() and approval.created >= self.case.subtree.request.created
+        )
         return allowed and on_this and in_time and approval.creator not in self.silenced
 
     def is_proven(self, approval: Approval) -> bool:

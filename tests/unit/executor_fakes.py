@@ -128,7 +128,9 @@ class FakeDirectory:
     def __init__(self, weather: Weather, clock: Clock) -> None:
         self.weather = weather
         self.clock = clock
-        self.people: dict[str, Account] = {who.dn: who for who in map(person, ("alice", "bob", "carol", "dave"))}
+        self.people: dict[str, Account] = {
+            who.dn: who for who in map(person, ("alice", "bob", "carol", "dave"))
+        }
         self.rules: Policy = policy()
         self.target: HostEntry | None = TARGET
         self.requests: dict[str, RawEntry] = {}
@@ -218,7 +220,9 @@ class FakeDirectory:
     def of(self, name: str, request_id: str = REQUEST_ID) -> list[RawEntry]:
         """Give the entries of one class."""
         return [
-            raw for raw in self.children.get(request_id, {}).values() if name.encode() in raw.attributes["objectclass"]
+            raw
+            for raw in self.children.get(request_id, {}).values()
+            if name.encode() in raw.attributes["objectclass"]
         ]
 
     def _load(self, request_id: str) -> Subtree | None:
@@ -294,7 +298,14 @@ class FakeVerifier:
             who, _, rest = proof.token.decode().partition("|")
             if not rest:
                 raise RefusedError("the token is broken", code="proof-invalid")
-            return AcceptedProof(who, "delegated" in rest, T0, initial=True, indicators=frozenset({"otp"}), mic_valid=proof.mic == text)
+            return AcceptedProof(
+                who,
+                "delegated" in rest,
+                T0,
+                initial=True,
+                indicators=frozenset({"otp"}),
+                mic_valid=proof.mic == text,
+            )
 
 
 class FakeAudit:
@@ -385,7 +396,9 @@ class Box:
             self.prove("alice", "request", asked.digest, request_id=asked.id)
         return asked
 
-    def approve(self, uid: str = "bob", *, proof: bool = True, request_id: str = REQUEST_ID, **changes: Any) -> str:
+    def approve(
+        self, uid: str = "bob", *, proof: bool = True, request_id: str = REQUEST_ID, **changes: Any
+    ) -> str:
         """Somebody approves what lies there."""
         digest = self.about(request_id)
         entry_id = self.say(uid, "ipaTpiApproval", digest, request_id, **changes)
@@ -400,7 +413,14 @@ class Box:
         return self.directory.put(person(uid).dn, request_id, entry, **changes)
 
     def prove(
-        self, uid: str, purpose: str, digest: bytes, *, request_id: str = REQUEST_ID, token: str = "", mic: bytes | None = None
+        self,
+        uid: str,
+        purpose: str,
+        digest: bytes,
+        *,
+        request_id: str = REQUEST_ID,
+        token: str = "",
+        mic: bytes | None = None,
     ) -> str:
         """Somebody adds a proof; its token is a fresh one where none is given."""
         made = token or f"{uid}@{REALM}|{uuid.uuid4()}"
@@ -423,13 +443,18 @@ class Box:
         assert tree is not None
         bodies = [raw.attributes["ipatpibody"][0] for raw in self.directory.of("ipaTpiPreview", request_id)]
         who = self.directory.people[tree.request.creator]
-        return approval_digest(request_digest(tree.request, who.principal), sha256(bodies[0] if bodies else BODY))
+        return approval_digest(
+            request_digest(tree.request, who.principal), sha256(bodies[0] if bodies else BODY)
+        )
 
     # What came of it.
 
     def outcomes(self, request_id: str = REQUEST_ID) -> list[str]:
         """Give the outcomes of all results in the directory."""
-        return [raw.attributes["ipatpioutcome"][0].decode() for raw in self.directory.of("ipaTpiResult", request_id)]
+        return [
+            raw.attributes["ipatpioutcome"][0].decode()
+            for raw in self.directory.of("ipaTpiResult", request_id)
+        ]
 
     def excerpt(self, request_id: str = REQUEST_ID) -> str:
         """Give the excerpt of the one result."""

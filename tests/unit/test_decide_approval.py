@@ -148,7 +148,12 @@ BEFORE: dict[State, Callable[[Entries], list[Child]]] = {
     State.DENIED: lambda made: [made.preview(), made.denial(CAROL)],
     State.CANCELLED: lambda made: [made.preview(), made.cancellation()],
     State.EXPIRED: lambda made: [made.preview()],
-    State.INDETERMINATE: lambda made: [made.preview(), made.approval(), made.execution(), made.result("indeterminate")],
+    State.INDETERMINATE: lambda made: [
+        made.preview(),
+        made.approval(),
+        made.execution(),
+        made.result("indeterminate"),
+    ],
 }
 LATER = 400  # when the window of a request that is expired has ended
 EVENTS: dict[str, Callable[[Entries, float], Child]] = {
@@ -168,7 +173,14 @@ EVENTS: dict[str, Callable[[Entries, float], Child]] = {
 }
 SAME = "same"
 LIVING = (State.AWAITING_PREVIEW, State.PENDING, State.APPROVED)
-DENYING = {"forged preview", "forged execution", "forged result", "forged receipt", "forged cancellation", "conflict"}
+DENYING = {
+    "forged preview",
+    "forged execution",
+    "forged result",
+    "forged receipt",
+    "forged cancellation",
+    "conflict",
+}
 
 
 def after(before: State, event: str) -> State:
@@ -187,7 +199,9 @@ def after(before: State, event: str) -> State:
             (State.PENDING, "approval"): State.APPROVED,
             (State.APPROVED, "withdrawal"): State.PENDING,
         }
-        vetoes = {"denial": State.DENIED, "cancellation": State.CANCELLED} | dict.fromkeys(DENYING, State.DENIED)
+        vetoes = {"denial": State.DENIED, "cancellation": State.CANCELLED} | dict.fromkeys(
+            DENYING, State.DENIED
+        )
         return moved.get((before, event), vetoes.get(event, before))
     if before is State.DENIED and event == "cancellation":
         return State.CANCELLED  # precedence: a cancellation in time is stronger than a denial
@@ -214,7 +228,9 @@ def test_nothing_by_people_leaves_the_end(event: str) -> None:
 # --- windows, to the second (K09, A03) ----------------------------------------
 
 
-@pytest.mark.parametrize(("now", "expected"), [(299, State.PENDING), (300, State.PENDING), (301, State.EXPIRED)])
+@pytest.mark.parametrize(
+    ("now", "expected"), [(299, State.PENDING), (300, State.PENDING), (301, State.EXPIRED)]
+)
 def test_the_approval_window(now: float, expected: State) -> None:
     found = standing(case(entries().preview(), now=now))
     assert (found.state, found.deadline) == (expected, at(300))
@@ -238,7 +254,9 @@ def test_an_approval_at_the_edge_of_the_window(seconds: float, expected: State) 
 @pytest.mark.parametrize(
     ("now", "expected"), [(309, State.APPROVED), (310, State.APPROVED), (311, State.EXPIRED)]
 )
-def test_the_execution_window_runs_from_the_approval_that_completed_the_count(now: float, expected: State) -> None:
+def test_the_execution_window_runs_from_the_approval_that_completed_the_count(
+    now: float, expected: State
+) -> None:
     assert approved(now=now).state is expected
 
 
@@ -331,7 +349,12 @@ def test_an_approval_older_than_its_request_does_not_count() -> None:
 def test_an_approval_without_a_verified_proof_does_not_count() -> None:
     answer = standing(case(entries().preview(), entries().approval(BOB), verified=proven(ASKED)))
     assert (answer.state, answer.code) == (State.PENDING, "proof-missing")
-    demand(why(entries().approval(BOB), verified=proven(ASKED)), "proof-missing", f"ipa-tpi prove {ASKED.id}", "bob@")
+    demand(
+        why(entries().approval(BOB), verified=proven(ASKED)),
+        "proof-missing",
+        f"ipa-tpi prove {ASKED.id}",
+        "bob@",
+    )
 
 
 @pytest.mark.parametrize(
@@ -398,7 +421,7 @@ def test_the_number_of_approvals_needed() -> None:
     ("operation", "floor", "is_person", "expected"),
     [(1, 1, True, 1), (1, 2, True, 2), (3, 2, True, 3), (1, 1, False, 2), (3, 1, False, 3), (1, 4, False, 4)],
 )
-def test_required_approvals(operation: int, floor: int, is_person: bool, expected: int) -> None:  # noqa: FBT001
+def test_required_approvals(operation: int, floor: int, is_person: bool, expected: int) -> None:
     assert required_approvals(operation, floor, requester_is_person=is_person) == expected
 
 
@@ -407,7 +430,11 @@ def test_required_approvals(operation: int, floor: int, is_person: bool, expecte
 
 def test_a_denial_by_an_approver_denies() -> None:
     found = approved(entries().denial(CAROL))
-    assert (found.state, found.code, found.message) == (State.DENIED, "denied-by-approver", "denied by carol@TPI.TEST")
+    assert (found.state, found.code, found.message) == (
+        State.DENIED,
+        "denied-by-approver",
+        "denied by carol@TPI.TEST",
+    )
 
 
 def test_a_denial_before_the_preview_denies() -> None:
@@ -439,7 +466,9 @@ def test_a_denial_whose_writers_account_was_spoiled_still_denies(code: str) -> N
 
     Whoever can disable or rename an approver's account must not be able to undo his veto with it.
     """
-    refused = Voice(Refuse(code, "the account of carol@TPI.TEST is not what it was"), identity=identity_of(CAROL))
+    refused = Voice(
+        Refuse(code, "the account of carol@TPI.TEST is not what it was"), identity=identity_of(CAROL)
+    )
     found = approved(entries().denial(CAROL), voices=voices(BOB) | {CAROL.dn: refused})
     assert (found.state, found.code) == (State.DENIED, code)
 
@@ -460,9 +489,12 @@ def test_a_cancellation_by_another_denies_and_is_named() -> None:
 
 
 @pytest.mark.parametrize(("seconds", "expected"), [(310, True), (311, False)])
-def test_a_veto_counts_until_the_deadline_and_not_after(seconds: float, expected: bool) -> None:  # noqa: FBT001
+def test_a_veto_counts_until_the_deadline_and_not_after(seconds: float, expected: bool) -> None:
     made = entries()
-    for veto, vetoed in ((made.denial(CAROL, seconds), State.DENIED), (made.cancellation(ALICE, seconds), State.CANCELLED)):
+    for veto, vetoed in (
+        (made.denial(CAROL, seconds), State.DENIED),
+        (made.cancellation(ALICE, seconds), State.CANCELLED),
+    ):
         assert approved(veto, now=400).state is (vetoed if expected else State.EXPIRED)
 
 
@@ -528,7 +560,12 @@ def test_a_withdrawal_by_somebody_else_takes_nothing_back() -> None:
 @pytest.mark.parametrize("who", [ALICE.dn, BOB.dn, OTHER_EXECUTOR, "cn=directory manager", ""])
 def test_what_the_executor_alone_may_write_denies_by_anybody_else(who: str) -> None:
     made = entries()
-    for forged in (made.preview(who=who), made.receipt("x", who=who), made.execution(who=who), made.result(who=who)):
+    for forged in (
+        made.preview(who=who),
+        made.receipt("x", who=who),
+        made.execution(who=who),
+        made.result(who=who),
+    ):
         found = approved(forged)
         assert (found.state, found.code) == (State.DENIED, "forged-entry")
         assert who in found.message
@@ -567,7 +604,11 @@ def test_a_malformed_entry_denies() -> None:
     made = case(entries().preview(), entries().approval())
     spoiled = replace(made, subtree=replace(made.subtree, malformed={"cn=x": "the entry cn=x is malformed"}))
     found = standing(spoiled)
-    assert (found.state, found.code, found.message) == (State.DENIED, "malformed-entry", "the entry cn=x is malformed")
+    assert (found.state, found.code, found.message) == (
+        State.DENIED,
+        "malformed-entry",
+        "the entry cn=x is malformed",
+    )
 
 
 def test_a_refusal_found_elsewhere_denies() -> None:
@@ -587,7 +628,9 @@ def test_our_own_unclaimed_intent_does_not_stand_in_its_way() -> None:
 def test_another_nonce_denies_it() -> None:
     made = entries()
     assert approved(made.execution("other"), own_nonce="mine").state is State.EXECUTING
-    assert approved(made.execution("mine"), made.execution("other"), own_nonce="mine").state is State.EXECUTING
+    assert (
+        approved(made.execution("mine"), made.execution("other"), own_nonce="mine").state is State.EXECUTING
+    )
     assert approved(made.execution("mine"), own_nonce="").state is State.EXECUTING
 
 

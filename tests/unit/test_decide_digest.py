@@ -129,7 +129,7 @@ def test_every_attribute_of_an_operation_is_digested(name: str) -> None:
 
 
 def test_order_and_letter_case_of_attributes_do_not_matter() -> None:
-    turned = {name.upper(): tuple(reversed(values)) for name, values in reversed(DEFINITION.items())}
+    turned = {name.upper(): tuple(reversed(values)) for name, values in reversed(list(DEFINITION.items()))}
     assert operation_digest(turned) == operation_digest(DEFINITION)
 
 
@@ -143,7 +143,9 @@ def test_an_operation_that_is_not_utf8_has_no_digest() -> None:
         operation_digest({"cn": [b"\xff"]})
 
 
-@pytest.mark.parametrize(("one", "two"), [(b"", b"\0" * 32), (b"\0" * 31, b"\0" * 33), (b"\0" * 32, b"\0" * 31)])
+@pytest.mark.parametrize(
+    ("one", "two"), [(b"", b"\0" * 32), (b"\0" * 31, b"\0" * 33), (b"\0" * 32, b"\0" * 31)]
+)
 def test_an_approval_digest_is_over_two_whole_digests(one: bytes, two: bytes) -> None:
     with pytest.raises(ValueError, match="32 bytes"):
         approval_digest(one, two)
@@ -166,7 +168,9 @@ def test_no_two_purposes_share_a_text() -> None:
     assert mic_text(Purpose.APPROVE, bytes(32)) == b"ipa-tpi/1 approve\0" + bytes(32)
 
 
-@pytest.mark.parametrize("value", [1.0, [1.5], {"a": {"b": [0.0]}}, float("nan"), 2**53, -(2**53), "\ud800", {"\ud800": 1}])
+@pytest.mark.parametrize(
+    "value", [1.0, [1.5], {"a": {"b": [0.0]}}, float("nan"), 2**53, -(2**53), "\ud800", {"\ud800": 1}]
+)
 def test_what_has_no_canonical_form_is_refused(value: Any) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 (its several messages are not ours)
         canonical(value)
@@ -208,9 +212,14 @@ def test_keys_are_sorted_by_utf16_code_units() -> None:
 
 
 JSON_VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**53) + 1, 2**53 - 1) | st.text(st.characters(codec="utf-8"), max_size=8),
-    lambda inner: st.lists(inner, max_size=3)
-    | st.dictionaries(st.text(st.characters(codec="utf-8"), max_size=5), inner, max_size=3),
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**53) + 1, 2**53 - 1)
+    | st.text(st.characters(codec="utf-8"), max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.text(st.characters(codec="utf-8"), max_size=5), inner, max_size=3)
+    ),
     max_leaves=8,
 )
 
@@ -265,6 +274,8 @@ TEXT = st.text(st.characters(codec="utf-8"), max_size=6)
         },
     ),
 )
-def test_two_requests_share_a_digest_only_if_they_are_one(fields: dict[str, Any], changes: dict[str, Any]) -> None:
+def test_two_requests_share_a_digest_only_if_they_are_one(
+    fields: dict[str, Any], changes: dict[str, Any]
+) -> None:
     one, two = replace(request(), **fields), replace(request(), **(fields | changes))
     assert (request_digest(one, WHO) == request_digest(two, WHO)) is (one == two)

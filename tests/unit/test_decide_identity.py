@@ -20,7 +20,9 @@ from ipa_tpi.model import Account, Kind
 ATTRIBUTE = "employeeNumber"
 
 
-@pytest.mark.parametrize("principal", ["alice@TPI.TEST", "host/a.tpi.test@TPI.TEST", "tpi/a.tpi.test@TPI.TEST"])
+@pytest.mark.parametrize(
+    "principal", ["alice@TPI.TEST", "host/a.tpi.test@TPI.TEST", "tpi/a.tpi.test@TPI.TEST"]
+)
 def test_a_principal_of_this_realm_passes(principal: str) -> None:
     assert check_principal(principal, REALM) is None
 
@@ -49,7 +51,9 @@ def test_any_other_principal_is_refused(principal: str, code: str) -> None:
 
 def test_refusals_of_principals_say_what_to_do() -> None:
     refused_with(check_principal("alice", REALM), "unknown-principal", "run kinit again")
-    refused_with(check_principal("a@AD.TEST", REALM), "foreign-realm", "AD.TEST", "Use an account of TPI.TEST")
+    refused_with(
+        check_principal("a@AD.TEST", REALM), "foreign-realm", "AD.TEST", "Use an account of TPI.TEST"
+    )
 
 
 def test_hostile_principals_are_escaped_in_messages() -> None:
@@ -97,7 +101,9 @@ def test_an_unusable_account_is_refused(changes: dict[str, Any], code: str, hint
 
 
 def test_an_account_that_does_not_exist_is_refused() -> None:
-    refused_with(check_account(None, "zoe@TPI.TEST", T0, ""), "unknown-principal", "zoe@TPI.TEST", "administrator")
+    refused_with(
+        check_account(None, "zoe@TPI.TEST", T0, ""), "unknown-principal", "zoe@TPI.TEST", "administrator"
+    )
 
 
 def test_an_account_lives_until_it_expires() -> None:
@@ -179,4 +185,6 @@ def test_two_without_a_person_are_not_one_person() -> None:
 def test_one_person_in_another_spelling_is_one_person(spelling: str) -> None:
     """What the directory's matching (RFC 4518) takes for equal must not make two people."""
     erin, admin = person("erin", "ab 12"), person("erin-admin", spelling)
-    refused_with(check_distinct(identity_of(erin), identity_of(admin)), "same-person", "accounts of the same person")
+    refused_with(
+        check_distinct(identity_of(erin), identity_of(admin)), "same-person", "accounts of the same person"
+    )

@@ -52,7 +52,9 @@ HEX = sha256(b"x").hex()
 CHILD = {"dn": f"ipatpientryid={an_id(1)},{REQUEST_DN}", "ipatpientryid": an_id(1)}
 
 
-@pytest.mark.parametrize("text", ["", "plain", "Größe 5 μm — «naïve»", "日本語 العربية", "a" * MAX_TEXT, "<b>&amp;'\""])
+@pytest.mark.parametrize(
+    "text", ["", "plain", "Größe 5 μm — «naïve»", "日本語 العربية", "a" * MAX_TEXT, "<b>&amp;'\""]
+)
 def test_a_text_for_people_passes(text: str) -> None:
     assert check_text(text, "reason") is None
 
@@ -115,8 +117,19 @@ def test_a_long_text_is_refused() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "x", REQUEST_ID.upper(), REQUEST_ID + "\n", REQUEST_ID + " ", "{" + REQUEST_ID + "}", REQUEST_ID.replace("-", ""),
-     REQUEST_ID[:-1], REQUEST_ID + "0", "../" + REQUEST_ID, REQUEST_ID.replace("7", "\u0667")],
+    [
+        "",
+        "x",
+        REQUEST_ID.upper(),
+        REQUEST_ID + "\n",
+        REQUEST_ID + " ",
+        "{" + REQUEST_ID + "}",
+        REQUEST_ID.replace("-", ""),
+        REQUEST_ID[:-1],
+        REQUEST_ID + "0",
+        "../" + REQUEST_ID,
+        REQUEST_ID.replace("7", "\u0667"),
+    ],
 )
 def test_an_id_is_a_uuid_in_one_spelling(text: str) -> None:
     refused_with(check_identifier(text), "bad-id", "UUID")
@@ -130,8 +143,25 @@ def test_a_host_name_passes(text: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "IPA1.tpi.test", "ipa1.tpi.test.", ".tpi", "a..b", "-a", "a-", "a_b", "a b", "a\n", "a/b", "a@b", "ä.test",
-     "a" * 64, ".".join(["a" * 63] * 4), "a*", "a,cn=x"],
+    [
+        "",
+        "IPA1.tpi.test",
+        "ipa1.tpi.test.",
+        ".tpi",
+        "a..b",
+        "-a",
+        "a-",
+        "a_b",
+        "a b",
+        "a\n",
+        "a/b",
+        "a@b",
+        "ä.test",
+        "a" * 64,
+        ".".join(["a" * 63] * 4),
+        "a*",
+        "a,cn=x",
+    ],
 )
 def test_anything_else_is_no_target(text: str) -> None:
     refused_with(check_target(text), "bad-input", "lower case")
@@ -172,7 +202,9 @@ def test_a_value_that_is_not_listed_is_refused() -> None:
 
 
 def test_a_pattern_cannot_allow_what_no_text_may_hold() -> None:
-    refused_with(check_parameters({"mode": "a", "name": "x\u200b"}, CHOICE), "text-not-allowed", "value of name")
+    refused_with(
+        check_parameters({"mode": "a", "name": "x\u200b"}, CHOICE), "text-not-allowed", "value of name"
+    )
 
 
 def test_a_value_has_a_limit_whatever_the_pattern_says() -> None:
@@ -295,13 +327,24 @@ CHILDREN: tuple[tuple[str, dict[str, Any], type[Child], dict[str, Any]], ...] = 
         Preview,
         {"body": BODY, "digest": sha256(b"x")},
     ),
-    ("top ipaTpiVoice ipaTpiApproval", {"ipatpidigest": HEX, "ipatpicomment": "ok"}, Approval, {"comment": "ok"}),
+    (
+        "top ipaTpiVoice ipaTpiApproval",
+        {"ipatpidigest": HEX, "ipatpicomment": "ok"},
+        Approval,
+        {"comment": "ok"},
+    ),
     ("top ipaTpiVoice ipaTpiDenial", {"ipatpidigest": HEX}, Denial, {"comment": ""}),
     ("top ipaTpiWithdrawal", {"ipatpidigest": HEX}, Withdrawal, {"digest": sha256(b"x")}),
     ("top ipaTpiCancellation", {"ipatpidigest": HEX}, Cancellation, {"digest": sha256(b"x")}),
     (
         "top ipaTpiProof",
-        {"ipatpiproofkind": "gss", "ipatpipurpose": "approve", "ipatpidigest": HEX, "ipatpitoken": b"\0\xff", "ipatpimic": b"\xfe"},
+        {
+            "ipatpiproofkind": "gss",
+            "ipatpipurpose": "approve",
+            "ipatpidigest": HEX,
+            "ipatpitoken": b"\0\xff",
+            "ipatpimic": b"\xfe",
+        },
         Proof,
         {"kind": "gss", "purpose": "approve", "token": b"\0\xff", "mic": b"\xfe"},
     ),
@@ -314,11 +357,21 @@ CHILDREN: tuple[tuple[str, dict[str, Any], type[Child], dict[str, Any]], ...] = 
     ("top ipaTpiExecution", {"ipatpinonce": "aa"}, Execution, {"nonce": "aa"}),
     (
         "top ipaTpiResult",
-        {"ipatpioutcome": "executed", "ipatpiexitstatus": "-1", "ipatpistarted": "20260301120000Z",
-         "ipatpiended": "20260301120001Z", "ipatpiexcerpt": "done"},
+        {
+            "ipatpioutcome": "executed",
+            "ipatpiexitstatus": "-1",
+            "ipatpistarted": "20260301120000Z",
+            "ipatpiended": "20260301120001Z",
+            "ipatpiexcerpt": "done",
+        },
         Result,
-        {"outcome": Outcome.EXECUTED, "exit_status": -1, "started": T0, "excerpt": "done",
-         "ended": datetime(2026, 3, 1, 12, 0, 1, tzinfo=UTC)},
+        {
+            "outcome": Outcome.EXECUTED,
+            "exit_status": -1,
+            "started": T0,
+            "excerpt": "done",
+            "ended": datetime(2026, 3, 1, 12, 0, 1, tzinfo=UTC),
+        },
     ),
     (
         "top ipaTpiResult",
@@ -346,7 +399,9 @@ def test_no_class_is_read_with_another_beside_it(
 ) -> None:
     for more in ("extensibleObject", "ipaTpiReceipt", "ipaTpiApproval", "nsTombstone", "krbPrincipalAux"):
         if more not in classes:
-            refused_with(read_child(raw(f"{classes} {more}", **CHILD, **attributes)), "malformed-entry", CHILD["dn"])
+            refused_with(
+                read_child(raw(f"{classes} {more}", **CHILD, **attributes)), "malformed-entry", CHILD["dn"]
+            )
     refused_with(read_child(raw(classes.removeprefix("top "), **CHILD, **attributes)), "malformed-entry")
     assert kind.__name__.lower() in classes.lower()
 
@@ -361,10 +416,15 @@ def test_no_attribute_of_an_entry_may_be_missing_or_doubled(
         doubled = read_child(raw(classes, **(values | {name: [values[name], values[name]]})))
         refused_with(doubled, "malformed-entry", f"{name} has 2 values")
         if name not in optional:
-            refused_with(read_child(raw(classes, **(values | {name: None}))), "malformed-entry", f"{name} is missing")
+            refused_with(
+                read_child(raw(classes, **(values | {name: None}))), "malformed-entry", f"{name} is missing"
+            )
 
 
-@pytest.mark.parametrize("classes", ["", "top", "top ipaTpiVoice", "top ipaTpiRequest", "top ipaTpiAnchor", "top \u202e", "top groupOfNames"])
+@pytest.mark.parametrize(
+    "classes",
+    ["", "top", "top ipaTpiVoice", "top ipaTpiRequest", "top ipaTpiAnchor", "top \u202e", "top groupOfNames"],
+)
 def test_an_unknown_class_is_malformed(classes: str) -> None:
     refused_with(read_child(raw(classes, **CHILD)), "malformed-entry", "unknown set of classes")
 
@@ -389,7 +449,11 @@ def test_a_class_that_is_not_utf8_is_malformed() -> None:
         ("top ipaTpiResult", {"ipatpioutcome": "failed", "ipatpiended": b"\xff"}, "ipatpiended"),
         ("top ipaTpiResult", {"ipatpioutcome": "failed", "ipatpiended": "20261301000000Z"}, "ipatpiended"),
         ("top ipaTpiReceipt", {"ipatpirefersto": b"\xff", "ipatpioutcome": "verified"}, "ipatpirefersto"),
-        ("top ipaTpiExecution", {"ipatpinonce": "a", "ipatpientryid": an_id(1).upper() + "A"}, "ipatpientryid"),
+        (
+            "top ipaTpiExecution",
+            {"ipatpinonce": "a", "ipatpientryid": an_id(1).upper() + "A"},
+            "ipatpientryid",
+        ),
         ("top ipaTpiExecution", {"ipatpinonce": "a", "ipatpientryid": b"\xff"}, "ipatpientryid"),
     ],
 )
@@ -405,18 +469,56 @@ def test_a_conflict_is_marked() -> None:
 
 
 VALUES = st.binary(max_size=12) | st.sampled_from(
-    [HEX.encode(), an_id(1).encode(), b"executed", b"gss", b"{}", b"1", b"20260301120000Z", REQUEST_ID.encode(), b"localhost"]
+    [
+        HEX.encode(),
+        an_id(1).encode(),
+        b"executed",
+        b"gss",
+        b"{}",
+        b"1",
+        b"20260301120000Z",
+        REQUEST_ID.encode(),
+        b"localhost",
+    ]
 )
 NAMES = st.sampled_from(
-    ["ipatpientryid", "ipatpirequestid", "ipatpidigest", "ipatpioperationdigest", "ipatpicomment", "ipatpibody", "ipatpitoken",
-     "ipatpimic", "ipatpiproofkind", "ipatpipurpose", "ipatpirefersto", "ipatpioutcome", "ipatpinonce", "ipatpiexitstatus",
-     "ipatpistarted", "ipatpiended", "ipatpiexcerpt", "ipatpiparameters", "ipatpitarget", "ipatpiexecutor", "ipatpiinterface",
-     "ipatpioperationname", "ipatpireason", "ipatpiticket"]
+    [
+        "ipatpientryid",
+        "ipatpirequestid",
+        "ipatpidigest",
+        "ipatpioperationdigest",
+        "ipatpicomment",
+        "ipatpibody",
+        "ipatpitoken",
+        "ipatpimic",
+        "ipatpiproofkind",
+        "ipatpipurpose",
+        "ipatpirefersto",
+        "ipatpioutcome",
+        "ipatpinonce",
+        "ipatpiexitstatus",
+        "ipatpistarted",
+        "ipatpiended",
+        "ipatpiexcerpt",
+        "ipatpiparameters",
+        "ipatpitarget",
+        "ipatpiexecutor",
+        "ipatpiinterface",
+        "ipatpioperationname",
+        "ipatpireason",
+        "ipatpiticket",
+    ]
 )
-CLASS_SETS = st.sampled_from([classes for classes, _, _, _ in CHILDREN] + ["top ipaTpiVoice ipaTpiRequest", "top"])
+CLASS_SETS = st.sampled_from(
+    [classes for classes, _, _, _ in CHILDREN] + ["top ipaTpiVoice ipaTpiRequest", "top"]
+)
 ENTRIES = st.builds(
     lambda classes, attributes, conflict: RawEntry(
-        "cn=x", "cn=y", T0, {**attributes, "objectclass": [name.encode() for name in classes.split()]}, conflict=conflict
+        "cn=x",
+        "cn=y",
+        T0,
+        {**attributes, "objectclass": [name.encode() for name in classes.split()]},
+        conflict=conflict,
     ),
     CLASS_SETS,
     st.dictionaries(NAMES, st.lists(VALUES, max_size=2), max_size=12),
@@ -434,12 +536,23 @@ def test_no_entry_makes_a_reader_raise(there: RawEntry) -> None:
 @settings(deadline=None, max_examples=100)
 @given(st.text(max_size=20))
 def test_no_text_makes_a_check_raise(text: str) -> None:
-    for answer in (check_text(text, "x"), check_identifier(text), check_target(text), check_parameters({text: text}, RESTART)):
+    for answer in (
+        check_text(text, "x"),
+        check_identifier(text),
+        check_target(text),
+        check_parameters({text: text}, RESTART),
+    ):
         assert answer is None or answer.message.isascii()
 
 
 @settings(deadline=None, max_examples=60)
-@given(st.dictionaries(st.text(st.characters(codec="utf-8"), max_size=4), st.text(st.characters(codec="utf-8"), max_size=4), max_size=3))
+@given(
+    st.dictionaries(
+        st.text(st.characters(codec="utf-8"), max_size=4),
+        st.text(st.characters(codec="utf-8"), max_size=4),
+        max_size=3,
+    )
+)
 def test_parameters_are_read_as_what_was_stored(parameters: dict[str, str]) -> None:
     stored = json.dumps(parameters, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     there = read_request(raw_request(ipatpiparameters=stored))

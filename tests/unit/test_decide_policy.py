@@ -33,9 +33,13 @@ HOST_GROUP = f"cn=ipaservers,cn=hostgroups,cn=accounts,{SUFFIX}"
 ASK, SAY_YES = Right.REQUEST, Right.APPROVE
 
 
-def judge(*rules: Rule, right: Right = SAY_YES, who: Account = ALICE, host: HostEntry | None = TARGET, **more: Any) -> object:
+def judge(
+    *rules: Rule, right: Right = SAY_YES, who: Account = ALICE, host: HostEntry | None = TARGET, **more: Any
+) -> object:
     """Ask about the usual operation under the given rules alone."""
-    return may(policy(*rules, **more) if rules else replace(policy(**more), rules=()), right, who, RESTART, host)
+    return may(
+        policy(*rules, **more) if rules else replace(policy(**more), rules=()), right, who, RESTART, host
+    )
 
 
 def test_a_rule_that_matches_allows_and_is_named() -> None:
@@ -79,11 +83,18 @@ def test_each_dimension_matches_in_its_ways(changes: dict[str, Any]) -> None:
     ],
 )
 def test_a_rule_that_lacks_one_thing_gives_nothing(changes: dict[str, Any], lacks: str) -> None:
-    refused_with(judge(rule("near", **changes)), "no-rule", f"the nearest rule 'near' lacks: {lacks}.", "Ask an administrator")
+    refused_with(
+        judge(rule("near", **changes)),
+        "no-rule",
+        f"the nearest rule 'near' lacks: {lacks}.",
+        "Ask an administrator",
+    )
 
 
 def test_no_rule_denies() -> None:
-    refused_with(judge(), "no-rule", "alice@TPI.TEST may not approve dirsrv.restart on ipa1.tpi.test", "no rule gives")
+    refused_with(
+        judge(), "no-rule", "alice@TPI.TEST may not approve dirsrv.restart on ipa1.tpi.test", "no rule gives"
+    )
 
 
 def test_an_empty_rule_denies() -> None:
@@ -103,14 +114,18 @@ def test_an_operation_group_that_holds_other_operations_gives_nothing() -> None:
 
 
 def test_an_unknown_host_matches_no_named_host() -> None:
-    refused_with(judge(rule(), host=None), "no-rule", "a host that the directory does not know", "lacks: host")
+    refused_with(
+        judge(rule(), host=None), "no-rule", "a host that the directory does not know", "lacks: host"
+    )
     assert judge(rule("r", all_hosts=True, hosts=frozenset()), host=None) == Allow("r")
 
 
 @pytest.mark.parametrize("kind", [Kind.HOST, Kind.SERVICE])
 def test_no_machine_approves_whatever_the_rules_say(kind: Kind) -> None:
     who = machine(kind)
-    everything = rule("all", ASK, SAY_YES, all_users=True, members=frozenset({who.dn}), requesting=frozenset({who.dn}))
+    everything = rule(
+        "all", ASK, SAY_YES, all_users=True, members=frozenset({who.dn}), requesting=frozenset({who.dn})
+    )
     refused_with(judge(everything, who=who), "not-a-person", "only people approve")  # R-K02
     assert judge(everything, who=who, right=ASK) == Allow("all")
 
@@ -118,13 +133,17 @@ def test_no_machine_approves_whatever_the_rules_say(kind: Kind) -> None:
 def test_category_all_of_users_is_about_people_only() -> None:
     refused_with(judge(rule("r", ASK, all_users=True), who=machine(), right=ASK), "no-rule", "lacks: people")
     refused_with(
-        judge(rule("r", ASK, members=frozenset({machine().dn})), who=machine(), right=ASK), "no-rule", "lacks: people"
+        judge(rule("r", ASK, members=frozenset({machine().dn})), who=machine(), right=ASK),
+        "no-rule",
+        "lacks: people",
     )
 
 
 def test_a_machine_may_ask_through_its_host_group() -> None:
     who = machine(member_of=frozenset({HOST_GROUP}))
-    assert judge(rule("r", ASK, members=frozenset(), requesting=frozenset({HOST_GROUP})), who=who, right=ASK) == Allow("r")
+    assert judge(
+        rule("r", ASK, members=frozenset(), requesting=frozenset({HOST_GROUP})), who=who, right=ASK
+    ) == Allow("r")
 
 
 def test_an_admin_without_a_rule_may_nothing() -> None:
@@ -159,10 +178,17 @@ def test_a_usable_operation_is_found() -> None:
         ({}, "a\u202e", "unknown-operation", "\\u202e"),
         ({"malformed": {"dirsrv.restart": "why"}}, "dirsrv.restart", "operation-malformed", "why"),
         ({"malformed": {"x.y": "why"}}, "x.y", "operation-malformed", "why"),
-        ({"operations": {"dirsrv.restart": operation(ipaenabledflag="FALSE")}}, "dirsrv.restart", "operation-disabled", "administrator"),
+        (
+            {"operations": {"dirsrv.restart": operation(ipaenabledflag="FALSE")}},
+            "dirsrv.restart",
+            "operation-disabled",
+            "administrator",
+        ),
     ],
 )
-def test_an_operation_that_is_not_usable_is_refused(changes: dict[str, Any], name: str, code: str, word: str) -> None:
+def test_an_operation_that_is_not_usable_is_refused(
+    changes: dict[str, Any], name: str, code: str, word: str
+) -> None:
     refused_with(usable_operation(policy(**changes), name), code, word)
 
 
@@ -172,27 +198,82 @@ def test_an_operation_is_loaded_with_all_that_it_says() -> None:
         ipatpidestructive="TRUE", ipatpirequiredapprovals="3", ipatpiapprovalseconds="60", ipatpiexecutionseconds="90",
         ipatpitimeoutseconds="30",
     )  # fmt: skip
-    assert (loaded.dn, loaded.name, loaded.enabled, loaded.description) == (OPERATION_DN, "dirsrv.restart", True, "Restart")
-    assert (loaded.required_approvals, loaded.approval_seconds, loaded.execution_seconds, loaded.timeout_seconds) == (3, 60, 90, 30)
-    assert (loaded.reason_pattern, loaded.ticket_pattern, loaded.pending_limit, loaded.destructive) == ("INC-.*", "T[0-9]+", 2, True)
+    assert (loaded.dn, loaded.name, loaded.enabled, loaded.description) == (
+        OPERATION_DN,
+        "dirsrv.restart",
+        True,
+        "Restart",
+    )
+    assert (
+        loaded.required_approvals,
+        loaded.approval_seconds,
+        loaded.execution_seconds,
+        loaded.timeout_seconds,
+    ) == (3, 60, 90, 30)
+    assert (loaded.reason_pattern, loaded.ticket_pattern, loaded.pending_limit, loaded.destructive) == (
+        "INC-.*",
+        "T[0-9]+",
+        2,
+        True,
+    )
     assert loaded.interfaces == {"cli", "web", "framework"}
     assert loaded.parameters["instance"].pattern == "[A-Za-z0-9_-]{1,64}"
 
 
 def test_what_an_operation_may_leave_out_has_the_stated_defaults() -> None:
     loaded = operation(
-        ipatpiapprovalseconds=None, ipatpiexecutionseconds=None, ipatpitimeoutseconds=None, ipatpiinterface=None
+        ipatpiapprovalseconds=None,
+        ipatpiexecutionseconds=None,
+        ipatpitimeoutseconds=None,
+        ipatpiinterface=None,
     )
-    assert (loaded.approval_seconds, loaded.execution_seconds, loaded.timeout_seconds) == (300, 300, 60)  # R-A03, R-E06
+    assert (loaded.approval_seconds, loaded.execution_seconds, loaded.timeout_seconds) == (
+        300,
+        300,
+        60,
+    )  # R-A03, R-E06
     assert (loaded.interfaces, loaded.pending_limit, loaded.destructive) == (INTERFACES, 0, False)
 
 
-NUMBERS = ("ipatpirequiredapprovals", "ipatpiapprovalseconds", "ipatpiexecutionseconds", "ipatpitimeoutseconds")
-BAD_NUMBERS = ("", "0", "-1", "+1", "1.0", "1 ", " 1", "0x10", "1e3", "one", "1234567890", "\u0661", "999999999", "1\n")
+NUMBERS = (
+    "ipatpirequiredapprovals",
+    "ipatpiapprovalseconds",
+    "ipatpiexecutionseconds",
+    "ipatpitimeoutseconds",
+)
+BAD_NUMBERS = (
+    "",
+    "0",
+    "-1",
+    "+1",
+    "1.0",
+    "1 ",
+    " 1",
+    "0x10",
+    "1e3",
+    "one",
+    "1234567890",
+    "\u0661",
+    "999999999",
+    "1\n",
+)
 BAD_OPERATIONS: tuple[tuple[str, Any], ...] = (
     ("cn", None),
     ("cn", ["dirsrv.restart", "other.name"]),
-    *(("cn", text) for text in ("", "restart", "Dirsrv.Restart", "dirsrv.", ".restart", "dirsrv..x", "dirsrv.restart\n", "a b.c", "1a.b")),
+    *(
+        ("cn", text)
+        for text in (
+            "",
+            "restart",
+            "Dirsrv.Restart",
+            "dirsrv.",
+            ".restart",
+            "dirsrv..x",
+            "dirsrv.restart\n",
+            "a b.c",
+            "1a.b",
+        )
+    ),
     ("objectclass", ["top", "ipaTpiOperation", "extensibleObject"]),
     ("objectclass", ["ipaTpiOperation"]),
     ("objectclass", None),
@@ -261,13 +342,26 @@ def test_a_definition_with_a_fault_is_not_loaded(name: str, given_: Any) -> None
 
 @pytest.mark.parametrize(
     ("name", "given_"),
-    [("ipatpirequiredapprovals", "0"), ("ipatpiapprovalseconds", "-5"), ("ipaenabledflag", "x"), ("ipatpistage", "1")],
+    [
+        ("ipatpirequiredapprovals", "0"),
+        ("ipatpiapprovalseconds", "-5"),
+        ("ipaenabledflag", "x"),
+        ("ipatpistage", "1"),
+    ],
 )
 def test_the_refusal_names_the_attribute(name: str, given_: str) -> None:
     refused_with(load_operation(OPERATION_DN, definition(**{name: given_})), "operation-malformed", name)
 
 
-@pytest.mark.parametrize(("name", "text"), [("ipatpirequiredapprovals", "1"), ("ipatpirequiredapprovals", "16"), ("ipatpiapprovalseconds", str(14 * 86400)), ("ipatpitimeoutseconds", "1")])
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("ipatpirequiredapprovals", "1"),
+        ("ipatpirequiredapprovals", "16"),
+        ("ipatpiapprovalseconds", str(14 * 86400)),
+        ("ipatpitimeoutseconds", "1"),
+    ],
+)
 def test_numbers_are_taken_up_to_their_bounds(name: str, text: str) -> None:
     assert isinstance(load_operation(OPERATION_DN, definition(**{name: text})), Operation)
 
@@ -285,16 +379,27 @@ RULE: dict[str, list[bytes]] = {
 
 
 def test_a_rule_is_loaded_with_all_that_it_says() -> None:
-    loaded = load_rule("cn=r", {**RULE, "ipatpirequestingprincipal": [machine().dn.encode()], "hostcategory": [b"all"]})
+    loaded = load_rule(
+        "cn=r", {**RULE, "ipatpirequestingprincipal": [machine().dn.encode()], "hostcategory": [b"all"]}
+    )
     assert isinstance(loaded, Rule)
-    assert (loaded.dn, loaded.name, loaded.enabled, loaded.rights) == ("cn=r", "operators", True, {ASK, SAY_YES})
-    assert (loaded.members, loaded.hosts, loaded.operations) == ({OPERATORS}, {TARGET.dn}, {OPERATION_DN})
+    assert (loaded.dn, loaded.name, loaded.enabled, loaded.rights) == (
+        "cn=r",
+        "operators",
+        True,
+        frozenset(Right),
+    )
+    assert [*loaded.members, *loaded.hosts, *loaded.operations] == [OPERATORS, TARGET.dn, OPERATION_DN]
     assert loaded.requesting == {machine().dn}
     assert (loaded.all_users, loaded.all_hosts, loaded.all_operations) == (False, True, False)
 
 
 def test_the_three_categories_are_three() -> None:
-    for name, field in (("usercategory", "all_users"), ("hostcategory", "all_hosts"), ("ipatpioperationcategory", "all_operations")):
+    for name, field in (
+        ("usercategory", "all_users"),
+        ("hostcategory", "all_hosts"),
+        ("ipatpioperationcategory", "all_operations"),
+    ):
         loaded = load_rule("cn=r", {**RULE, name: [b"ALL"]})
         found = {each: getattr(loaded, each) for each in ("all_users", "all_hosts", "all_operations")}
         assert found == {each: each == field for each in found}
@@ -330,8 +435,12 @@ def test_a_rule_without_rights_gives_none() -> None:
     refused_with(judge(loaded), "no-rule", "lacks: right")
 
 
-BYTES = st.binary(max_size=8) | st.sampled_from([b"TRUE", b"1", b"{}", SCHEMA.encode(), b"all", b"a{9999999999}", b"request"])
-NAMES = st.sampled_from(sorted({*definition(), *RULE, "ipatpireasonpattern", "ipatpipendinglimit", "usercategory", "zz"}))
+BYTES = st.binary(max_size=8) | st.sampled_from(
+    [b"TRUE", b"1", b"{}", SCHEMA.encode(), b"all", b"a{9999999999}", b"request"]
+)
+NAMES = st.sampled_from(
+    sorted({*definition(), *RULE, "ipatpireasonpattern", "ipatpipendinglimit", "usercategory", "zz"})
+)
 
 
 @settings(deadline=None, max_examples=150)
@@ -366,7 +475,7 @@ DIMENSIONS = st.fixed_dictionaries(
 
 @settings(deadline=None, max_examples=150)
 @given(st.lists(DIMENSIONS, max_size=4), st.booleans())
-def test_a_right_is_one_rule_that_matches_in_all(dimensions: list[dict[str, Any]], known: bool) -> None:  # noqa: FBT001
+def test_a_right_is_one_rule_that_matches_in_all(dimensions: list[dict[str, Any]], known: bool) -> None:
     rules = [rule(f"r{number}", **each) for number, each in enumerate(dimensions)]
     expected = any(
         each["enabled"]

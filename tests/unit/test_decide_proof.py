@@ -32,9 +32,13 @@ def proof(purpose: str, digest: bytes, **changes: Any) -> Proof:
 )
 def test_each_purpose_signs_its_digest_and_no_other(purpose: Purpose, digest: bytes) -> None:
     other = OVER_APPROVAL if digest == OVER_REQUEST else OVER_REQUEST
-    assert expected_text(proof(purpose.value, digest), OVER_REQUEST, OVER_APPROVAL) == mic_text(purpose, digest)
+    assert expected_text(proof(purpose.value, digest), OVER_REQUEST, OVER_APPROVAL) == mic_text(
+        purpose, digest
+    )
     refused_with(
-        expected_text(proof(purpose.value, other), OVER_REQUEST, OVER_APPROVAL), "proof-wrong-digest", "look again"
+        expected_text(proof(purpose.value, other), OVER_REQUEST, OVER_APPROVAL),
+        "proof-wrong-digest",
+        "look again",
     )
     refused_with(expected_text(proof(purpose.value, b""), OVER_REQUEST, OVER_APPROVAL), "proof-wrong-digest")
 
@@ -61,7 +65,9 @@ def test_an_unknown_purpose_is_refused(purpose: str) -> None:
 
 def test_an_offline_proof_is_of_no_use_here() -> None:
     refused_with(
-        expected_text(proof("offline", OVER_APPROVAL), OVER_REQUEST, OVER_APPROVAL), "proof-wrong-purpose", "offline"
+        expected_text(proof("offline", OVER_APPROVAL), OVER_REQUEST, OVER_APPROVAL),
+        "proof-wrong-purpose",
+        "offline",
     )
 
 

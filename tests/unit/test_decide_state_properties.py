@@ -46,17 +46,28 @@ def _children(draw: st.DrawFn, *, by_executor: bool = True, most: int = 8) -> tu
     digests = st.sampled_from([about(ASKED), about(ASKED), about(ASKED), sha256(b"other")])
     conflict = st.sampled_from([False] * 12 + [True])
     kinds: dict[str, Callable[[], Child]] = {
-        "approval": lambda: made.approval(draw(WHO), draw(WHEN), digest=draw(digests), conflict=draw(conflict)),
+        "approval": lambda: made.approval(
+            draw(WHO), draw(WHEN), digest=draw(digests), conflict=draw(conflict)
+        ),
         "denial": lambda: made.denial(draw(WHO), draw(WHEN), conflict=draw(conflict)),
         "withdrawal": lambda: made.withdrawal(draw(WHO), draw(WHEN), conflict=draw(conflict)),
         "cancellation": lambda: made.cancellation(draw(WHO), draw(WHEN), conflict=draw(conflict)),
         "proof": lambda: made.proof(draw(WHO), seconds=draw(WHEN)),
-        "preview": lambda: made.preview(draw(WHEN), draw(st.sampled_from([BODY, BODY, OTHER_BODY])), draw(official)),
+        "preview": lambda: made.preview(
+            draw(WHEN), draw(st.sampled_from([BODY, BODY, OTHER_BODY])), draw(official)
+        ),
         "receipt": lambda: made.receipt("x", draw(WHEN), draw(official)),
-        "execution": lambda: made.execution(draw(st.sampled_from(["mine", "n2", ""])), draw(WHEN), draw(official)),
+        "execution": lambda: made.execution(
+            draw(st.sampled_from(["mine", "n2", ""])), draw(WHEN), draw(official)
+        ),
         "result": lambda: made.result(draw(st.sampled_from(list(Outcome))).value, draw(WHEN), draw(official)),
     }
-    weights = ["approval"] * 8 + ["withdrawal"] * 5 + ["denial"] * 2 + [name for name in kinds if name != "withdrawal"]
+    weights = (
+        ["approval"] * 8
+        + ["withdrawal"] * 5
+        + ["denial"] * 2
+        + [name for name in kinds if name != "withdrawal"]
+    )
     chosen = draw(st.lists(st.sampled_from(weights), max_size=most))
     return tuple(kinds[name]() for name in chosen)
 
@@ -91,7 +102,8 @@ def _cases(draw: st.DrawFn) -> Case:
         now=at(draw(WHEN)),
         voices=voices,
         verified=frozenset(verified),
-        first_seen=seen | ({ASKED.id: at(draw(st.sampled_from([-10, 0, 20])))} if draw(st.booleans()) else {}),
+        first_seen=seen
+        | ({ASKED.id: at(draw(st.sampled_from([-10, 0, 20])))} if draw(st.booleans()) else {}),
         own_nonce=draw(st.sampled_from(["", "mine"])),
     )
 
@@ -123,12 +135,16 @@ def test_the_state_is_that_of_the_slow_model(there: Case) -> None:
 
 @settings(deadline=None, max_examples=100)
 @given(_cases(), _children(by_executor=False, most=4))
-def test_nothing_by_anybody_else_makes_a_request_begin_or_end_well(there: Case, more: tuple[Child, ...]) -> None:
+def test_nothing_by_anybody_else_makes_a_request_begin_or_end_well(
+    there: Case, more: tuple[Child, ...]
+) -> None:
     before = standing(there).state
     added = tuple(
         replace(child, entry_id=f"f{child.entry_id[1:]}") for child in more if child.creator != EXECUTOR
     )
-    after = standing(replace(there, subtree=replace(there.subtree, children=there.subtree.children + added))).state
+    after = standing(
+        replace(there, subtree=replace(there.subtree, children=there.subtree.children + added))
+    ).state
     assert after is before or after not in ACTIVE
     if before not in {State.PENDING, State.APPROVED}:
         assert after is not State.APPROVED

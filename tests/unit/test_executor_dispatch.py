@@ -12,7 +12,6 @@ from decide_builders import (
     BOB,
     EXECUTOR,
     FLOOR,
-    OLD,
     OTHER_EXECUTOR,
     REQUEST_ID,
     T0,
@@ -53,7 +52,12 @@ def ended(box: Box, outcome: str, code: str, request_id: str = REQUEST_ID) -> No
     """Demand that a request ended so, once, in journal, directory and audit, and that nothing ran."""
     claim = box.claims.claim(request_id)
     assert claim is not None
-    assert (claim.state, claim.outcome, claim.code, claim.published) == ("ended", Outcome(outcome), code, True), claim
+    assert (claim.state, claim.outcome, claim.code, claim.published) == (
+        "ended",
+        Outcome(outcome),
+        code,
+        True,
+    ), claim
     assert box.outcomes(request_id) == [outcome]
     assert box.excerpt(request_id).startswith(f"{code}: ")
     assert box.audit.events().count("outcome") == 1
@@ -168,7 +172,9 @@ def test_an_approval_without_a_proof_waits_for_it(box: Box) -> None:
 
 
 def test_where_the_floor_excepts_the_operation_no_proof_is_needed(tmp_path: Path) -> None:
-    floor = replace(FLOOR, operations={"dirsrv.restart": FloorOperation(1, proof=False, instances=frozenset({"DS01"}))})
+    floor = replace(
+        FLOOR, operations={"dirsrv.restart": FloorOperation(1, proof=False, instances=frozenset({"DS01"}))}
+    )
     box = Box(tmp_path, floor)
     box.ask(proof=False)
     box.process()
@@ -195,22 +201,41 @@ def _two_units(box: Box) -> None:
 
 
 def _unknown(box: Box) -> None:
+    box.ask()
     box.directory.rules = policy(operations={})
 
 
 def _without_rule(box: Box) -> None:
+    box.ask()
     box.directory.rules = policy(rule())
 
 
 def _disabled_alice(box: Box) -> None:
+    box.ask()
     box.directory.people[ALICE.dn] = replace(ALICE, disabled=True)
+
+
+def _expired(box: Box) -> None:
+    box.ask()
+    box.clock.go(301)
+
+
+def _no_unit(box: Box) -> None:
+    box.ask()
+    box.systemd.refusal = ActionFailedError("there is no such unit")
+
+
+def _ahead(box: Box, seconds: float) -> None:
+    box.clock.go(seconds)
+    box.ask()
+    box.clock.go(-seconds)
 
 
 EARLY: dict[str, tuple[Callable[[Box], object], str, str]] = {
     "below the floor": (_two_units, "denied", "below-floor"),
-    "an unknown operation": (lambda box: (box.ask(), _unknown(box)), "denied", "unknown-operation"),
-    "no rule": (lambda box: (box.ask(), _without_rule(box)), "denied", "no-rule"),
-    "a disabled requester": (lambda box: (box.ask(), _disabled_alice(box)), "denied", "disabled"),
+    "an unknown operation": (_unknown, "denied", "unknown-operation"),
+    "no rule": (_without_rule, "denied", "no-rule"),
+    "a disabled requester": (_disabled_alice, "denied", "disabled"),
     "another operation": (lambda box: box.ask(operation="dirsrv.stop"), "denied", "unknown-operation"),
     "a changed definition": (lambda box: box.ask(operation_digest=bytes(32)), "denied", "operation-changed"),
     "a wrong digest": (lambda box: box.ask(digest=bytes(32)), "denied", "digest-mismatch"),
@@ -222,7 +247,11 @@ EARLY: dict[str, tuple[Callable[[Box], object], str, str]] = {
         "cancelled",
         "cancelled",
     ),
-    "denied": (lambda box: (box.ask(), box.say("bob", "ipaTpiDenial", bytes(32))), "denied", "denied-by-approver"),
+    "denied": (
+        lambda box: (box.ask(), box.say("bob", "ipaTpiDenial", bytes(32))),
+        "denied",
+        "denied-by-approver",
+    ),
     "a forged cancellation": (
         lambda box: (box.ask(), box.say("bob", "ipaTpiCancellation", bytes(32))),
         "denied",
@@ -239,23 +268,27 @@ EARLY: dict[str, tuple[Callable[[Box], object], str, str]] = {
         "forged-entry",
     ),
     "an execution by somebody else": (
-        lambda box: (box.ask(), box.directory.put(BOB.dn, REQUEST_ID, NewEntry(an_id(9), "ipaTpiExecution", {"ipaTpiNonce": [b"x"]}))),
+        lambda box: (
+            box.ask(),
+            box.directory.put(
+                BOB.dn, REQUEST_ID, NewEntry(an_id(9), "ipaTpiExecution", {"ipaTpiNonce": [b"x"]})
+            ),
+        ),
         "denied",
         "forged-entry",
     ),
     "a malformed entry": (
-        lambda box: (box.ask(), box.directory.put(BOB.dn, REQUEST_ID, NewEntry(an_id(9), "extensibleObject", {}))),
+        lambda box: (
+            box.ask(),
+            box.directory.put(BOB.dn, REQUEST_ID, NewEntry(an_id(9), "extensibleObject", {})),
+        ),
         "denied",
         "malformed-entry",
     ),
-    "expired": (lambda box: (box.ask(), box.clock.go(301)), "expired", "expired"),
-    "no such unit": (
-        lambda box: (box.ask(), setattr(box.systemd, "refusal", ActionFailedError("there is no such unit"))),
-        "denied",
-        "action-failed",
-    ),
-    "from the future": (lambda box: (box.clock.go(6), box.ask(), box.clock.go(-6)), "denied", "clock"),
-    "older than the journal": (lambda box: (box.clock.go(-101 * 86400), box.ask(), box.clock.go(101 * 86400)), "denied", "older-than-journal"),
+    "expired": (_expired, "expired", "expired"),
+    "no such unit": (_no_unit, "denied", "action-failed"),
+    "from the future": (lambda box: _ahead(box, 6), "denied", "clock"),
+    "older than the journal": (lambda box: _ahead(box, -101 * 86400), "denied", "older-than-journal"),
 }
 
 
@@ -323,7 +356,9 @@ def test_each_refusal_between_approval_and_intent_is_the_end(box: Box, name: str
 
 
 def test_a_request_whose_entry_is_malformed_is_buried_in_the_journal(box: Box) -> None:
-    for number, changes in enumerate(({"ipatpidigest": "x"}, {"ipatpireason": "\u202e"}, {"ipatpitarget": "IPA1"})):
+    for number, changes in enumerate(
+        ({"ipatpidigest": "x"}, {"ipatpireason": "\u202e"}, {"ipatpitarget": "IPA1"})
+    ):
         request_id = an_id(number)
         box.directory.ask(request_id=request_id, entry=changes)
         assert box.process(request_id) is None
@@ -393,9 +428,15 @@ def test_requests_of_others_and_of_old_do_not_count(box: Box) -> None:
 LAST: dict[str, tuple[Callable[[Box], object], str, str]] = {
     "a withdrawal": (lambda box: box.say("bob", "ipaTpiWithdrawal", bytes(32)), "denied", "withdrawn"),
     "a denial": (lambda box: box.say("carol", "ipaTpiDenial", bytes(32)), "denied", "denied-by-approver"),
-    "a cancellation": (lambda box: box.say("alice", "ipaTpiCancellation", bytes(32)), "cancelled", "cancelled"),
+    "a cancellation": (
+        lambda box: box.say("alice", "ipaTpiCancellation", bytes(32)),
+        "cancelled",
+        "cancelled",
+    ),
     "another execution": (
-        lambda box: box.directory.put(EXECUTOR, REQUEST_ID, NewEntry(an_id(8), "ipaTpiExecution", {"ipaTpiNonce": [b"z"]})),
+        lambda box: box.directory.put(
+            EXECUTOR, REQUEST_ID, NewEntry(an_id(8), "ipaTpiExecution", {"ipaTpiNonce": [b"z"]})
+        ),
         "denied",
         "forged-entry",
     ),
@@ -405,7 +446,11 @@ LAST: dict[str, tuple[Callable[[Box], object], str, str]] = {
         "denied",
         "withdrawn",
     ),
-    "the rule gone": (lambda box: setattr(box.directory, "rules", policy(rule("operators ask", Right.REQUEST))), "denied", "withdrawn"),
+    "the rule gone": (
+        lambda box: setattr(box.directory, "rules", policy(rule("operators ask", Right.REQUEST))),
+        "denied",
+        "withdrawn",
+    ),
     "the unit gone": (
         lambda box: setattr(box.systemd, "refusal", ActionFailedError("there is no such unit")),
         "denied",

@@ -1,8 +1,8 @@
 """Outages and crashes at every step: nothing runs twice, nothing that was approved is lost (K13, E17, X12)."""
 
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,7 +34,7 @@ READS = (
 @contextmanager
 def a_box() -> Iterator[Box]:
     """Give a host whose journal lies in memory, so that syncing it costs nothing."""
-    memory = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 (a private folder is made in it)
+    memory = "/dev/shm" if Path("/dev/shm").is_dir() else None
     with tempfile.TemporaryDirectory(dir=memory) as folder:
         box = Box(Path(folder))
         try:
@@ -91,14 +91,22 @@ WRITES = [moment for moment in MOMENTS if not moment.name.startswith(READS)]
 
 def test_the_life_has_all_its_steps() -> None:
     assert CLAIMED < ACTED < ENDED < len(CALLS)
-    steps = ("proof.accept", "journal.receive", "journal.show", "journal.intend", "journal.take", "journal.end", "journal.publish")
+    steps = (
+        "proof.accept",
+        "journal.receive",
+        "journal.show",
+        "journal.intend",
+        "journal.take",
+        "journal.end",
+        "journal.publish",
+    )
     positions = [CALLS.index(step) for step in steps]
     assert positions == sorted(positions)
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("moment", WRITES, ids=str)
-def test_a_crash_around_each_write(moment: Moment, after: bool) -> None:  # noqa: FBT001
+def test_a_crash_around_each_write(moment: Moment, after: bool) -> None:
     with a_box() as box:
         box.ask()
         if after:
@@ -116,7 +124,9 @@ def test_a_crash_around_each_write(moment: Moment, after: bool) -> None:  # noqa
         claim = box.claims.claim(REQUEST_ID)
         assert claim is not None
         assert (claim.state, claim.published) == ("ended", True)
-        assert {"request-seen", "proof-verified", "preview", "intent", "claim", "outcome"} >= set(box.audit.events())
+        assert {"request-seen", "proof-verified", "preview", "intent", "claim", "outcome"} >= set(
+            box.audit.events()
+        )
         assert box.audit.events()[-1] == "outcome"
         box.reboot()
         box.process()
@@ -125,7 +135,7 @@ def test_a_crash_around_each_write(moment: Moment, after: bool) -> None:  # noqa
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("moment", [each for each in WRITES if each.number < CLAIMED], ids=str)
-def test_a_crash_loses_no_receipt(moment: Moment, after: bool) -> None:  # noqa: FBT001
+def test_a_crash_loses_no_receipt(moment: Moment, after: bool) -> None:
     """DESIGN section 2: a receipt is journalled, then added; the web service counts an approval by it."""
     with a_box() as box:
         box.ask()
@@ -139,6 +149,14 @@ def test_a_crash_loses_no_receipt(moment: Moment, after: bool) -> None:  # noqa:
         assert sorted(receipts) == sorted(proofs)
 
 
+def look_and_approve(box: Box) -> None:
+    """Let the executor look, bob approve, and the executor look again."""
+    box.process()
+    box.clock.go(10)
+    box.approve()
+    box.process()
+
+
 @pytest.mark.parametrize("moment", [each for each in MOMENTS if each.number <= CLAIMED], ids=str)
 def test_an_outage_before_the_claim_is_no_refusal(moment: Moment) -> None:
     """From this call on everything of its kind fails; then it is back, and the request goes on."""
@@ -147,10 +165,7 @@ def test_an_outage_before_the_claim_is_no_refusal(moment: Moment) -> None:
         box.ask()
         box.weather.crash_before = moment.number
         with pytest.raises(CrashError):
-            for _ in range(3):
-                box.process()
-                box.clock.go(10)
-                box.approve()
+            look_and_approve(box)
         box.reboot()
         box.weather.calm()
         box.weather.fails[port + "."] = DOWN[port]
@@ -248,7 +263,15 @@ def _fail_after(box: Box, name: str, count: int, port: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "event", ["audit.request-seen", "audit.proof-verified", "audit.preview", "audit.intent", "audit.claim", "audit.outcome"]
+    "event",
+    [
+        "audit.request-seen",
+        "audit.proof-verified",
+        "audit.preview",
+        "audit.intent",
+        "audit.claim",
+        "audit.outcome",
+    ],
 )
 def test_what_could_not_be_audited_is_audited_once_it_can(event: str) -> None:
     """A08: all attempts are in the audit trail; a record that failed is not left out."""
@@ -256,10 +279,8 @@ def test_what_could_not_be_audited_is_audited_once_it_can(event: str) -> None:
         box.ask()
         box.weather.fails[event] = DOWN["audit"]
         for _ in range(3):
-            try:
+            with suppress(UnavailableError):
                 box.process()
-            except UnavailableError:
-                pass
             if box.directory.of("ipaTpiPreview") and not box.directory.of("ipaTpiApproval"):
                 box.approve()
         assert event == "audit.outcome" or box.systemd.acts == []
@@ -368,7 +389,7 @@ def test_a_veto_that_was_seen_cannot_vanish(name: str) -> None:
         assert box.excerpt().startswith("seen-entry-missing")
 
 
-def _see_twice(box: Box) -> object:
+def _see_twice(box: Box) -> Callable[[], object]:
     """Crash once the third entry (receipt or approval before it, then the veto) was seen."""
     left = len(box.directory.children[REQUEST_ID]) - len(box.claims.memory(REQUEST_ID).first_seen) + 1
 
@@ -408,7 +429,7 @@ def test_an_add_that_succeeded_unseen_is_recognised() -> None:
         box.process()
         box.clock.go(10)
         box.approve()
-        box.weather.then["directory.add ipaTpiExecution"] = lambda: _raise(box)
+        box.weather.then["directory.add ipaTpiExecution"] = _lose_the_answer
         with pytest.raises(UnavailableError):
             box.process()
         live(box)
@@ -416,7 +437,7 @@ def test_an_add_that_succeeded_unseen_is_recognised() -> None:
         assert len(box.directory.of("ipaTpiExecution")) == 1
 
 
-def _raise(_box: Box) -> None:
+def _lose_the_answer() -> None:
     raise DOWN["directory"]
 
 
@@ -448,7 +469,7 @@ def test_something_else_under_the_name_of_our_execution_runs_nothing_and_ends_it
 def test_a_request_that_vanished_between_two_reads_is_no_decision() -> None:
     with a_box() as box:
         box.ask()
-        box.weather.then["directory.add ipaTpiPreview"] = lambda: box.directory.requests.clear()
+        box.weather.then["directory.add ipaTpiPreview"] = box.directory.requests.clear
         with pytest.raises(UnavailableError, match="gone from the directory"):
             box.process()
         assert box.claims.claim(REQUEST_ID) is None

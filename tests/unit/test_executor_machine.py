@@ -20,7 +20,7 @@ from ipa_tpi.decide.intake import RawEntry
 from ipa_tpi.errors import RefusedError, UnavailableError
 from ipa_tpi.model import Account
 
-MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 (a private folder is made in it)
+MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None
 VOTERS = st.sampled_from(["bob", "carol"])
 ANYBODY = st.sampled_from(["alice", "bob", "carol"])
 OFTEN = st.sampled_from([True, True, True, False])
@@ -59,7 +59,7 @@ class ExecutorMachine(RuleBasedStateMachine):
             shutil.rmtree(self.folder)
 
     @initialize(previewed=OFTEN)
-    def ask(self, previewed: bool) -> None:  # noqa: FBT001
+    def ask(self, previewed: bool) -> None:
         """Alice asks."""
         asked = self.box.ask(proof=False)
         self.backups.append(self.box.directory.snapshot())
@@ -68,7 +68,7 @@ class ExecutorMachine(RuleBasedStateMachine):
             self.look()
 
     @rule(uid=ANYBODY, proof=OFTEN)
-    def approve(self, uid: str, proof: bool) -> None:  # noqa: FBT001
+    def approve(self, uid: str, proof: bool) -> None:
         """Somebody approves, unless his voice is used."""
         if not self.voiced(uid):
             self.box.approve(uid, proof=False)
@@ -99,6 +99,8 @@ class ExecutorMachine(RuleBasedStateMachine):
     def steal(self, uid: str, thief: str) -> None:
         """Somebody puts another's token there in his own name."""
         self.box.prove(thief, "approve", self.box.about(), token=f"{uid}@TPI.TEST|stolen")
+        if uid == thief:
+            self.proven.add((dn_of(uid), "approve", self.box.about()))
 
     @rule(name=st.sampled_from(VETOES), uid=VOTERS)
     def veto(self, name: str, uid: str) -> None:
@@ -124,14 +126,17 @@ class ExecutorMachine(RuleBasedStateMachine):
             return
 
     @rule(calls=st.integers(1, 60), after=st.booleans())
-    def crash(self, calls: int, after: bool) -> None:  # noqa: FBT001
+    def crash(self, calls: int, after: bool) -> None:
         """The power fails some calls from now."""
         number = len(self.box.weather.calls) + calls
         self.box.weather.crash_after, self.box.weather.crash_before = (number, 0) if after else (0, number)
         self.look()
         self.box.weather.calm()
 
-    @rule(port=st.sampled_from(sorted(DOWN)), calls=st.sampled_from(["directory.load", "journal.intend", "journal.take"]))
+    @rule(
+        port=st.sampled_from(sorted(DOWN)),
+        calls=st.sampled_from(["directory.load", "journal.intend", "journal.take"]),
+    )
     def fail(self, port: str, calls: str) -> None:
         """Something outside does not answer any more, from some call on; then it is back."""
         self.box.weather.then[calls] = lambda: self.box.weather.fails.update({port + ".": DOWN[port]})
@@ -155,7 +160,7 @@ class ExecutorMachine(RuleBasedStateMachine):
         self.box.directory.restore(data.draw(st.sampled_from(self.backups[-4:])))
 
     @rule(account=st.sampled_from([ALICE, BOB, CAROL]), disabled=st.booleans())
-    def change(self, account: Account, disabled: bool) -> None:  # noqa: FBT001
+    def change(self, account: Account, disabled: bool) -> None:
         """An account is disabled, or enabled again."""
         self.box.directory.people[account.dn] = replace(account, disabled=disabled)
 
@@ -177,9 +182,11 @@ class ExecutorMachine(RuleBasedStateMachine):
     # What the invariants ask.
 
     def voiced(self, uid: str) -> bool:
-        """Did he use his voice? (The directory's uniqueness plugin refuses a second one.)"""
+        """Did he use his voice?  The directory's uniqueness plugin refuses a second one."""
         names = ("ipaTpiApproval", "ipaTpiDenial")
-        return uid == "alice" or any(raw.creator == dn_of(uid) for name in names for raw in self.box.directory.of(name))
+        return uid == "alice" or any(
+            raw.creator == dn_of(uid) for name in names for raw in self.box.directory.of(name)
+        )
 
     def prove_now(self, uid: str, purpose: str, digest: bytes) -> None:
         """Make a proof, and remember it."""

@@ -154,6 +154,22 @@ class TestCallers:
         assert web.callers == []
         assert web.scene.audit.codes() == [code]
 
+    def test_a_refusal_is_recorded_with_whom_apache_named(self, web: Web) -> None:
+        web.get("/requests", environ={"KRB5CCNAME": ""})
+        web.get("/requests", None)
+        web.get("/nothing")
+        assert [record["caller"] for record in web.scene.audit.records] == [
+            f"alice@{REALM}",
+            "",
+            f"alice@{REALM}",
+        ]
+
+    def test_only_a_whole_path_of_a_file(self, web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.chdir(web.ccache.parent)
+        for name in (str(web.ccache), f"FILE:{web.ccache.name}", f"DIR:{web.ccache}", f"file:{web.ccache}"):
+            problem(web.get("/requests", environ={"KRB5CCNAME": name}), "no-ticket", 401)
+        assert web.callers == []
+
     def test_a_path_that_climbs_or_a_link(self, web: Web) -> None:
         link = web.ccache.parent / "link"
         link.symlink_to(web.ccache)

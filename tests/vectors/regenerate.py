@@ -36,7 +36,12 @@ OPERATION = {
     "ipaTpiInterface": ["web", "cli", "framework"],
 }
 PREVIEW = {
-    "shown": {"unit": "dirsrv@DS01.service", "action": "restart", "main_pid": 4711, "lines": ["a", None, True]},
+    "shown": {
+        "unit": "dirsrv@DS01.service",
+        "action": "restart",
+        "main_pid": 4711,
+        "lines": ["a", None, True],
+    },
     "precondition": {},
 }
 PURPOSES = ("request", "approve", "deny", "withdraw", "cancel", "offline")
@@ -49,7 +54,11 @@ def vectors() -> dict[str, Any]:
     approval = _sha256(bytes.fromhex(request) + bytes.fromhex(preview))
     return {
         "request": {"input": REQUEST, "canonical": _canonical(REQUEST).decode(), "sha256": request},
-        "operation": {"input": OPERATION, "canonical": _canonical(lowered).decode(), "sha256": _sha256(_canonical(lowered))},
+        "operation": {
+            "input": OPERATION,
+            "canonical": _canonical(lowered).decode(),
+            "sha256": _sha256(_canonical(lowered)),
+        },
         "preview": {"input": PREVIEW, "canonical": _canonical(PREVIEW).decode(), "sha256": preview},
         "approval": {"input": {"request": request, "preview": preview}, "sha256": approval},
         "mic": [
@@ -57,7 +66,9 @@ def vectors() -> dict[str, Any]:
                 "purpose": purpose,
                 "digest": request if purpose in {"request", "cancel"} else approval,
                 "text": (
-                    b"ipa-tpi/1 " + purpose.encode() + b"\x00"
+                    b"ipa-tpi/1 "
+                    + purpose.encode()
+                    + b"\x00"
                     + bytes.fromhex(request if purpose in {"request", "cancel"} else approval)
                 ).hex(),
             }

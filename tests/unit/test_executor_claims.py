@@ -1,0 +1,344 @@
+"""The claims journal (DESIGN sections 2 and 3; K13, E14)."""
+
+import sqlite3
+import stat
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from decide_builders import ALICE, BOB, T0
+
+from ipa_tpi.decide.approval import Verified
+from ipa_tpi.decide.identity import identity_of
+from ipa_tpi.errors import JournalError
+from ipa_tpi.executor.claims import Claim, Claims, ReceiptRow, create, utc_now
+from ipa_tpi.model import Outcome
+from ipa_tpi.ports import NewEntry
+
+HOST = "ipa1.tpi.test"
+ENTRY = NewEntry("e1", "ipaTpiExecution", {"ipaTpiNonce": [b"n", b"\0\xff"]})
+OTHER = NewEntry("e2", "ipaTpiExecution", {"ipaTpiNonce": [b"m"]})
+LATER = T0 + timedelta(seconds=5)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> str:
+    """A journal that was made, and is not open."""
+    made = str(tmp_path / "journal.sqlite")
+    create(made, HOST, T0)
+    return made
+
+
+@pytest.fixture
+def claims(path: str) -> Iterator[Claims]:
+    """An open journal."""
+    opened = Claims(path, HOST)
+    yield opened
+    opened.close()
+
+
+def ended(
+    outcome: Outcome = Outcome.EXECUTED, code: str = "", excerpt: str = "done", status: int | None = 0
+) -> Claim:
+    """Give an end."""
+    return Claim("ended", "", outcome, code, excerpt, status)
+
+
+# --- making and opening ---------------------------------------------------------
+
+
+def test_a_journal_is_private(path: str) -> None:
+    assert stat.S_IMODE(Path(path).stat().st_mode) == 0o600
+
+
+def test_a_journal_is_never_overwritten(path: str) -> None:
+    with pytest.raises(JournalError, match="never overwritten"):
+        create(path, HOST, T0)
+
+
+def test_a_journal_that_cannot_be_made(tmp_path: Path) -> None:
+    with pytest.raises(JournalError, match="cannot be made"):
+        create(str(tmp_path / "missing" / "journal"), HOST, T0)
+
+
+def test_a_journal_is_never_made_silently(tmp_path: Path) -> None:
+    with pytest.raises(JournalError, match="ipa-tpi-executor init"):
+        Claims(str(tmp_path / "journal"), HOST)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_journal_is_held_by_one(claims: Claims, path: str) -> None:
+    assert claims.started == T0
+    with pytest.raises(JournalError, match="another executor holds"):
+        Claims(path, HOST)
+
+
+def test_a_journal_of_another_host_is_refused(path: str) -> None:
+    with pytest.raises(JournalError, match="belongs to another host"):
+        Claims(path, "ipa2.tpi.test")
+
+
+def test_after_a_refused_start_the_right_one_may_start(path: str) -> None:
+    with pytest.raises(JournalError):
+        Claims(path, "ipa2.tpi.test")
+    Claims(path, HOST).close()
+
+
+def change(path: str, statement: str) -> None:
+    """Change a journal past the program."""
+    with sqlite3.connect(path) as database:
+        database.execute(statement)
+
+
+def test_a_journal_of_another_version_is_refused(path: str) -> None:
+    change(path, "UPDATE meta SET value = '2' WHERE name = 'version'")
+    with pytest.raises(JournalError, match="another version"):
+        Claims(path, HOST)
+
+
+def test_a_journal_without_its_marks_is_refused(path: str) -> None:
+    change(path, "DELETE FROM meta")
+    with pytest.raises(JournalError, match="not one of ours"):
+        Claims(path, HOST)
+
+
+def test_an_empty_file_is_no_journal(tmp_path: Path) -> None:
+    (tmp_path / "journal").touch()
+    with pytest.raises(JournalError, match="could not be read"):
+        Claims(str(tmp_path / "journal"), HOST)
+
+
+@pytest.mark.parametrize("offset", [0, 4096, 8192])
+def test_a_damaged_journal_is_refused(path: str, offset: int) -> None:
+    with Path(path).open("r+b") as file:
+        file.seek(offset)
+        file.write(b"\xa5" * 2000)
+    with pytest.raises(JournalError):
+        Claims(path, HOST)
+
+
+def test_what_was_journalled_is_there_after_a_crash(path: str) -> None:
+    """No close: the file is opened again as it lies there, with its write-ahead log."""
+    first = Claims(path, HOST)
+    first.intend("r", "n", T0, ENTRY)
+    copies = {
+        suffix: Path(path + suffix).read_bytes() for suffix in ("", "-wal") if Path(path + suffix).exists()
+    }
+    first.close()
+    for suffix, content in copies.items():
+        Path(path + suffix).write_bytes(content)
+    again = Claims(path, HOST)
+    assert again.claim("r") == Claim("intent", "n")
+    again.close()
+
+
+def test_it_syncs_fully(claims: Claims) -> None:
+    assert claims._database.execute("PRAGMA synchronous").fetchone() == (2,)
+    assert claims._database.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+# --- a claim moves one way --------------------------------------------------------
+
+
+def test_a_claim_from_intent_to_end(claims: Claims) -> None:
+    assert claims.claim("r") is None
+    claims.intend("r", "n", T0, ENTRY)
+    assert claims.claim("r") == Claim("intent", "n")
+    claims.take("r", "n", LATER)
+    assert claims.claim("r") == Claim("claimed", "n", started=LATER)
+    claims.end("r", ended(), LATER)
+    assert claims.claim("r") == Claim("ended", "n", Outcome.EXECUTED, "", "done", 0, LATER, LATER)
+    assert (set(claims.unfinished()), set(claims.finished())) == ({"r"}, set())
+    claims.publish("r")
+    assert (set(claims.unfinished()), set(claims.finished())) == (set(), {"r"})
+
+
+def test_a_refusal_ends_without_an_intent(claims: Claims) -> None:
+    claims.end("r", ended(Outcome.DENIED, "no-rule", "no", None), T0)
+    assert claims.claim("r") == Claim("ended", "", Outcome.DENIED, "no-rule", "no", None, None, T0)
+
+
+@pytest.mark.parametrize("before", ["intent", "claimed", "ended"])
+def test_nothing_is_promised_twice(claims: Claims, before: str) -> None:
+    bring(claims, before)
+    there = claims.claim("r")
+    with pytest.raises(JournalError):
+        claims.intend("r", "other", LATER, OTHER)
+    assert claims.claim("r") == there
+    assert [entry.entry_id for entry in claims.pending_writes("r")] == (["e1"] if before != "refused" else [])
+
+
+@pytest.mark.parametrize("before", ["nothing", "claimed", "ended", "refused"])
+def test_only_an_intent_is_claimed(claims: Claims, before: str) -> None:
+    bring(claims, before)
+    there = claims.claim("r")
+    with pytest.raises(JournalError, match="taken or ended already"):
+        claims.take("r", "n", LATER)
+    assert claims.claim("r") == there
+
+
+def test_only_the_promised_nonce_is_claimed(claims: Claims) -> None:
+    bring(claims, "intent")
+    with pytest.raises(JournalError):
+        claims.take("r", "other", LATER)
+    assert claims.claim("r") == Claim("intent", "n")
+
+
+@pytest.mark.parametrize("before", ["ended", "refused"])
+def test_an_end_is_the_end(claims: Claims, before: str) -> None:
+    bring(claims, before)
+    there = claims.claim("r")
+    with pytest.raises(JournalError, match="ended already"):
+        claims.end("r", ended(Outcome.FAILED), LATER)
+    assert claims.claim("r") == there
+
+
+def test_an_end_needs_an_outcome(claims: Claims) -> None:
+    with pytest.raises(JournalError, match="needs an outcome"):
+        claims.end("r", Claim("ended", ""), T0)
+
+
+def test_claims_of_two_requests_are_two(claims: Claims) -> None:
+    claims.intend("r", "n", T0, ENTRY)
+    claims.intend("s", "m", T0, OTHER)
+    claims.take("s", "m", T0)
+    assert claims.claim("r") == Claim("intent", "n")
+    assert claims.memory("r").own_nonce == "n"
+    assert claims.memory("s").own_nonce == ""
+
+
+def bring(claims: Claims, state: str) -> None:
+    """Bring a request to a state."""
+    if state == "refused":
+        claims.end("r", ended(Outcome.DENIED, "x", "y", None), T0)
+    elif state != "nothing":
+        claims.intend("r", "n", T0, ENTRY)
+        if state != "intent":
+            claims.take("r", "n", T0)
+        if state == "ended":
+            claims.end("r", ended(), T0)
+
+
+# --- what is remembered --------------------------------------------------------------
+
+
+def test_the_first_sight_is_kept(claims: Claims) -> None:
+    claims.see("r", "veto", T0, kept=True)
+    claims.see("r", "proof", LATER, kept=False)
+    claims.see("r", "veto", LATER, kept=False)
+    claims.see("s", "veto", LATER, kept=True)
+    memory = claims.memory("r")
+    assert memory.first_seen == {"veto": T0, "proof": LATER}
+    assert memory.seen == {"veto"}
+    assert memory.journal_started == T0
+
+
+def test_the_first_identity_is_kept(claims: Claims) -> None:
+    claims.remember("r", identity_of(ALICE))
+    claims.remember("r", identity_of(BOB))
+    changed = identity_of(ALICE).__class__(ALICE.dn, "other", "other", "other")
+    claims.remember("r", changed)
+    assert claims.memory("r").identities == {ALICE.dn: identity_of(ALICE), BOB.dn: identity_of(BOB)}
+    assert claims.memory("s").identities == {}
+
+
+def test_a_verified_proof_is_kept_with_its_verdict(claims: Claims) -> None:
+    row = ReceiptRow("r", "p", BOB.dn, "bob@TPI.TEST", "approve", b"\0\xff", T0, frozenset({"otp", "pkinit"}))
+    assert not claims.knows_token("t")
+    claims.receive("t", row, LATER)
+    assert claims.knows_token("t")
+    assert claims.judged("r") == {"p": "verified"}
+    assert claims.memory("r").verified == {Verified(BOB.dn, "approve", b"\0\xff")}
+    assert claims.memory("s").verified == frozenset()
+
+
+def test_a_token_counts_once(claims: Claims) -> None:
+    row = ReceiptRow("r", "p", BOB.dn, "bob@TPI.TEST", "approve", b"d")
+    claims.receive("t", row, T0)
+    with pytest.raises(JournalError):
+        claims.receive("t", ReceiptRow("s", "q", BOB.dn, "bob@TPI.TEST", "approve", b"e"), T0)
+    assert claims.judged("s") == {}
+    assert claims.memory("s").verified == frozenset()
+
+
+def test_a_verdict_is_kept_whole_or_not_at_all(claims: Claims) -> None:
+    claims.judge("r", "p", "proof-invalid")
+    with pytest.raises(JournalError):
+        claims.receive("t", ReceiptRow("r", "p", BOB.dn, "bob@TPI.TEST", "approve", b"d"), T0)
+    assert not claims.knows_token("t")
+    assert claims.judged("r") == {"p": "proof-invalid"}
+    claims.judge("r", "p", "other")
+    assert claims.judged("r") == {"p": "proof-invalid"}
+
+
+def test_the_first_preview_is_the_preview(claims: Claims) -> None:
+    first = NewEntry("e1", "ipaTpiPreview", {"ipaTpiBody": [b"one"]})
+    second = NewEntry("e2", "ipaTpiPreview", {"ipaTpiBody": [b"two"]})
+    assert claims.precondition("r") is None
+    assert claims.memory("r").preview_digest is None
+    assert claims.show("r", b"1", b"{}", first) == first
+    assert claims.show("r", b"2", b"[]", second) == first
+    assert claims.precondition("r") == b"{}"
+    assert claims.memory("r").preview_digest == b"1"
+
+
+def test_the_first_bytes_for_a_role_are_the_bytes(claims: Claims) -> None:
+    assert claims.write("r", "result", ENTRY) == ENTRY
+    assert claims.write("r", "result", OTHER) == ENTRY
+    assert claims.write("s", "result", OTHER) == OTHER
+    assert claims.memory("r").written == {"e1"}
+
+
+def test_what_is_not_known_to_be_there_is_added_again(claims: Claims) -> None:
+    claims.write("r", "receipt:p", ENTRY)
+    claims.write("r", "result", OTHER)
+    assert claims.pending_writes("r") == [ENTRY, OTHER]
+    claims.added("e1")
+    assert claims.pending_writes("r") == [OTHER]
+    claims.added("unknown")
+    assert claims.pending_writes("s") == []
+    assert claims.memory("r").written == {"e1", "e2"}
+
+
+# --- a disk that fails ------------------------------------------------------------------
+
+
+def test_a_write_that_fails_changes_nothing(claims: Claims) -> None:
+    claims._database.execute("PRAGMA query_only = ON")
+    for write in (
+        lambda: claims.see("r", "e", T0, kept=True),
+        lambda: claims.intend("r", "n", T0, ENTRY),
+        lambda: claims.end("r", ended(), T0),
+        lambda: claims.write("r", "result", ENTRY),
+        lambda: claims.publish("r"),
+    ):
+        with pytest.raises(JournalError, match="nothing is run until it can"):
+            write()
+    claims._database.execute("PRAGMA query_only = OFF")
+    assert claims.claim("r") is None
+    claims.intend("r", "n", T0, ENTRY)
+    assert claims.claim("r") == Claim("intent", "n")
+
+
+def test_a_full_disk_is_an_error_and_no_half_intent(claims: Claims) -> None:
+    pages = claims._database.execute("PRAGMA page_count").fetchone()[0]
+    claims._database.execute(f"PRAGMA max_page_count = {pages}")
+    large = NewEntry("e", "ipaTpiExecution", {"ipaTpiNonce": [b"x" * 100_000]})
+    with pytest.raises(JournalError):
+        claims.intend("r", "n", T0, large)
+    assert claims.claim("r") is None
+    claims._database.execute(f"PRAGMA max_page_count = {pages + 1000}")
+    claims.intend("r", "n", T0, ENTRY)
+    assert claims.memory("r").written == {"e1"}
+
+
+def test_a_closed_journal_is_an_error(path: str) -> None:
+    opened = Claims(path, HOST)
+    opened.close()
+    with pytest.raises(JournalError):
+        opened.claim("r")
+
+
+def test_the_time_is_aware() -> None:
+    assert utc_now().utcoffset() == timedelta(0)

@@ -1,0 +1,120 @@
+"""The closed table of operations and the polkit rule made from it (E05, K06, K18)."""
+
+import json
+import re
+import shutil
+import subprocess
+from dataclasses import replace
+
+import pytest
+from decide_builders import FLOOR
+from executor_fakes import FakeSystemd, Weather
+
+from ipa_tpi.errors import ActionFailedError, RefusedError
+from ipa_tpi.executor.operations import OPERATIONS, operation
+from ipa_tpi.executor.polkit import render_rule
+from ipa_tpi.model import Floor, FloorOperation
+
+BAD_INSTANCES = ("", "a b", "DS01.service", "../x", "a/b", "DS01\n", "a@b", "a" * 65, "ä", "-%i;", "*")
+
+
+def test_an_operation_that_is_not_in_the_table_is_refused() -> None:
+    with pytest.raises(RefusedError) as caught:
+        operation("dirsrv.stop\u202e")
+    assert caught.value.code == "operation-not-on-floor"
+    assert "\\u202e" in caught.value.message
+
+
+def test_every_operation_names_its_other_ways_in() -> None:
+    for name, each in OPERATIONS.items():
+        assert re.fullmatch(r"[a-z]+\.[a-z]+", name)
+        assert each.other_ways  # R-K18
+
+
+@pytest.mark.parametrize("instance", BAD_INSTANCES)
+def test_a_name_that_is_no_instance_reaches_no_unit(instance: str) -> None:
+    services = FakeSystemd(Weather())
+    restart = operation("dirsrv.restart")
+    for attempt in (
+        lambda: restart.preview({"instance": instance}, services),
+        lambda: restart.act({"instance": instance}, services, 60),
+        lambda: restart.units(frozenset({instance})),
+    ):
+        with pytest.raises(RefusedError) as caught:
+            attempt()
+        assert caught.value.code == "bad-parameters"
+    assert (services.acts, services.weather.calls) == ([], [])
+
+
+def test_an_act_tells_what_it_did() -> None:
+    services = FakeSystemd(Weather())
+    act = operation("dirsrv.restart").act({"instance": "DS01"}, services, 7)
+    assert (act.excerpt, act.exit_status) == (
+        "restarted dirsrv@DS01.service: main PID 100 -> 101, active (running)",
+        0,
+    )
+    assert services.timeout_seconds == 7
+
+
+@pytest.mark.parametrize("answer", ["failed", "canceled", "dependency", "skipped", ""])
+def test_a_job_that_is_not_done_is_no_success(answer: str) -> None:
+    services = FakeSystemd(Weather())
+    services.answer = answer
+    with pytest.raises(ActionFailedError, match="journalctl"):
+        operation("dirsrv.restart").act({"instance": "DS01"}, services, 60)
+
+
+def test_the_units_of_a_floor() -> None:
+    assert operation("dirsrv.restart").units(frozenset({"DS01", "TPI-TEST"})) == {
+        "dirsrv@DS01.service": {"restart"},
+        "dirsrv@TPI-TEST.service": {"restart"},
+    }
+
+
+def floor(*instances: str, name: str = "dirsrv.restart") -> Floor:
+    """Give a floor."""
+    return replace(FLOOR, operations={name: FloorOperation(1, proof=True, instances=frozenset(instances))})
+
+
+def test_the_rule_allows_exactly_what_the_floor_does() -> None:
+    rule = render_rule(floor("DS01", "DS02"), "ipatpi-exec")
+    (allowed,) = re.findall(r"var allowed = (\{.*?\});", rule, re.DOTALL)
+    assert json.loads(allowed) == {"dirsrv@DS01.service": ["restart"], "dirsrv@DS02.service": ["restart"]}
+    assert 'subject.user !== "ipatpi-exec"' in rule
+
+
+def test_an_empty_floor_and_an_unknown_operation_allow_nothing() -> None:
+    for empty in (replace(FLOOR, operations={}), floor(), floor("DS01", name="unheard.of")):
+        assert "var allowed = {};" in render_rule(empty, "ipatpi-exec")
+
+
+def test_names_are_quoted_in_the_rule() -> None:
+    assert 'subject.user !== "a\\"b"' in render_rule(floor(), 'a"b')
+
+
+POLKIT = """
+var verdicts = [];
+var polkit = {Result: {YES: "yes", NO: "no", NOT_HANDLED: "not handled"}, addRule: function (rule) { polkit.rule = rule; }};
+%s
+function ask(id, user, unit, verb) {
+    var values = {unit: unit, verb: verb};
+    return polkit.rule({id: id, lookup: function (name) { return values[name]; }}, {user: user});
+}
+var units = "org.freedesktop.systemd1.manage-units";
+print(JSON.stringify([
+    ask(units, "ipatpi-exec", "dirsrv@DS01.service", "restart"),
+    ask(units, "ipatpi-exec", "dirsrv@DS01.service", "stop"),
+    ask(units, "ipatpi-exec", "dirsrv@DS02.service", "restart"),
+    ask(units, "ipatpi-exec", undefined, undefined),
+    ask(units, "ipatpi-exec", "constructor", "toString"),
+    ask(units, "alice", "dirsrv@DS01.service", "restart"),
+    ask("org.freedesktop.systemd1.manage-unit-files", "ipatpi-exec", "dirsrv@DS01.service", "restart")
+]));
+"""
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="no JavaScript here; the box asks polkit itself")
+def test_the_rule_as_javascript() -> None:
+    program = "var print = console.log;" + POLKIT % render_rule(floor("DS01"), "ipatpi-exec")
+    done = subprocess.run(["node", "-e", program], capture_output=True, text=True, check=True, timeout=20)
+    assert json.loads(done.stdout) == ["yes", "no", "no", "no", "no", "not handled", "not handled"]

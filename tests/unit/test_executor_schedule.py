@@ -1,0 +1,123 @@
+"""Which request is looked at next (E11)."""
+
+import threading
+import time
+
+from ipa_tpi.executor.schedule import Schedule
+
+
+def test_each_request_is_given_once_in_the_order_of_waking() -> None:
+    schedule = Schedule()
+    for request_id in ("a", "b", "a"):
+        schedule.wake(request_id)
+    assert schedule.depth() == 2
+    assert [schedule.take(), schedule.take()] == ["a", "b"]
+    assert schedule.depth() == 0
+
+
+def test_a_request_that_is_woken_while_it_is_worked_on_comes_again_afterwards() -> None:
+    schedule = Schedule()
+    schedule.wake("a")
+    assert schedule.take() == "a"
+    schedule.wake("a")
+    schedule.wake("a")
+    schedule.wake("b")
+    assert schedule.take() == "b"
+    assert schedule.depth() == 0
+    schedule.done("a")
+    assert schedule.take() == "a"
+    schedule.done("a")
+    assert schedule.depth() == 0
+
+
+def test_done_without_a_wake_gives_nothing() -> None:
+    schedule = Schedule()
+    schedule.wake("a")
+    schedule.take()
+    schedule.done("a")
+    assert schedule.depth() == 0
+    schedule.done("never taken")
+
+
+def test_a_request_comes_when_its_time_has() -> None:
+    schedule = Schedule()
+    schedule.wake_in("late", 0.08)
+    schedule.wake_in("soon", 0.02)
+    schedule.wake_in("past", -5)
+    started = time.monotonic()
+    assert [schedule.take() for _ in range(3)] == ["past", "soon", "late"]
+    assert 0.07 <= time.monotonic() - started < 5
+
+
+def test_what_is_due_while_it_is_worked_on_comes_afterwards() -> None:
+    schedule = Schedule()
+    schedule.wake("a")
+    schedule.take()
+    schedule.wake_in("a", 0)
+    schedule.wake("b")
+    assert schedule.take() == "b"
+    schedule.done("a")
+    assert schedule.take() == "a"
+
+
+def test_two_takers_never_have_the_same_request() -> None:
+    schedule, held, wrong, taken = Schedule(), set[str](), list[str](), list[str]()
+    guard = threading.Lock()
+
+    def take() -> None:
+        while (request_id := schedule.take()) is not None:
+            with guard:
+                if request_id in held:
+                    wrong.append(request_id)
+                held.add(request_id)
+                taken.append(request_id)
+            time.sleep(0.0002)
+            with guard:
+                held.discard(request_id)
+            schedule.done(request_id)
+
+    takers = [threading.Thread(target=take) for _ in range(3)]
+    for taker in takers:
+        taker.start()
+    for number in range(200):
+        schedule.wake(f"r{number % 5}")
+        if number % 7 == 0:
+            schedule.wake_in(f"r{number % 3}", 0.001)
+    deadline = time.monotonic() + 10
+    while schedule.depth() and time.monotonic() < deadline:
+        time.sleep(0.005)
+    schedule.stop()
+    for taker in takers:
+        taker.join(timeout=5)
+    assert not any(taker.is_alive() for taker in takers)
+    assert wrong == []
+    assert set(taken) == {f"r{number}" for number in range(5)}
+
+
+def test_a_taker_that_waits_is_woken_and_let_go() -> None:
+    schedule, found = Schedule(), list[str | None]()
+
+    def take() -> None:
+        found.extend([schedule.take(), schedule.take()])
+
+    taker = threading.Thread(target=take)
+    taker.start()
+    time.sleep(0.02)
+    schedule.wake("a")
+    time.sleep(0.02)
+    schedule.stop()
+    taker.join(timeout=5)
+    assert found == ["a", None]
+    assert schedule.take() is None
+
+
+def test_a_new_deadline_that_is_earlier_than_the_one_waited_for() -> None:
+    schedule, found = Schedule(), list[str | None]()
+    schedule.wake_in("late", 60)
+    taker = threading.Thread(target=lambda: found.append(schedule.take()))
+    taker.start()
+    time.sleep(0.02)
+    schedule.wake_in("soon", 0.01)
+    taker.join(timeout=5)
+    schedule.stop()
+    assert found == ["soon"]
