@@ -51,6 +51,8 @@ _ACCOUNT: Final = [
     "cn",
 ]
 _WITH_OPERATIONAL: Final = ["*", "creatorsName", "createTimestamp", "nsds5ReplConflict"]
+# 389-ds hides entries of this class from whoever does not name it, and makes replication conflicts such entries.
+_ALL: Final = "(|(objectClass=*)(objectClass=ldapSubEntry))"
 _WATCH_SLICE_SECONDS: Final = 1.0
 
 
@@ -210,7 +212,7 @@ class LdapDirectory:
     def load(self, request_id: str) -> Subtree | None:
         """Read a request with everything below it."""
         base = self._request_dn(request_id)
-        found = self._search(base, ldap.SCOPE_SUBTREE, "(objectClass=*)", _WITH_OPERATIONAL)
+        found = self._search(base, ldap.SCOPE_SUBTREE, _ALL, _WITH_OPERATIONAL)
         top = [entry for entry in found if entry[0] == normal_dn(base)]
         if not top:
             return None
@@ -256,7 +258,7 @@ class LdapDirectory:
         found = self._search(
             self.child_dn(request_id, entry_id),
             ldap.SCOPE_BASE,
-            "(objectClass=*)",
+            _ALL,
             _WITH_OPERATIONAL,
         )
         return _to_raw(*found[0]) if found else None

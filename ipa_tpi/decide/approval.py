@@ -371,9 +371,8 @@ def _judge(
         return voice.refusal or _NO_ACCOUNT
     if approval.created < case.subtree.request.created:
         return Refuse("clock", "the approval is older than the request")
-    if (
-        _at(case, approval) >= window_end
-    ):  # R-A03; a stamp has whole seconds, so this one is made at the end or after
+    # A stamp has whole seconds, so one that equals the end was made at the end or after.
+    if _at(case, approval) >= window_end:  # R-A03
         return Refuse("too-late", "the approval came after the window")
     if approval.digest != digest or not digest:  # R-K10
         return Refuse(

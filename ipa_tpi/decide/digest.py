@@ -4,7 +4,8 @@
   target, parameters, requester, reason, ticket, interface}``; ``v`` is 1, an absent reason or
   ticket is ``""``, times are not digested.
 * ``operation``: SHA-256 over the same of ``{lower-case attribute: sorted values}`` of an
-  operation's user attributes without ``description``.
+  operation's user attributes without ``description``, and without what the server itself keeps
+  when the operation is put into a group (``memberOf``, the class ``nsMemberOf``).
 * ``preview``: SHA-256 over the stored bytes of the preview, which must be the canonical JSON of
   ``{shown, precondition}``.
 * ``approval``: SHA-256 over the 32 raw bytes of ``request`` followed by those of ``preview``.
@@ -25,7 +26,8 @@ from ipa_tpi.model import Json, Purpose, Refuse, Request
 DIGEST_BYTES: Final = 32
 VERSION: Final = 1
 _MIC_PREFIX: Final = b"ipa-tpi/1 "
-_NOT_DIGESTED: Final = frozenset({"description"})
+_NOT_DIGESTED: Final = frozenset({"description", "memberof"})
+_KEPT_BY_SERVER: Final = b"nsmemberof"
 
 
 def canonical(value: Json) -> bytes:
@@ -108,7 +110,9 @@ def operation_digest(attributes: Mapping[str, Sequence[bytes]]) -> bytes:
     gathered: dict[str, Json] = {}
     for name, values in attributes.items():
         if name.lower() not in _NOT_DIGESTED:
-            gathered[name.lower()] = [*sorted(value.decode("utf-8") for value in values)]
+            gathered[name.lower()] = [
+                *sorted(value.decode("utf-8") for value in values if value.lower() != _KEPT_BY_SERVER)
+            ]
     return sha256(canonical(gathered))
 
 

@@ -53,6 +53,7 @@ _KNOWN: Final = frozenset(
         "ipatpiticketpattern",
         "ipatpipendinglimit",
         "ipatpidestructive",
+        "memberof",
     },
 )
 

@@ -308,6 +308,10 @@ class Claims:
             _insert_written(database, request, role, entry)
         return self._kept(request, role)
 
+    def roles(self, request: str) -> frozenset[str]:
+        """Give the roles of all entries of a request that were journalled."""
+        return frozenset(row[0] for row in self._all("SELECT role FROM written WHERE request = ?", request))
+
     def pending_writes(self, request: str) -> Sequence[NewEntry]:
         """Give the entries that were journalled and are not known to be in the directory."""
         rows = self._all(

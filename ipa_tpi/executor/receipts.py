@@ -47,14 +47,14 @@ class Receipts:
                 judged until then stays judged.
         """
         request_id = subtree.request.id
-        judged = self.claims.judged(request_id)
+        judged, written = self.claims.judged(request_id), self.claims.roles(request_id)
         for proof in subtree.of(Proof)[:MAX_PROOFS]:
-            if proof.entry_id not in judged:
-                outcome = self._judge(subtree, proof)
+            role = f"receipt:{proof.entry_id}"
+            # R-K13: who was killed between verdict and receipt has judged, and still owes the receipt.
+            if proof.entry_id not in judged or role not in written:
+                outcome = judged.get(proof.entry_id) or self._judge(subtree, proof)
                 entry = entries.receipt_entry(proof.entry_id, outcome)
-                self.publication.add(
-                    request_id, self.claims.write(request_id, f"receipt:{proof.entry_id}", entry)
-                )
+                self.publication.add(request_id, self.claims.write(request_id, role, entry))
 
     def _judge(self, subtree: Subtree, proof: Proof) -> str:
         request = subtree.request

@@ -76,8 +76,6 @@ class LocalSocket:
                 connection.sendall(wire.encode(self._decide(uid, connection)) + b"\n")
         except BrokenPipeError:
             return  # who only says something need not wait for the answer
-        except BrokenPipeError:  # who nudges does not wait for the answer
-            _LOG.debug("a local connection was closed by the other side before it was answered")
         except (OSError, AuditError) as error:
             _LOG.warning("a local connection ended early: %s", error)
         finally:

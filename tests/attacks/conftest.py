@@ -32,7 +32,8 @@ def lawless(world: World) -> Iterator[Lawless]:
 
 
 def _empty(root: Any) -> bool:
-    found = root.search_s(REQUESTS, ldap.SCOPE_SUBTREE, "(objectClass=*)", ["1.1"])
+    # Named, an entry of this class is found; it is hidden otherwise.
+    found = root.search_s(REQUESTS, ldap.SCOPE_SUBTREE, "(|(objectClass=*)(objectClass=ldapSubEntry))", ["1.1"])
     for dn in sorted((dn for dn, _ in found if dn.lower() != REQUESTS), key=len, reverse=True):
         try:
             root.delete_s(dn)

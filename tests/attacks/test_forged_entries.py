@@ -61,7 +61,7 @@ def test_the_server_says_who_wrote_a_request(world: World) -> None:
 
 
 def test_the_server_says_who_wrote_an_approval(world: World) -> None:
-    """alice signs as bob; the directory reads her own name, and it is her own request."""
+    """Alice signs as bob; the directory reads her own name, and it is her own request."""
     request_id = world.request("alice")
     about = digests(world, request_id).approval
     directory_refuses(
@@ -106,7 +106,7 @@ def test_the_directory_takes_the_executors_entries_from_nobody_else(world: World
 
 
 def test_no_entry_takes_the_place_of_an_answer(world: World) -> None:
-    """bob's approval bears the id that the executor's entry would have, in another letter case or not."""
+    """Bob's approval bears the id that the executor's entry would have, in another letter case or not."""
     request_id = world.request("alice")
     (receipt,) = world.of_class(request_id, "ipaTpiReceipt")
     taken = receipt["ipaTpiEntryId"][0].decode()

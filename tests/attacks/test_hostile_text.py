@@ -8,7 +8,17 @@ from __future__ import annotations
 import json
 
 import pytest
-from straight import add_request, add_voice, digests, draft, ended, never_intended, prove, refused_by_web, settle
+from straight import (
+    add_request,
+    add_voice,
+    digests,
+    draft,
+    ended,
+    never_intended,
+    prove,
+    refused_by_web,
+    settle,
+)
 from world import HOST, World
 
 from ipa_tpi.client import Wish

@@ -51,7 +51,7 @@ def test_the_guards_are_off(world: World) -> None:
     dave = world.ldap("dave")
     base = request_dn(request_id)
     add_voice(dave, request_id, "ipaTpiProof", NOBODY, ipaTpiProofKind=b"x", ipaTpiPurpose=b"x", ipaTpiToken=b"x", ipaTpiMic=b"x")
-    dave.modify_s(base, [(ldap.MOD_REPLACE, "aci", [b'(targetattr="x")(version 3.0; acl "x"; allow (read) userdn="ldap:///self";)'])])
+    dave.modify_s(base, [(ldap.MOD_REPLACE, "aci", [b'(targetattr="cn")(version 3.0; acl "x"; allow (read) userdn="ldap:///self";)'])])
     dave.delete_s(f"ipaTpiEntryId={add_child(dave, request_id, 'ipaTpiReceipt', ipaTpiRefersTo=b'x', ipaTpiOutcome=b'x')},{base}")
     other = world.service(OTHER_KEYTAB, f"tpi/{OTHER}@{REALM}")
     assert other.search_s(base, ldap.SCOPE_BASE)
@@ -94,7 +94,7 @@ def test_a_second_account_is_no_second_person(world: World) -> None:
     runs_for(world, request_id)
 
 
-@pytest.mark.parametrize("person", ["dave", "grace", "adam", "frank", "Heidi"])
+@pytest.mark.parametrize("person", ["dave", "grace", "adam", "frank"])
 def test_who_has_no_right_to_approve_does_not_count(world: World, person: str) -> None:
     request_id = world.request("alice")
     assert receipt(world, request_id, approve(world, person, request_id)) == "verified"
@@ -139,7 +139,7 @@ def test_directory_manager_is_nobody(world: World) -> None:
 
 
 def test_who_acts_as_another_signs_as_himself(world: World) -> None:
-    """dave adds an approval by proxied authorization as bob; there is no proof by bob."""
+    """Dave adds an approval by proxied authorization as bob; there is no proof by bob."""
     request_id = world.request("alice")
     about, entry_id = digests(world, request_id).approval, new_id()
     attributes = [
@@ -255,7 +255,7 @@ def test_a_planted_attribute_gives_nobody_anything(world: World, name: str) -> N
 
 
 def test_a_receipt_by_somebody_else_verifies_nothing(world: World) -> None:
-    """bob's approval with a proof that he never made, and a receipt for it by dave."""
+    """Bob's approval with a proof that he never made, and a receipt for it by dave."""
     request_id = world.request("alice")
     about = digests(world, request_id).approval
     add_voice(world.ldap("bob"), request_id, "ipaTpiApproval", about)
@@ -302,7 +302,7 @@ def test_a_veto_that_was_deleted_still_counts(world: World) -> None:
 
 
 def test_nobody_joins_the_executors_and_speaks_for_ours(world: World) -> None:
-    """dave makes himself a member of cn=executors, and the executor of alice's request."""
+    """Dave makes himself a member of cn=executors, and the executor of alice's request."""
     request_id = world.request("alice")
     dave = world.ldap("dave")
     dave.modify_s(f"cn=executors,cn=tpi,{SUFFIX}", [(ldap.MOD_ADD, "member", [user_dn("dave").encode()])])

@@ -72,7 +72,7 @@ def test_no_other_proof_is_that_of_an_approval(world: World) -> None:
 
 
 def test_a_request_is_not_shown_without_its_own_proof(world: World) -> None:
-    """bob cannot lend alice's request a proof, and a proof for an approval is none for a request."""
+    """Bob cannot lend alice's request a proof, and a proof for an approval is none for a request."""
     request_id = world.request("alice")
     own = digests(world, request_id)
     for person in ("bob", "alice"):

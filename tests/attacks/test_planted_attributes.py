@@ -16,7 +16,6 @@ from straight import (
     add_child,
     add_request,
     child_dn,
-    digests,
     draft,
     ended,
     never_intended,

@@ -11,7 +11,17 @@ from contextlib import contextmanager
 
 import ldap
 import pytest
-from straight import add_voice, digests, ended, never_intended, prove, refused_by_web, request_dn, user_dn, voice
+from straight import (
+    add_voice,
+    digests,
+    ended,
+    never_intended,
+    prove,
+    refused_by_web,
+    request_dn,
+    user_dn,
+    voice,
+)
 from world import SUFFIX, World, eventually
 
 from ipa_tpi.model import Purpose

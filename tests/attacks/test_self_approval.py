@@ -95,7 +95,7 @@ def test_the_kdc_knows_no_other_spelling(world: World, name: str) -> None:
 
 
 def test_a_proof_under_an_alias_is_no_proof(world: World) -> None:
-    """bob's request; alice, who may approve it, makes her proof under her alias."""
+    """Bob's request; alice, who may approve it, makes her proof under her alias."""
     request_id = world.request("bob")
     about = digests(world, request_id).approval
     assert log_in(world, ("alice.smith",)).status == 0

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import http.client
-import os
 import ssl
 from pathlib import Path
 
@@ -120,7 +119,7 @@ def test_no_ticket_of_a_caller_is_left_behind(world: World) -> None:
     world.approve("bob", request_id)
     assert ask({"Authorization": "Negotiate YII="})[0] == 401
     world.wait_state(request_id, "executed")
-    eventually(lambda: not os.listdir(CCACHES), seconds=3)  # Apache removes it when the answer is out
+    eventually(lambda: not list(CCACHES.iterdir()), seconds=3)  # Apache removes it when the answer is out
 
 
 def test_plain_http_takes_no_ticket(world: World) -> None:

@@ -66,6 +66,7 @@ def _kill_at(world: World, count: int) -> str:
     assert len(world.of_class(request_id, "ipaTpiExecution")) == 1
     assert len(world.of_class(request_id, "ipaTpiResult")) == 1
     assert len(world.of_class(request_id, "ipaTpiApproval")) == 1
+    assert [one["ipaTpiOutcome"] for one in world.of_class(request_id, "ipaTpiReceipt")] == [[b"verified"]] * 2
     return step
 
 
