@@ -24,7 +24,8 @@ _NO_CI_FLAGS: Final = gssapi.OID.from_int_seq("1.2.752.43.13.29")
 _DELEGATION_INFO: Final = b"urn:mspac:delegation-info"
 _PAC: Final = b"urn:mspac:"
 _INDICATORS: Final = b"auth-indicators"
-_BAD_OPTION: Final = 2529638925  # KRB5KDC_ERR_BADOPTION (RFC 4120 section 7.5.9: 13) in libkrb5's error table
+# KRB5KDC_ERR_BADOPTION (RFC 4120 section 7.5.9). Below SPNEGO its number is mapped away; the text stays.
+_BAD_OPTION: Final = "can't fulfill requested option"
 _INITIAL_FLAG: Final = 0x00400000  # RFC 4120 section 5.3: bit 9 of TicketFlags
 
 
@@ -107,6 +108,10 @@ def bind(connection: _SaslConnection, credentials: gssapi.Credentials, host: str
         )
         token = context.step()
     except GSSError as error:
+        if _BAD_OPTION in str(error):
+            raise NoTicketError(
+                "your ticket may not be used in your name; get a forwardable one: kinit -f",
+            ) from error
         raise KerberosError(
             f"no ticket for the directory ldap/{host} could be had, so nothing was done ({_text(error)}). "
             "Check that the Kerberos server and the directory behind it run, and try again."

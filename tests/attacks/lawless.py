@@ -35,6 +35,7 @@ class Lawless:
         self._acis: dict[str, list[bytes]] = {}
 
     def __enter__(self) -> Self:
+        """Switch them off."""
         root = self._world.root()
         self._acis = _acis(root)
         root.modify_s(PLUGIN, [(ldap.MOD_REPLACE, "nsslapd-pluginEnabled", [b"off"])])
@@ -48,6 +49,7 @@ class Lawless:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        """Switch them on."""
         root = self._world.root()
         for dn in _acis(root).keys() - self._acis.keys():
             root.modify_s(dn, [(ldap.MOD_REPLACE, "aci", None)])

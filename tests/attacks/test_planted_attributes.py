@@ -66,11 +66,6 @@ ENTRIES: Sequence[tuple[str, str]] = (
 )  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def requested(world: World) -> str:
-    return ""
-
-
 def plant(world: World, person: str, kind: str, request_id: str, classes: Sequence[str], **extra: bytes) -> str:
     """Let somebody add an entry of a kind that he may add, with more in it; return its DN."""
     connection = world.ldap(person)

@@ -62,7 +62,8 @@ def _kill_at(world: World, count: int) -> str:
     else:
         assert (view.result.outcome, caused) == ("executed", 1), f"killed at commit {count}, step {step}"
     assert [one["outcome"] for one in world.audit(request_id, "outcome")][-1] == view.result.outcome
-    assert standing(request_id) == Standing("ended", view.result.outcome, published=True)
+    # The result is seen a moment before the journal says so.
+    eventually(lambda: standing(request_id) == Standing("ended", view.result.outcome, published=True))
     assert len(world.of_class(request_id, "ipaTpiExecution")) == 1
     assert len(world.of_class(request_id, "ipaTpiResult")) == 1
     assert len(world.of_class(request_id, "ipaTpiApproval")) == 1

@@ -14,7 +14,7 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import pytest
-from world import EXECUTOR, JOURNAL, UNIT, Done, World, stopped
+from world import EXECUTOR, JOURNAL, UNIT, Done, World, eventually, stopped
 
 from ipa_tpi.errors import TpiError
 
@@ -135,6 +135,28 @@ def test_r_x12_a_new_journal_refuses_older_requests(world: World) -> None:
         assert view.result.excerpt.startswith("older-than-journal: ")
         assert world.starts() == before
         _assert_it_works(world)
+
+
+@pytest.mark.parametrize("when", ["before the request", "before the approval"])
+def test_r_x12_an_older_copy_of_the_journal_runs_nothing_twice(world: World, when: str) -> None:
+    """A backup is played back: the directory knows of an execution and a result, the journal does not."""
+    request_id = "" if when == "before the request" else world.request("alice", reason=f"journal from {when}")
+    with _journal_aside(world):  # ends with the journal as it was at its beginning
+        for path in SAVED.iterdir():
+            shutil.copy(path, Path(JOURNAL).parent)
+        _own(world)
+        world.systemctl("start", EXECUTOR)
+        request_id = request_id or world.request("alice", reason=f"journal from {when}")
+        world.approve("bob", request_id)
+        world.wait_state(request_id, "executed")
+        before = world.starts()
+    records = len(world.audit(request_id))
+    _assert_it_works(world)
+    eventually(lambda: world.audit(request_id, "outcome")[1:] or len(world.audit(request_id)) > records)
+    print([(one["event"], one.get("code")) for one in world.audit(request_id)])
+    print([one["ipaTpiOutcome"] for one in world.of_class(request_id, "ipaTpiResult")])
+    assert len(world.starts()) == len(before) + 1  # the one of _assert_it_works
+    assert world.api("bob").show(request_id).state == "executed"
 
 
 def test_r_k13_init_never_overwrites_a_journal(world: World) -> None:

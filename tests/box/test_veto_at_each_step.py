@@ -11,7 +11,7 @@ from contextlib import suppress
 
 import pytest
 from stepping import Standing, standing, stepped, walk_to
-from world import EXECUTOR, World
+from world import EXECUTOR, World, eventually
 
 from ipa_tpi.client import TpiClient
 from ipa_tpi.errors import TpiError
@@ -44,7 +44,7 @@ def test_r_k15_a_veto_after_the_intent_counts(world: World, veto: str, dies: boo
     assert (view.result.outcome, view.state) == (outcome, outcome)
     assert code in view.result.excerpt
     assert world.audit(request_id, "outcome")[-1]["outcome"] == outcome
-    assert standing(request_id) == Standing("ended", outcome, published=True)
+    eventually(lambda: standing(request_id) == Standing("ended", outcome, published=True))
     assert world.audit(request_id, "claim") == []
     assert world.starts() == before
 
