@@ -130,7 +130,7 @@ HTTP_STATUS: Final[dict[str, int]] = {
     "ticket-required": 422,
     # identity
     "unauthenticated": 401,
-    "no-ticket": 401,
+    "no-ticket": 403,  # not 401: the caller was authenticated, and a client that gets 401 again asks again
     "kerberos": 503,
     "caller-mismatch": 403,
     "unknown-principal": 403,
@@ -256,7 +256,12 @@ def exit_status(code: str) -> int:
         The status of DESIGN section 11: 2 for what is not found, 4 for a refusal,
         5 for what has expired, 8 for what was cancelled, 64 for bad input, else 1.
     """
-    special = {"expired": EXIT_EXPIRED, "cancelled": EXIT_CANCELLED, "not-found": EXIT_NOT_FOUND}
+    special = {
+        "expired": EXIT_EXPIRED,
+        "cancelled": EXIT_CANCELLED,
+        "not-found": EXIT_NOT_FOUND,
+        "no-ticket": EXIT_ERROR,
+    }
     if code in special:
         return special[code]
     status = HTTP_STATUS.get(code, 500)
