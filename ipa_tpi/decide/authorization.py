@@ -46,7 +46,6 @@ from ipa_tpi.decide.policy import may, usable_operation
 from ipa_tpi.model import (
     Account,
     Allow,
-    Execution,
     Floor,
     FloorOperation,
     HostEntry,
@@ -55,11 +54,8 @@ from ipa_tpi.model import (
     Operation,
     Outcome,
     Policy,
-    Preview,
-    Receipt,
     Refuse,
     Request,
-    Result,
     Right,
     State,
     Subtree,
@@ -367,8 +363,7 @@ def _check_journal(facts: Facts) -> Refuse | None:
             "an entry that was there is gone; the directory was restored or changed. Make a new request.",
         )
     for child in facts.subtree.children:
-        ours = isinstance(child, Preview | Receipt | Execution | Result)
-        if ours and child.creator == facts.me and child.entry_id not in facts.memory.written:
+        if child.creator == facts.me and child.entry_id not in facts.memory.written:
             return Refuse(
                 "forged-entry", f"the entry {child.dn} bears this executor's name and is not in its journal"
             )

@@ -625,6 +625,11 @@ def test_our_own_unclaimed_intent_does_not_stand_in_its_way() -> None:
     assert approved(entries().execution("mine", conflict=True), own_nonce="mine").state is State.APPROVED
 
 
+def test_another_conflict_denies_also_where_we_have_an_intent() -> None:
+    found = approved(entries().receipt("x", conflict=True), own_nonce="mine")
+    assert (found.state, found.code) == (State.DENIED, "malformed-entry")
+
+
 def test_another_nonce_denies_it() -> None:
     made = entries()
     assert approved(made.execution("other"), own_nonce="mine").state is State.EXECUTING

@@ -291,6 +291,22 @@ def test_an_entry_in_our_name_that_we_did_not_write_is_forged() -> None:
         refused(found, "forged-entry", Outcome.DENIED, forged.dn)
 
 
+def test_any_entry_in_our_name_that_our_journal_lacks_is_forged() -> None:
+    """DESIGN section 3: an entry under its own DN that its journal lacks, of whatever class."""
+    made = Entries(request(), number=50)
+    for forged in (made.proof(EXECUTOR), made.withdrawal(EXECUTOR), made.approval(EXECUTOR)):
+        refused(authorize(right("dispatch", forged), "dispatch"), "forged-entry", Outcome.DENIED, forged.dn)
+
+
+def test_an_execution_of_ours_whose_end_is_unknown_is_never_begun_again() -> None:
+    made = Entries(request(), number=50)
+    for stage in STAGES[1:]:
+        found = authorize(right(stage, made.execution("z", 30), now=391), stage)
+        refused(found, "execution-exists", Outcome.INDETERMINATE)
+        found = authorize(right(stage, made.result("executed"), made.result("failed")), stage)
+        refused(found, "execution-exists", Outcome.INDETERMINATE)
+
+
 def test_what_was_seen_and_is_still_there_is_no_fault() -> None:
     made = Entries(request(), number=50)
     withdrawal = made.withdrawal(CAROL, 5)
