@@ -132,6 +132,8 @@ def read_floor(path: str) -> Floor:
     """
     _demand_owner(path)
     raw = _read(path, _Floor)
+    if len({name.lower() for name in raw.operations}) != len(raw.operations):
+        raise ConfigError(f"{path} names an operation twice, in different letter case; keep one of them.")
     operations = {
         name.lower(): FloorOperation(
             required_approvals=entry.required_approvals,

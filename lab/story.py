@@ -57,11 +57,23 @@ def run(
 ) -> subprocess.CompletedProcess[str]:
     """Run a command under a person's account, and print it with what it says (briefly: only its errors)."""
     account = pwd.getpwnam(person)
-    environment = {"HOME": account.pw_dir, "USER": person, "PATH": "/usr/bin:/bin:/usr/sbin:/sbin", "LANG": "C.UTF-8"}
+    environment = {
+        "HOME": account.pw_dir,
+        "USER": person,
+        "PATH": "/usr/bin:/bin:/usr/sbin:/sbin",
+        "LANG": "C.UTF-8",
+    }
     print(f"\n{person}$ {shown or ' '.join(command).removeprefix('/usr/bin/')}", flush=True)
     prefix = ["/usr/bin/setpriv", f"--reuid={person}", f"--regid={account.pw_gid}", "--init-groups", "--"]
     done = subprocess.run(
-        [*prefix, *command], env=environment, input=text, capture_output=True, text=True, timeout=90, check=False, cwd="/"
+        [*prefix, *command],
+        env=environment,
+        input=text,
+        capture_output=True,
+        text=True,
+        timeout=90,
+        check=False,
+        cwd="/",
     )
     for line in (("" if briefly else done.stdout) + done.stderr).splitlines():
         print(f"    {line}")
@@ -81,13 +93,27 @@ def expect(what: str, truth: object) -> None:
 def log_in(person: str) -> None:
     """Let a person get a ticket."""
     known = PEOPLE_BY_NAME[person]
-    done = run(person, ["/usr/bin/kinit", known.principal("TPI.TEST")], known.password + "\n", shown=f"kinit {person}")
+    done = run(
+        person,
+        ["/usr/bin/kinit", known.principal("TPI.TEST")],
+        known.password + "\n",
+        shown=f"kinit {person}",
+    )
     expect(f"{person} gets a ticket", done.returncode == 0)
 
 
 def ask(person: str, reason: str) -> str:
     """Let a person ask for a restart of DS01; return the request's id."""
-    words = ["request", "create", "dirsrv.restart", "instance=DS01", "--reason", reason, "--ticket", "OPS-1742"]
+    words = [
+        "request",
+        "create",
+        "dirsrv.restart",
+        "instance=DS01",
+        "--reason",
+        reason,
+        "--ticket",
+        "OPS-1742",
+    ]
     shown = f"ipa-tpi request create dirsrv.restart instance=DS01 --reason '{reason}' --ticket OPS-1742"
     done = run(person, ["/usr/bin/ipa-tpi", *words], shown=shown)
     expect("the request is taken", done.returncode in {0, 3})
@@ -121,7 +147,14 @@ def unit(name: str) -> str:
 
 def straight_to_ldap(person: str, ldif: str, what: str) -> None:
     """Let a person try a change at the directory itself, and expect its refusal."""
-    command = ["/usr/bin/ldapmodify", "-Q", "-Y", "GSS-SPNEGO", "-H", "ldapi://%2Frun%2Fslapd-TPI-TEST.socket"]
+    command = [
+        "/usr/bin/ldapmodify",
+        "-Q",
+        "-Y",
+        "GSS-SPNEGO",
+        "-H",
+        "ldapi://%2Frun%2Fslapd-TPI-TEST.socket",
+    ]
     done = run(person, command, ldif, shown=f"ldapmodify -Y GSS-SPNEGO   # {what}")
     expect(f"the directory refuses {what}", done.returncode == 50)  # noqa: PLR2004 (insufficientAccessRights)
 
@@ -140,13 +173,17 @@ def honest_part() -> str:
     log_in("alice")
     request_id = ask("alice", "replication agreement hangs")
     digest = str(newest("alice")["approval_digest"])
-    tell("Alice tries to approve her own request: the web service refuses; and at LDAP, past it, the directory does.")
+    tell(
+        "Alice tries to approve her own request: the web service refuses; and at LDAP, past it, the directory does."
+    )
     refused("alice", request_id, "nobody approves alone")
     straight_to_ldap("alice", APPROVAL.format(id=request_id, number=1, digest=digest), "her own approval")
     tell("Dave has no role.")
     log_in("dave")
     refused("dave", request_id, "dave may not approve")
-    tell("Adam administers the whole domain, and has no role here: he cannot approve, nor take the rules away.")
+    tell(
+        "Adam administers the whole domain, and has no role here: he cannot approve, nor take the rules away."
+    )
     log_in("adam")
     refused("adam", request_id, "adam may not approve")
     straight_to_ldap("adam", APPROVAL.format(id=request_id, number=2, digest=digest), "an approval by adam")
@@ -172,7 +209,9 @@ def agreed_part(request_id: str) -> None:
 
 def hostile_part() -> str:
     """Let a hostile web tier lie to bob; return the request's id."""
-    tell("Now the web service is taken over: it shows Bob another, harmless instance (DS02) in Carol's request for DS01.")
+    tell(
+        "Now the web service is taken over: it shows Bob another, harmless instance (DS02) in Carol's request for DS01."
+    )
     log_in("carol")
     request_id = ask("carol", "routine")
     before = unit("MainPID")
@@ -187,7 +226,9 @@ def hostile_part() -> str:
         WSGI.write_bytes(saved)
         subprocess.run(["/usr/bin/systemctl", "reload", "apache2"], check=True, timeout=60)
     time.sleep(2)
-    tell("Bob signed, with his own ticket, for the target alone, what he saw. The executor sees that it is not what would run.")
+    tell(
+        "Bob signed, with his own ticket, for the target alone, what he saw. The executor sees that it is not what would run."
+    )
     run("carol", ["/usr/bin/ipa-tpi", "show", request_id])
     expect("nothing was restarted", unit("MainPID") == before)
     print(f"\n    {UNIT}: main PID still {before}")
@@ -203,8 +244,14 @@ def audit_part(ids: Sequence[str]) -> None:
         if line.startswith("{"):
             record = json.loads(line)
             if record.get("request") in ids:
-                rest = {name: value for name, value in record.items() if name not in {"time", "component", "event"}}
-                print(f"    {record['time'][11:23]} {record['component']:9} {record['event']:16} {json.dumps(rest)}")
+                rest = {
+                    name: value
+                    for name, value in record.items()
+                    if name not in {"time", "component", "event"}
+                }
+                print(
+                    f"    {record['time'][11:23]} {record['component']:9} {record['event']:16} {json.dumps(rest)}"
+                )
 
 
 def main() -> int:

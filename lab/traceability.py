@@ -52,7 +52,9 @@ def main() -> int:
     text = render()
     if sys.argv[1:] == ["--check"]:
         if not TARGET.exists() or TARGET.read_text(encoding="utf-8") != text:
-            print("docs/traceability.md is not true any more; run: python -m lab.traceability", file=sys.stderr)
+            print(
+                "docs/traceability.md is not true any more; run: python -m lab.traceability", file=sys.stderr
+            )
             return 1
         return 0
     TARGET.write_text(text, encoding="utf-8")

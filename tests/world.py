@@ -210,10 +210,18 @@ class World:
         """End the main process of a unit with SIGKILL."""
         os.kill(self.pid(unit), signal.SIGKILL)
 
+    def halt(self, unit: str = EXECUTOR) -> None:
+        """Have a unit down at once: killed, and not started again by systemd."""
+        if self.pid(unit):
+            self.kill(unit)
+        self.systemctl("stop", unit)
+        self.systemctl("reset-failed", unit)
+
     def audit(self, request_id: str = "", event: str = "") -> list[dict[str, Any]]:
         """Read the audit trail of web service and executor from the system's journal."""
+        only = [f"IPA_TPI_REQUEST={request_id}"] if request_id else []
         out = subprocess.run(
-            ["/usr/bin/journalctl", "-o", "json", "-t", "ipa-tpi-executor", "-t", "ipa-tpi-web"],
+            ["/usr/bin/journalctl", "-o", "json", "-t", "ipa-tpi-executor", "-t", "ipa-tpi-web", *only],
             capture_output=True,
             text=True,
             timeout=60,

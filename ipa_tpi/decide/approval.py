@@ -283,6 +283,15 @@ def _tampered(case: Case) -> Refuse | None:
             )
         if child.conflict and not _is_our_intent(case, child):
             return Refuse("malformed-entry", f"the entry {child.dn} is a replication conflict")
+    return _borrowed(case)
+
+
+def _borrowed(case: Case) -> Refuse | None:
+    # R-A03: first sights are kept by id, so who took another entry's id would take its age, and be in time.
+    owners = {case.subtree.request.id: case.subtree.request.dn}
+    for child in sorted(case.subtree.children, key=lambda entry: entry.dn):
+        if owners.setdefault(child.entry_id, child.dn) != child.dn and not _is_our_intent(case, child):
+            return Refuse("malformed-entry", f"the entry {child.dn} bears the id of another")
     return None
 
 

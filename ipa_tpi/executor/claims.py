@@ -146,13 +146,11 @@ class Claims:
                 "If there was one before, restore nothing: requests made until now will be refused."
             )
         self._held = _hold(path + ".lock")
-        with _translated(path):
-            self._database = sqlite3.connect(
-                f"file:{path}?mode=rw", uri=True, isolation_level=None, check_same_thread=False
-            )
-            self._database.execute("PRAGMA journal_mode=WAL")
-            self._database.execute("PRAGMA synchronous=FULL")
-            self._check(host)
+        try:
+            self._database = self._open(host)
+        except JournalError:
+            os.close(self._held)
+            raise
 
     @property
     def started(self) -> datetime:
@@ -312,6 +310,13 @@ class Claims:
         """Give the roles of all entries of a request that were journalled."""
         return frozenset(row[0] for row in self._all("SELECT role FROM written WHERE request = ?", request))
 
+    def written(self, request: str, role: str) -> NewEntry | None:
+        """Give the journalled entry of a role; None when there is none."""
+        rows = self._all(
+            "SELECT entry, class, attributes FROM written WHERE request = ? AND role = ?", request, role
+        )
+        return _entry(*rows[0]) if rows else None
+
     def pending_writes(self, request: str) -> Sequence[NewEntry]:
         """Give the entries that were journalled and are not known to be in the directory."""
         rows = self._all(
@@ -382,6 +387,19 @@ class Claims:
     def unfinished(self) -> frozenset[str]:
         """Give the ids of requests that were promised or ended, and not published."""
         return frozenset(row[0] for row in self._all("SELECT request FROM claims WHERE published = 0"))
+
+    def _open(self, host: str) -> sqlite3.Connection:
+        with _translated(self._path):
+            self._database = sqlite3.connect(
+                f"file:{self._path}?mode=rw",
+                uri=True,
+                isolation_level=None,
+                check_same_thread=False,
+            )
+            self._database.execute("PRAGMA journal_mode=WAL")
+            self._database.execute("PRAGMA synchronous=FULL")
+        self._check(host)
+        return self._database
 
     def _check(self, host: str) -> None:
         if self._value("PRAGMA quick_check") != "ok":

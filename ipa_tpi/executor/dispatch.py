@@ -51,6 +51,7 @@ from ipa_tpi.model import (
     Execution,
     Floor,
     NotYet,
+    Operation,
     Outcome,
     Refuse,
     Result,
@@ -60,7 +61,6 @@ from ipa_tpi.model import (
 from ipa_tpi.ports import Audit, Directory, Query, ServiceManager
 
 _KEPT = (Denial, Withdrawal, Cancellation, Execution, Result)
-_PENDING_SECONDS = 86400
 _LOOK_AGAIN_SECONDS = 30
 _VOICES = (Approval, Denial, Withdrawal, Cancellation)
 
@@ -131,6 +131,16 @@ class Dispatcher:
         if claim is not None and claim.state != "intent":
             self._resume(subtree, claim)
             return None
+        try:
+            return self._advance(subtree, claim)
+        except RefusedError as error:
+            if error.code != "forged-entry" or self._is_taken(request_id):
+                raise
+            self._refuse(subtree, Refuse(error.code, error.message))
+            return None
+
+    def _advance(self, subtree: Subtree, claim: Claim | None) -> datetime | None:
+        request_id = subtree.request.id
         self._remember(subtree)
         self.receipts.verify(subtree)  # step 1
         if claim is not None:
@@ -173,7 +183,7 @@ class Dispatcher:
             return None
         if isinstance(decision, NotYet):
             return self._later(authorization.standing.deadline if authorization.standing else None)
-        flood = self._check_pending(subtree)
+        flood = self._check_pending(subtree, facts.policy.operations[request.operation])
         if flood is not None:
             self._refuse(subtree, flood)
             return None
@@ -214,7 +224,7 @@ class Dispatcher:
         # A failed audit stops it here, at every try.
         self.audit.record("intent", request=request.id, nonce=claim.nonce)
         self.publication.catch_up(request.id)  # step 5
-        again = self._reload(request.id)
+        again = self._with_execution(request.id, claim.nonce)
         self._remember(again)
         facts = self._facts(again)
         decision = authorize(facts, "last").decision  # step 6, R-K15
@@ -228,6 +238,21 @@ class Dispatcher:
         self.audit.record("claim", request=request.id, by=decision.by)
         self.claims.take(request.id, claim.nonce, self.clock())  # step 7
         self._act(again, facts.policy.operations[request.operation].timeout_seconds)
+
+    def _with_execution(self, request_id: str, nonce: str) -> Subtree:
+        """Read all again; our execution entry is there, or is added again where the directory has lost it (X12)."""
+        again = self._reload(request_id)
+        if any(execution.nonce == nonce for execution in again.of(Execution)):
+            return again
+        entry = self.claims.written(request_id, "execution")
+        if entry is not None:
+            self.publication.add(request_id, entry)
+        again = self._reload(request_id)
+        if not any(execution.nonce == nonce for execution in again.of(Execution)):
+            raise DirectoryUnavailableError(
+                "our execution entry does not show in the directory; nothing was done"
+            )
+        return again
 
     def _act(self, subtree: Subtree, timeout_seconds: int) -> None:
         request = subtree.request
@@ -256,9 +281,7 @@ class Dispatcher:
         request_id = subtree.request.id
         claim = Claim("ended", "", outcome, code, excerpt, exit_status)
         self.claims.end(request_id, claim, self.clock())  # step 9
-        ended = self.claims.claim(request_id)
-        if ended is not None:
-            self._publish(subtree, ended)
+        self._publish(subtree, self.claims.claim(request_id) or claim)
 
     def _publish(self, subtree: Subtree, claim: Claim) -> None:  # step 10
         request = subtree.request
@@ -281,10 +304,10 @@ class Dispatcher:
         request, now = subtree.request, self.clock()
         memory = self.claims.memory(request.id)
         if request.id not in memory.first_seen:
-            self.claims.see(request.id, request.id, now, kept=False)
             self.audit.record(
                 "request-seen", request=request.id, operation=request.operation, creator=request.creator
             )
+            self.claims.see(request.id, request.id, now, kept=False)
         for child in subtree.children:
             if child.entry_id not in memory.first_seen:
                 self.claims.see(request.id, child.entry_id, now, kept=isinstance(child, _KEPT))
@@ -331,9 +354,10 @@ class Dispatcher:
             )
         return None
 
-    def _check_pending(self, subtree: Subtree) -> Refuse | None:
+    def _check_pending(self, subtree: Subtree, wanted: Operation) -> Refuse | None:
         request, floor = subtree.request, self.place.floor
-        since = self.clock() - timedelta(seconds=_PENDING_SECONDS)
+        since = self.clock() - timedelta(seconds=wanted.approval_seconds)
+        most = min(floor.pending_per_operation, wanted.pending_limit or floor.pending_per_operation)
         mine = self.directory.find(Query(creator=request.creator, executor=request.executor, since=since))
         waiting = [
             other.request
@@ -341,11 +365,15 @@ class Dispatcher:
             if not self._has_ended(other.request.id) and other.request.id != request.id
         ]
         same = [other for other in waiting if other.operation == request.operation]
-        if len(waiting) >= floor.pending_per_person or len(same) >= floor.pending_per_operation:  # R-K20
+        if len(waiting) >= floor.pending_per_person or len(same) >= most:  # R-K20
             return Refuse(
                 "too-many-pending", "the requester has too many requests waiting here; cancel one, or wait"
             )
         return None
+
+    def _is_taken(self, request_id: str) -> bool:
+        claim = self.claims.claim(request_id)
+        return claim is not None and claim.state != "intent"
 
     def _has_ended(self, request_id: str) -> bool:
         claim = self.claims.claim(request_id)

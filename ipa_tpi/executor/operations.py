@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from ipa_tpi.errors import ActionFailedError, RefusedError
+from ipa_tpi.errors import ActionFailedError, RefusedError, TpiError
 from ipa_tpi.model import Json
 from ipa_tpi.ports import ServiceManager
 
@@ -96,10 +96,7 @@ class DirsrvRestart:
             raise ActionFailedError(
                 f"systemd could not restart {unit}: the job ended as {result}; see: journalctl -u {unit}"
             )
-        after = services.unit_state(unit)
-        return Act(
-            f"restarted {unit}: main PID {before.main_pid} -> {after.main_pid}, {after.active} ({after.sub})"
-        )
+        return Act(f"restarted {unit}: main PID {before.main_pid} -> {_state_after(unit, services)}")
 
 
 OPERATIONS: Final[Mapping[str, Operation]] = {"dirsrv.restart": DirsrvRestart()}
@@ -115,6 +112,15 @@ def operation(name: str) -> Operation:
     if found is None:
         raise RefusedError(f"this executor cannot do {name!a}", code="operation-not-on-floor")
     return found
+
+
+def _state_after(unit: str, services: ServiceManager) -> str:
+    # The job is done; that its state cannot be told does not make it undone.
+    try:
+        after = services.unit_state(unit)
+    except TpiError as error:
+        return f"unknown ({error.message})"
+    return f"{after.main_pid}, {after.active} ({after.sub})"
 
 
 def _unit(instance: str) -> str:

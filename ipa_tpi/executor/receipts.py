@@ -48,13 +48,16 @@ class Receipts:
         """
         request_id = subtree.request.id
         judged, written = self.claims.judged(request_id), self.claims.roles(request_id)
-        for proof in subtree.of(Proof)[:MAX_PROOFS]:
-            role = f"receipt:{proof.entry_id}"
-            # R-K13: who was killed between verdict and receipt has judged, and still owes the receipt.
-            if proof.entry_id not in judged or role not in written:
-                outcome = judged.get(proof.entry_id) or self._judge(subtree, proof)
-                entry = entries.receipt_entry(proof.entry_id, outcome)
-                self.publication.add(request_id, self.claims.write(request_id, role, entry))
+        # R-K13: who was killed between verdict and receipt has judged, and still owes the receipt.
+        owed = [
+            proof
+            for proof in subtree.of(Proof)
+            if proof.entry_id not in judged or _role(proof) not in written
+        ]
+        for proof in owed[:MAX_PROOFS]:
+            outcome = judged.get(proof.entry_id) or self._judge(subtree, proof)
+            entry = entries.receipt_entry(proof.entry_id, outcome)
+            self.publication.add(request_id, self.claims.write(request_id, _role(proof), entry))
 
     def _judge(self, subtree: Subtree, proof: Proof) -> str:
         request = subtree.request
@@ -111,3 +114,7 @@ class Receipts:
         except RefusedError as error:
             return Refuse(error.code, error.message)
         return judge(accepted, writer, self.realm) or accepted
+
+
+def _role(proof: Proof) -> str:
+    return f"receipt:{proof.entry_id}"

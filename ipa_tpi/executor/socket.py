@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from ipa_tpi import wire
-from ipa_tpi.errors import AuditError, BadInputError, ConfigError
+from ipa_tpi.errors import AuditError, BadInputError, ConfigError, TpiError
 from ipa_tpi.model import Json
 from ipa_tpi.ports import Audit
 
@@ -91,7 +91,10 @@ class LocalSocket:
         allowed, verb = self._verbs.get(message.verb, (None, None))
         if verb is None or allowed != uid:
             return self._refuse(uid, message.verb)
-        return wire.SocketAnswer(ok=True, health=dict(verb(message)))
+        try:
+            return wire.SocketAnswer(ok=True, health=dict(verb(message)))
+        except TpiError as error:
+            return wire.SocketAnswer(ok=False, code=error.code, message=error.message)
 
     def _refuse(self, uid: int, verb: str) -> wire.SocketAnswer:
         self._audit.record("socket-refused", uid=uid, verb=verb)

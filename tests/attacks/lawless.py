@@ -18,9 +18,7 @@ from world import EXECUTOR, HOST, LDAPI, REALM, SUFFIX, World, eventually, make_
 TOP = f"cn=tpi,{SUFFIX}"
 PLUGIN = "cn=ipa-tpi one voice a person,cn=plugins,cn=config"
 DIRECTORY = "dirsrv@TPI-TEST.service"
-EVERYTHING = (
-    '(targetattr = "* || aci")(version 3.0; acl "lawless"; allow (all, selfwrite, moddn, proxy) userdn = "ldap:///all";)'
-)
+EVERYTHING = '(targetattr = "* || aci")(version 3.0; acl "lawless"; allow (all, selfwrite, moddn, proxy) userdn = "ldap:///all";)'
 
 
 class Lawless:

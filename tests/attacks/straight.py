@@ -82,18 +82,32 @@ def draft(world: World, person: str, **changes: Any) -> Request:
     """Give a request that the executor would take, but for what was changed."""
     operation = LdapDirectory(world.root(), SUFFIX).policy().operations[OPERATION]
     plain = Request(
-        id=new_id(), operation=OPERATION, operation_digest=operation.digest, target=HOST, executor=EXECUTOR_DN,
-        parameters={"instance": "DS01"}, reason="", ticket="", interface="cli", digest=b"", dn="",
-        creator=user_dn(person), created=datetime.now(tz=UTC),
+        id=new_id(),
+        operation=OPERATION,
+        operation_digest=operation.digest,
+        target=HOST,
+        executor=EXECUTOR_DN,
+        parameters={"instance": "DS01"},
+        reason="",
+        ticket="",
+        interface="cli",
+        digest=b"",
+        dn="",
+        creator=user_dn(person),
+        created=datetime.now(tz=UTC),
     )
     changed = replace(plain, **changes)
-    return changed if changed.digest else replace(changed, digest=request_digest(changed, f"{person}@{REALM}"))
+    return (
+        changed if changed.digest else replace(changed, digest=request_digest(changed, f"{person}@{REALM}"))
+    )
 
 
 def add(connection: Any, dn: str, classes: Sequence[str], values: Values) -> None:
     """Add an entry exactly as given."""
     content = [("objectClass", [b"top", *(name.encode() for name in classes)])]
-    content += [(name, [value] if isinstance(value, bytes) else list(value)) for name, value in values.items()]
+    content += [
+        (name, [value] if isinstance(value, bytes) else list(value)) for name, value in values.items()
+    ]
     connection.add_s(dn, content)
 
 
@@ -112,7 +126,12 @@ def add_request(connection: Any, request: Request, classes: Sequence[str] = (), 
         "ipaTpiDigest": request.digest.hex().encode(),
         **extra,
     }
-    add(connection, request_dn(request.id), ["ipaTpiRequest", *classes], {k: v for k, v in values.items() if v})
+    add(
+        connection,
+        request_dn(request.id),
+        ["ipaTpiRequest", *classes],
+        {k: v for k, v in values.items() if v},
+    )
     return request.id
 
 
@@ -129,7 +148,9 @@ def add_voice(connection: Any, request_id: str, object_class: str, digest: bytes
     return add_child(connection, request_id, object_class, ipaTpiDigest=digest.hex().encode(), **extra)
 
 
-def add_proof(connection: Any, request_id: str, purpose: str, digest: bytes, made: tuple[bytes, bytes], **extra: Any) -> str:
+def add_proof(
+    connection: Any, request_id: str, purpose: str, digest: bytes, made: tuple[bytes, bytes], **extra: Any
+) -> str:
     """Add a proof entry that says purpose and digest, whatever token and MIC are about."""
     values = {
         "ipaTpiProofKind": b"gss",
@@ -206,7 +227,9 @@ def settle(world: World, request_id: str, person: str) -> None:
 def ended(world: World, request_id: str) -> tuple[str, str]:
     """Wait until the executor has ended a request; give outcome and code, which its audit says too."""
     rows = eventually(
-        lambda: world.claims("SELECT outcome, code FROM claims WHERE request = ? AND state = 'ended'", request_id)
+        lambda: world.claims(
+            "SELECT outcome, code FROM claims WHERE request = ? AND state = 'ended'", request_id
+        )
     )
     outcome, code = rows[0]
 

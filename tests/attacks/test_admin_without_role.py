@@ -86,18 +86,30 @@ def test_he_changes_and_removes_nothing(world: World, adam: Any, request_id: str
         (base, "objectClass", b"extensibleObject"),
         (base, "nsAccountLock", b"true"),
         (base, "creatorsName", user_dn("adam").encode()),
-        (f"ipaTpiEntryId={approval},{base}", "ipaTpiDigest", digests(world, request_id).approval.hex().encode()),
+        (
+            f"ipaTpiEntryId={approval},{base}",
+            "ipaTpiDigest",
+            digests(world, request_id).approval.hex().encode(),
+        ),
     ):
-        with refused_by_directory(ldap.INSUFFICIENT_ACCESS, ldap.CONSTRAINT_VIOLATION, ldap.UNWILLING_TO_PERFORM):
+        with refused_by_directory(
+            ldap.INSUFFICIENT_ACCESS, ldap.CONSTRAINT_VIOLATION, ldap.UNWILLING_TO_PERFORM
+        ):
             adam.modify_s(dn, [(ldap.MOD_REPLACE, name, [value])])
     for dn in (f"ipaTpiEntryId={approval},{base}", base, OPERATION_DN):
         directory_refuses(adam.delete_s, dn)
 
 
-@pytest.mark.parametrize("container", ["", "cn=requests,", "cn=tpirules,", "cn=tpioperations,", "cn=executors,"])
+@pytest.mark.parametrize(
+    "container", ["", "cn=requests,", "cn=tpirules,", "cn=tpioperations,", "cn=executors,"]
+)
 def test_he_does_not_touch_access_control(adam: Any, container: str) -> None:
     dn = container + TOP
-    for change in ((ldap.MOD_DELETE, "aci", None), (ldap.MOD_REPLACE, "aci", [ALLOW]), (ldap.MOD_ADD, "aci", [ALLOW])):
+    for change in (
+        (ldap.MOD_DELETE, "aci", None),
+        (ldap.MOD_REPLACE, "aci", [ALLOW]),
+        (ldap.MOD_ADD, "aci", [ALLOW]),
+    ):
         directory_refuses(adam.modify_s, dn, [change])
 
 
@@ -120,7 +132,9 @@ def test_he_changes_no_policy(world: World, adam: Any) -> None:
     number = new_id()
     rule = dict(rules[0][1]) | {"ipaUniqueID": [number.encode()], "memberUser": [user_dn("adam").encode()]}
     rule = {name: values for name, values in rule.items() if name not in {"objectClass", "memberOf"}}
-    directory_refuses(add, adam, f"ipaUniqueID={number},cn=tpirules,{TOP}", ["ipaAssociation", "ipaTpiRule"], rule)
+    directory_refuses(
+        add, adam, f"ipaUniqueID={number},cn=tpirules,{TOP}", ["ipaAssociation", "ipaTpiRule"], rule
+    )
 
 
 def test_he_moves_and_renames_nothing(world: World, adam: Any, request_id: str) -> None:
@@ -151,8 +165,12 @@ def _v1(dn: str) -> bytes:
 
 
 @pytest.mark.parametrize("version", CONTROLS)
-@pytest.mark.parametrize("granted", [False, True], ids=["as he is", "with proxy granted to himself at the suffix"])
-def test_he_does_not_act_as_bob(world: World, adam: Any, request_id: str, version: str, granted: bool) -> None:
+@pytest.mark.parametrize(
+    "granted", [False, True], ids=["as he is", "with proxy granted to himself at the suffix"]
+)
+def test_he_does_not_act_as_bob(
+    world: World, adam: Any, request_id: str, version: str, granted: bool
+) -> None:
     """Proxied authorization, which "all" does not hold, but which he can grant himself above cn=tpi."""
     about = digests(world, request_id).approval.hex().encode()
     entry = [("objectClass", [b"top", b"ipaTpiApproval"]), ("ipaTpiDigest", [about])]
@@ -163,13 +181,17 @@ def test_he_does_not_act_as_bob(world: World, adam: Any, request_id: str, versio
             entry_id = new_id()
             dn = f"ipaTpiEntryId={entry_id},{request_dn(request_id)}"
             with refused_by_directory():
-                adam.add_ext_s(dn, [*entry, ("ipaTpiEntryId", [entry_id.encode()])], serverctrls=[CONTROLS[version](who)])
+                adam.add_ext_s(
+                    dn, [*entry, ("ipaTpiEntryId", [entry_id.encode()])], serverctrls=[CONTROLS[version](who)]
+                )
     finally:
         if granted:
             world.root().modify_s(SUFFIX, [(ldap.MOD_DELETE, "aci", [ALLOW])])
 
 
-def test_what_he_grants_himself_above_gives_him_nothing_below(world: World, adam: Any, request_id: str) -> None:
+def test_what_he_grants_himself_above_gives_him_nothing_below(
+    world: World, adam: Any, request_id: str
+) -> None:
     adam.modify_s(SUFFIX, [(ldap.MOD_ADD, "aci", [ALLOW])])
     try:
         test_he_changes_and_removes_nothing(world, adam, request_id)

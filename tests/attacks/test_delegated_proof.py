@@ -41,10 +41,17 @@ REFUSED = "constrained delegation failed|KDC can't fulfill requested option|KDC 
 def taken_from(world: World, person: str) -> str:
     """Do what the web tier does with a caller's ticket: accept it, and keep the right to go on in his name."""
     flags = [gssapi.RequirementFlag.mutual_authentication]
-    caller = gssapi.Credentials(usage="initiate", store={"ccache": f"FILE:{world.ccache(person)}"}, mechs=[KRB5])
+    caller = gssapi.Credentials(
+        usage="initiate", store={"ccache": f"FILE:{world.ccache(person)}"}, mechs=[KRB5]
+    )
     name = gssapi.Name(HTTP, gssapi.NameType.kerberos_principal)
     token = gssapi.SecurityContext(name=name, creds=caller, usage="initiate", mech=KRB5, flags=flags).step()
-    store = {"keytab": HTTP_KEYTAB, "client_keytab": HTTP_KEYTAB, "ccache": f"MEMORY:{uuid.uuid4()}", "rcache": "none:"}
+    store = {
+        "keytab": HTTP_KEYTAB,
+        "client_keytab": HTTP_KEYTAB,
+        "ccache": f"MEMORY:{uuid.uuid4()}",
+        "rcache": "none:",
+    }
     own = gssapi.Credentials(name=name, usage="both", store=store, mechs=[KRB5])
     accepted = gssapi.SecurityContext(creds=own, usage="accept")
     accepted.step(token)
@@ -56,7 +63,10 @@ def conjured(person: str) -> str:
     """Act for somebody who never came (protocol transition, S4U2Self)."""
     store = {"client_keytab": HTTP_KEYTAB, "ccache": f"MEMORY:{uuid.uuid4()}"}
     own = gssapi.Credentials(
-        name=gssapi.Name(HTTP, gssapi.NameType.kerberos_principal), usage="initiate", store=store, mechs=[KRB5]
+        name=gssapi.Name(HTTP, gssapi.NameType.kerberos_principal),
+        usage="initiate",
+        store=store,
+        mechs=[KRB5],
     )
     name = gssapi.Name(f"{person}@{REALM}", gssapi.NameType.kerberos_principal)
     return kept(own.impersonate(name, mechs=[KRB5]))
@@ -101,7 +111,9 @@ def test_the_executor_refuses_a_proof_by_delegation(world: World) -> None:
         ccache = taken_from(world, "bob")
         made = make_proof(ccache, mic_text(Purpose.APPROVE, about), TPI)
     connection = directory_as(ccache, "bob")
-    add_voice(connection, request_id, "ipaTpiApproval", about)  # creatorsName is bob's: he cannot tell it from his own
+    add_voice(
+        connection, request_id, "ipaTpiApproval", about
+    )  # creatorsName is bob's: he cannot tell it from his own
     forged = add_proof(connection, request_id, "approve", about, made)
     refused_proof(world, request_id, forged, "proof-delegated")
     settle(world, request_id, "alice")
@@ -120,12 +132,17 @@ def test_a_ticket_that_hides_the_delegation_is_none(world: World) -> None:
     root = world.root()
     flags = str(0x00400000 | 0x80).encode()
     targets = [LDAP.encode(), TPI.encode()]
-    with changed(root, EXECUTOR_DN, krbTicketFlags=[flags]), changed(root, HTTP_DN, krbAllowedToDelegateTo=targets):
+    with (
+        changed(root, EXECUTOR_DN, krbTicketFlags=[flags]),
+        changed(root, HTTP_DN, krbAllowedToDelegateTo=targets),
+    ):
         ccache = taken_from(world, "bob")
         made = make_proof(ccache, mic_text(Purpose.APPROVE, about), TPI)
     connection = directory_as(ccache, "bob")
     add_voice(connection, request_id, "ipaTpiApproval", about)
-    refused_proof(world, request_id, add_proof(connection, request_id, "approve", about, made), "proof-delegated")
+    refused_proof(
+        world, request_id, add_proof(connection, request_id, "approve", about, made), "proof-delegated"
+    )
     settle(world, request_id, "alice")
 
 

@@ -49,7 +49,10 @@ def test_many_at_once_get_no_further(world: World) -> None:
 
     def judged() -> bool:
         return all(
-            world.claims("SELECT 1 FROM claims WHERE request = ?1 UNION SELECT 1 FROM previews WHERE request = ?1", one.id)
+            world.claims(
+                "SELECT 1 FROM claims WHERE request = ?1 UNION SELECT 1 FROM previews WHERE request = ?1",
+                one.id,
+            )
             for one in wanted
         )
 

@@ -32,7 +32,10 @@ STAMPS = ["creatorsName", "createTimestamp", "nsUniqueId"]
 BODY = b'{"precondition":{},"shown":{"action":"nothing"}}'
 FORGERIES: dict[str, dict[str, bytes]] = {
     "ipaTpiPreview": {"ipaTpiBody": BODY, "ipaTpiDigest": hashlib.sha256(BODY).hexdigest().encode()},
-    "ipaTpiReceipt": {"ipaTpiRefersTo": b"00000000-0000-4000-8000-000000000000", "ipaTpiOutcome": b"verified"},
+    "ipaTpiReceipt": {
+        "ipaTpiRefersTo": b"00000000-0000-4000-8000-000000000000",
+        "ipaTpiOutcome": b"verified",
+    },
     "ipaTpiExecution": {"ipaTpiNonce": b"0" * 64},
     "ipaTpiResult": {"ipaTpiOutcome": b"executed", "ipaTpiExcerpt": b"restarted"},
 }
@@ -65,10 +68,19 @@ def test_the_server_says_who_wrote_an_approval(world: World) -> None:
     request_id = world.request("alice")
     about = digests(world, request_id).approval
     directory_refuses(
-        add_voice, world.ldap("alice"), request_id, "ipaTpiApproval", about, creatorsName=user_dn("bob").encode()
+        add_voice,
+        world.ldap("alice"),
+        request_id,
+        "ipaTpiApproval",
+        about,
+        creatorsName=user_dn("bob").encode(),
     )
     entry_id = add_voice(
-        world.ldap("bob"), request_id, "ipaTpiApproval", about, creatorsName=user_dn("carol").encode(),
+        world.ldap("bob"),
+        request_id,
+        "ipaTpiApproval",
+        about,
+        creatorsName=user_dn("carol").encode(),
         createTimestamp=b"20200101000000Z",
     )
     creator, created, _ = stamps(world, f"ipaTpiEntryId={entry_id},{request_dn(request_id)}")
@@ -79,7 +91,9 @@ def test_the_server_says_who_wrote_an_approval(world: World) -> None:
 
 
 @pytest.mark.parametrize("kind", FORGERIES)
-def test_what_bears_the_executors_name_and_is_not_in_its_journal_denies(world: World, stolen: Any, kind: str) -> None:
+def test_what_bears_the_executors_name_and_is_not_in_its_journal_denies(
+    world: World, stolen: Any, kind: str
+) -> None:
     request_id = world.request("alice")
     add_child(stolen, request_id, kind, **FORGERIES[kind])
     assert ended(world, request_id) == ("denied", "forged-entry")
@@ -113,5 +127,9 @@ def test_no_entry_takes_the_place_of_an_answer(world: World) -> None:
     for entry_id in (taken, taken.upper()):
         with pytest.raises(ldap.ALREADY_EXISTS):
             add_voice(
-                world.ldap("bob"), request_id, "ipaTpiApproval", digests(world, request_id).approval, entry_id=entry_id
+                world.ldap("bob"),
+                request_id,
+                "ipaTpiApproval",
+                digests(world, request_id).approval,
+                entry_id=entry_id,
             )

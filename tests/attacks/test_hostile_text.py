@@ -47,8 +47,14 @@ def body(world: World, **changes: str) -> RequestBody:
     """Make what a hostile client posts."""
     wanted = draft(world, "alice", **changes)
     return RequestBody(
-        id=wanted.id, operation=wanted.operation, operation_digest=wanted.operation_digest.hex(), target=HOST,
-        parameters=dict(wanted.parameters), digest=wanted.digest.hex(), reason=wanted.reason, ticket=wanted.ticket,
+        id=wanted.id,
+        operation=wanted.operation,
+        operation_digest=wanted.operation_digest.hex(),
+        target=HOST,
+        parameters=dict(wanted.parameters),
+        digest=wanted.digest.hex(),
+        reason=wanted.reason,
+        ticket=wanted.ticket,
         interface="cli",
     )
 
@@ -70,7 +76,9 @@ def test_the_web_service_takes_no_such_comment(world: World) -> None:
     about = digests(world, request_id).approval
     for text in TEXTS.values():
         with refused_by_web("text-not-allowed"):
-            world.api("bob")._post(f"/requests/{request_id}/denials", VoiceBody(digest=about.hex(), comment=text))
+            world.api("bob")._post(
+                f"/requests/{request_id}/denials", VoiceBody(digest=about.hex(), comment=text)
+            )
 
 
 @pytest.mark.parametrize("name", TEXTS)
@@ -84,8 +92,14 @@ def test_the_executor_runs_nothing_with_such_a_text(world: World, name: str) -> 
 
 
 def test_the_executor_takes_no_such_parameter(world: World) -> None:
-    texts = {"DS01\n": "malformed-request", "\u202eDS01": "malformed-request", "DS01\x00": "malformed-request"}
-    texts |= dict.fromkeys(("../DS01", "DS01 DS02", "", "D" * 65, "DS01.service", "dirsrv@DS01"), "bad-parameters")
+    texts = {
+        "DS01\n": "malformed-request",
+        "\u202eDS01": "malformed-request",
+        "DS01\x00": "malformed-request",
+    }
+    texts |= dict.fromkeys(
+        ("../DS01", "DS01 DS02", "", "D" * 65, "DS01.service", "dirsrv@DS01"), "bad-parameters"
+    )
     for text, code in texts.items():
         wanted = draft(world, "alice", parameters={"instance": text})
         add_request(world.ldap("alice"), wanted)
@@ -97,7 +111,10 @@ def test_the_executor_takes_no_such_parameter(world: World) -> None:
 def test_such_a_comment_denies_and_is_shown_escaped(world: World) -> None:
     request_id = world.request("alice")
     add_voice(
-        world.ldap("bob"), request_id, "ipaTpiApproval", digests(world, request_id).approval,
+        world.ldap("bob"),
+        request_id,
+        "ipaTpiApproval",
+        digests(world, request_id).approval,
         ipaTpiComment="looks\x1b[2Kgood\u202e".encode(),
     )
     assert ended(world, request_id) == ("denied", "malformed-entry")

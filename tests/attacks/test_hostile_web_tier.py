@@ -118,7 +118,11 @@ def application(environ, start_response):
 def test_a_hostile_web_tier_makes_no_proof_of_its_own(world: World) -> None:
     request_id = world.request("alice")
     script = THIEF.format(
-        about=digests(world, request_id).approval.hex(), request=request_id, ldapi=LDAPI, host=HOST, suffix=SUFFIX
+        about=digests(world, request_id).approval.hex(),
+        request=request_id,
+        ldapi=LDAPI,
+        host=HOST,
+        suffix=SUFFIX,
     )
     with installed(world, script.encode()):
         tried = json.loads(world.api("bob")._transport.ask("GET", "/tpi/v1/requests?steal=1"))

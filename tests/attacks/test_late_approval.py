@@ -8,15 +8,21 @@ from collections.abc import Iterator
 import pytest
 from straight import (
     OPERATION_DN,
+    add,
     approve,
     changed,
     digests,
     ended,
     never_intended,
+    prove,
+    receipt,
     refused_by_web,
+    request_dn,
     voice,
 )
 from world import EXECUTOR, World, stopped
+
+from ipa_tpi.model import Purpose
 
 APPROVAL_SECONDS = 3
 EXECUTION_SECONDS = 1
@@ -25,7 +31,10 @@ EXECUTION_SECONDS = 1
 @pytest.fixture
 def short(world: World) -> Iterator[None]:
     """Windows of a few seconds; the request must be made afterwards, since it bears the definition's digest."""
-    values = {"ipaTpiApprovalSeconds": [b"%d" % APPROVAL_SECONDS], "ipaTpiExecutionSeconds": [b"%d" % EXECUTION_SECONDS]}
+    values = {
+        "ipaTpiApprovalSeconds": [b"%d" % APPROVAL_SECONDS],
+        "ipaTpiExecutionSeconds": [b"%d" % EXECUTION_SECONDS],
+    }
     with changed(world.root(), OPERATION_DN, **values):
         yield
 
@@ -78,4 +87,22 @@ def test_a_longer_window_afterwards_helps_nobody(world: World) -> None:
                 approve(world, "bob", request_id)
                 world.systemctl("start", EXECUTOR)
                 assert ended(world, request_id) == ("denied", "operation-changed")
+    never_intended(world, request_id)
+
+
+@pytest.mark.parametrize("borrowed", ["request", "proof"])
+def test_an_approval_borrows_no_earlier_time(world: World, borrowed: str) -> None:
+    """It bears the id of something that the executor saw in time: of the request, or of a proof put in early."""
+    with changed(world.root(), OPERATION_DN, ipaTpiApprovalSeconds=[b"2"]):
+        request_id = world.request("alice")
+        about = digests(world, request_id).approval
+        proof = prove(world, "bob", request_id, Purpose.APPROVE, about)
+        assert receipt(world, request_id, proof) == "verified"
+        with stopped(world, EXECUTOR):
+            time.sleep(3.2)
+            entry_id, more = (request_id, "") if borrowed == "request" else (proof, "+objectClass=top")
+            dn = f"ipaTpiEntryId={entry_id}{more},{request_dn(request_id)}"
+            values = {"ipaTpiEntryId": entry_id.encode(), "ipaTpiDigest": about.hex().encode()}
+            add(world.ldap("bob"), dn, ["ipaTpiApproval"], values)
+        assert ended(world, request_id) == ("denied", "malformed-entry")
     never_intended(world, request_id)

@@ -52,9 +52,29 @@ def test_the_guards_are_off(world: World) -> None:
     request_id = world.request("alice")
     dave = world.ldap("dave")
     base = request_dn(request_id)
-    add_voice(dave, request_id, "ipaTpiProof", NOBODY, ipaTpiProofKind=b"x", ipaTpiPurpose=b"x", ipaTpiToken=b"x", ipaTpiMic=b"x")
-    dave.modify_s(base, [(ldap.MOD_REPLACE, "aci", [b'(targetattr="cn")(version 3.0; acl "x"; allow (read) userdn="ldap:///self";)'])])
-    dave.delete_s(f"ipaTpiEntryId={add_child(dave, request_id, 'ipaTpiReceipt', ipaTpiRefersTo=b'x', ipaTpiOutcome=b'x')},{base}")
+    add_voice(
+        dave,
+        request_id,
+        "ipaTpiProof",
+        NOBODY,
+        ipaTpiProofKind=b"x",
+        ipaTpiPurpose=b"x",
+        ipaTpiToken=b"x",
+        ipaTpiMic=b"x",
+    )
+    dave.modify_s(
+        base,
+        [
+            (
+                ldap.MOD_REPLACE,
+                "aci",
+                [b'(targetattr="cn")(version 3.0; acl "x"; allow (read) userdn="ldap:///self";)'],
+            )
+        ],
+    )
+    dave.delete_s(
+        f"ipaTpiEntryId={add_child(dave, request_id, 'ipaTpiReceipt', ipaTpiRefersTo=b'x', ipaTpiOutcome=b'x')},{base}"
+    )
     other = world.service(OTHER_KEYTAB, f"tpi/{OTHER}@{REALM}")
     assert other.search_s(base, ldap.SCOPE_BASE)
 
@@ -183,7 +203,9 @@ def test_an_approval_of_something_else_does_not_count(world: World) -> None:
         ("ipaTpiInterface", b"web", "digest-mismatch"),
     ],
 )
-def test_a_request_that_was_changed_is_not_what_was_approved(world: World, name: str, value: bytes, code: str) -> None:
+def test_a_request_that_was_changed_is_not_what_was_approved(
+    world: World, name: str, value: bytes, code: str
+) -> None:
     """After the preview, and before bob approves what he was shown."""
     request_id = world.request("alice")
     about = digests(world, request_id).approval
@@ -195,7 +217,9 @@ def test_a_request_that_was_changed_is_not_what_was_approved(world: World, name:
 
 def test_a_preview_that_was_changed_is_not_the_one_that_was_made(world: World) -> None:
     request_id = world.request("alice")
-    ((dn, raw),) = [found for found in world.children(request_id) if b"ipaTpiPreview" in found[1]["objectClass"]]
+    ((dn, raw),) = [
+        found for found in world.children(request_id) if b"ipaTpiPreview" in found[1]["objectClass"]
+    ]
     body = raw["ipaTpiBody"][0].replace(b"DS01", b"DS02")
     values = {"ipaTpiBody": body, "ipaTpiDigest": hashlib.sha256(body).hexdigest().encode()}
     world.ldap("dave").modify_s(dn, [(ldap.MOD_REPLACE, name, [value]) for name, value in values.items()])
@@ -223,9 +247,16 @@ def test_an_approval_with_a_foreign_class_denies(world: World, name: str) -> Non
     request_id = world.request("alice")
     about = digests(world, request_id).approval.hex().encode()
     try:
-        add_child(world.ldap("bob"), request_id, ["ipaTpiApproval", name], ipaTpiDigest=about, **PLANTED[name])
+        add_child(
+            world.ldap("bob"), request_id, ["ipaTpiApproval", name], ipaTpiDigest=about, **PLANTED[name]
+        )
     except ldap.OBJECT_CLASS_VIOLATION:
-        assert name in {"ipaTpiDenial", "ipaTpiWithdrawal", "ipaTpiReceipt", "nsContainer"}  # one structural class
+        assert name in {
+            "ipaTpiDenial",
+            "ipaTpiWithdrawal",
+            "ipaTpiReceipt",
+            "nsContainer",
+        }  # one structural class
         return
     assert ended(world, request_id) == ("denied", "malformed-entry")
     never_intended(world, request_id)
@@ -257,7 +288,13 @@ def test_a_receipt_by_somebody_else_verifies_nothing(world: World) -> None:
     request_id = world.request("alice")
     about = digests(world, request_id).approval
     add_voice(world.ldap("bob"), request_id, "ipaTpiApproval", about)
-    add_child(world.ldap("dave"), request_id, "ipaTpiReceipt", ipaTpiRefersTo=new_id().encode(), ipaTpiOutcome=b"verified")
+    add_child(
+        world.ldap("dave"),
+        request_id,
+        "ipaTpiReceipt",
+        ipaTpiRefersTo=new_id().encode(),
+        ipaTpiOutcome=b"verified",
+    )
     assert ended(world, request_id) == ("denied", "forged-entry")
     never_intended(world, request_id)
 
@@ -291,7 +328,9 @@ def test_a_veto_that_was_deleted_still_counts(world: World) -> None:
     request_id = world.request("alice")
     with stopped(world, EXECUTOR):
         approve(world, "bob", request_id)
-        entry = add_voice(world.ldap("bob"), request_id, "ipaTpiWithdrawal", digests(world, request_id).approval)
+        entry = add_voice(
+            world.ldap("bob"), request_id, "ipaTpiWithdrawal", digests(world, request_id).approval
+        )
     settle(world, request_id, "alice")
     world.ldap("dave").delete_s(f"ipaTpiEntryId={entry},{request_dn(request_id)}")
     approve(world, "carol", request_id)
@@ -308,4 +347,6 @@ def test_nobody_joins_the_executors_and_speaks_for_ours(world: World) -> None:
         add_child(dave, request_id, "ipaTpiResult", ipaTpiOutcome=b"executed")
         assert ended(world, request_id) == ("denied", "forged-entry")
     finally:
-        world.root().modify_s(f"cn=executors,cn=tpi,{SUFFIX}", [(ldap.MOD_DELETE, "member", [user_dn("dave").encode()])])
+        world.root().modify_s(
+            f"cn=executors,cn=tpi,{SUFFIX}", [(ldap.MOD_DELETE, "member", [user_dn("dave").encode()])]
+        )

@@ -26,24 +26,51 @@ from ipa_tpi.model import Purpose
 from ipa_tpi.wire import ProofBody, VoiceBody
 
 
-def misuses(world: World, own: Digests, other: Digests) -> dict[str, tuple[str, bytes, tuple[bytes, bytes], str]]:
+def misuses(
+    world: World, own: Digests, other: Digests
+) -> dict[str, tuple[str, bytes, tuple[bytes, bytes], str]]:
     """Give what the proof entry says (purpose, digest), what lies in it, and the executor's code."""
     approve = Purpose.APPROVE
     about, made = own.approval, world.proof
     token, mic = made("bob", approve, about)
     return {
         "his denial": ("approve", about, made("bob", Purpose.DENY, about), "proof-wrong-digest"),
-        "his own request's proof": ("approve", about, made("bob", Purpose.REQUEST, about), "proof-wrong-digest"),
+        "his own request's proof": (
+            "approve",
+            about,
+            made("bob", Purpose.REQUEST, about),
+            "proof-wrong-digest",
+        ),
         "offline": ("offline", about, made("bob", Purpose.OFFLINE, about), "proof-wrong-purpose"),
         "no purpose": ("grant", about, (token, mic), "proof-wrong-purpose"),
         "of another request": ("approve", about, made("bob", approve, other.approval), "proof-wrong-digest"),
-        "and says so": ("approve", other.approval, made("bob", approve, other.approval), "proof-wrong-digest"),
-        "without the preview": ("approve", own.request, made("bob", approve, own.request), "proof-wrong-digest"),
+        "and says so": (
+            "approve",
+            other.approval,
+            made("bob", approve, other.approval),
+            "proof-wrong-digest",
+        ),
+        "without the preview": (
+            "approve",
+            own.request,
+            made("bob", approve, own.request),
+            "proof-wrong-digest",
+        ),
         "of nothing": ("approve", NOBODY, made("bob", approve, NOBODY), "proof-wrong-digest"),
-        "for another host": ("approve", about, made("bob", approve, about, f"tpi/{OTHER}@{REALM}"), "proof-invalid"),
+        "for another host": (
+            "approve",
+            about,
+            made("bob", approve, about, f"tpi/{OTHER}@{REALM}"),
+            "proof-invalid",
+        ),
         "by somebody else": ("approve", about, made("carol", approve, about), "proof-other-principal"),
         "by the requester": ("approve", about, made("alice", approve, about), "proof-other-principal"),
-        "another's signature": ("approve", about, (token, made("bob", approve, about)[1]), "proof-wrong-digest"),
+        "another's signature": (
+            "approve",
+            about,
+            (token, made("bob", approve, about)[1]),
+            "proof-wrong-digest",
+        ),
         "broken": ("approve", about, (token[:-1] + bytes([token[-1] ^ 1]), mic), "proof-invalid"),
         "cut": ("approve", about, (token[:100], mic), "proof-invalid"),
         "no token": ("approve", about, (b"x", mic), "proof-invalid"),
@@ -57,10 +84,16 @@ def test_no_other_proof_is_that_of_an_approval(world: World) -> None:
     add_voice(connection, request_id, "ipaTpiApproval", own.approval)
     for purpose, digest, made, code in misuses(world, own, digests(world, other)).values():
         refused_proof(world, request_id, add_proof(connection, request_id, purpose, digest, made), code)
-    signed = add_proof(connection, request_id, "approve", own.approval, (b"x", b"x"), ipaTpiProofKind=b"sshsig")
+    signed = add_proof(
+        connection, request_id, "approve", own.approval, (b"x", b"x"), ipaTpiProofKind=b"sshsig"
+    )
     refused_proof(world, request_id, signed, "proof-kind-unknown")
     # Right proofs, of something else than an approval.
-    for purpose, about in ((Purpose.DENY, own.approval), (Purpose.REQUEST, own.request), (Purpose.CANCEL, own.request)):
+    for purpose, about in (
+        (Purpose.DENY, own.approval),
+        (Purpose.REQUEST, own.request),
+        (Purpose.CANCEL, own.request),
+    ):
         assert receipt(world, request_id, prove(world, "bob", request_id, purpose, about)) == "verified"
     settle(world, request_id, "alice")
     view = world.api("bob").show(request_id)
@@ -77,7 +110,11 @@ def test_a_request_is_not_shown_without_its_own_proof(world: World) -> None:
     own = digests(world, request_id)
     for person in ("bob", "alice"):
         wrong = add_proof(
-            world.ldap(person), request_id, "request", own.request, world.proof("carol", Purpose.REQUEST, own.request)
+            world.ldap(person),
+            request_id,
+            "request",
+            own.request,
+            world.proof("carol", Purpose.REQUEST, own.request),
         )
         refused_proof(world, request_id, wrong, "proof-other-principal")
 
@@ -99,7 +136,9 @@ def test_the_web_service_takes_no_proof_of_something_else(world: World) -> None:
         "proof-missing": None,
         "proof-unexpected-purpose": ProofBody(purpose="deny", digest=about.hex(), token=token, mic=mic),
         "proof-wrong-digest": ProofBody(purpose="approve", digest=NOBODY.hex(), token=token, mic=mic),
-        "proof-kind-unknown": ProofBody(purpose="approve", digest=about.hex(), token=token, mic=mic, kind="sshsig"),
+        "proof-kind-unknown": ProofBody(
+            purpose="approve", digest=about.hex(), token=token, mic=mic, kind="sshsig"
+        ),
         "proof-invalid": ProofBody(purpose="approve", digest=about.hex(), token=b"", mic=b""),
     }
     for code, proof in cases.items():

@@ -22,7 +22,9 @@ def wrong(world: World) -> tuple[str, dict[str, bytes]]:
     }
 
 
-def test_the_web_service_takes_no_approval_of_something_else(world: World, wrong: tuple[str, dict[str, bytes]]) -> None:
+def test_the_web_service_takes_no_approval_of_something_else(
+    world: World, wrong: tuple[str, dict[str, bytes]]
+) -> None:
     request_id, others = wrong
     api = world.api("bob")
     for digest in others.values():
@@ -31,7 +33,9 @@ def test_the_web_service_takes_no_approval_of_something_else(world: World, wrong
     runs_for(world, request_id)
 
 
-def test_the_executor_counts_no_approval_of_something_else(world: World, wrong: tuple[str, dict[str, bytes]]) -> None:
+def test_the_executor_counts_no_approval_of_something_else(
+    world: World, wrong: tuple[str, dict[str, bytes]]
+) -> None:
     """bob, erin and carol each approve something else, straight to the directory, which takes it."""
     request_id, others = wrong
     for person, digest in zip(("bob", "erin", "carol"), others.values(), strict=False):
@@ -43,7 +47,9 @@ def test_the_executor_counts_no_approval_of_something_else(world: World, wrong: 
     runs_for(world, request_id, "erin-admin")
 
 
-def test_a_right_proof_does_not_mend_a_wrong_approval(world: World, wrong: tuple[str, dict[str, bytes]]) -> None:
+def test_a_right_proof_does_not_mend_a_wrong_approval(
+    world: World, wrong: tuple[str, dict[str, bytes]]
+) -> None:
     """The approval says one thing, the proof another: neither counts for the other."""
     request_id, others = wrong
     approve(world, "bob", request_id, others["of another request"])

@@ -34,8 +34,21 @@ ATTRIBUTES = {
     "krbPrincipalName": b"evil@TPI.TEST",
 }
 CLASSES = (
-    "extensibleObject", "krbPrincipalAux", "inetUser", "person", "ldapSubEntry", "nsTombstone", "referral", "glue",
-    "groupOfNames", "nsContainer", "ipaTpiOperation", "ipaTpiRule", "ipaTpiAnchor", "ipaTpiResult", "ipaTpiExecution",
+    "extensibleObject",
+    "krbPrincipalAux",
+    "inetUser",
+    "person",
+    "ldapSubEntry",
+    "nsTombstone",
+    "referral",
+    "glue",
+    "groupOfNames",
+    "nsContainer",
+    "ipaTpiOperation",
+    "ipaTpiRule",
+    "ipaTpiAnchor",
+    "ipaTpiResult",
+    "ipaTpiExecution",
 )
 # What a further class demands.
 NEEDED: dict[str, dict[str, bytes]] = {
@@ -66,14 +79,21 @@ ENTRIES: Sequence[tuple[str, str]] = (
 )  # fmt: skip
 
 
-def plant(world: World, person: str, kind: str, request_id: str, classes: Sequence[str], **extra: bytes) -> str:
+def plant(
+    world: World, person: str, kind: str, request_id: str, classes: Sequence[str], **extra: bytes
+) -> str:
     """Let somebody add an entry of a kind that he may add, with more in it; return its DN."""
     connection = world.ldap(person)
     if kind == "ipaTpiRequest":
         return request_dn(add_request(connection, draft(world, person), classes, **extra))
     values: dict[str, bytes] = {"ipaTpiDigest": NOBODY.hex().encode()}
     if kind == "ipaTpiProof":
-        values |= {"ipaTpiProofKind": b"gss", "ipaTpiPurpose": b"approve", "ipaTpiToken": b"x", "ipaTpiMic": b"x"}
+        values |= {
+            "ipaTpiProofKind": b"gss",
+            "ipaTpiPurpose": b"approve",
+            "ipaTpiToken": b"x",
+            "ipaTpiMic": b"x",
+        }
     return child_dn(request_id, add_child(connection, request_id, [kind, *classes], **(values | extra)))
 
 
@@ -119,7 +139,9 @@ def test_nobody_hangs_an_entry_where_it_does_not_belong(world: World) -> None:
     request_id = world.request("alice")
     other = draft(world, "alice")
     values = {"ipaTpiDigest": NOBODY.hex().encode(), "ipaTpiEntryId": b"x"}
-    approval = child_dn(request_id, add_child(world.ldap("bob"), request_id, "ipaTpiApproval", ipaTpiDigest=b"0" * 64))
+    approval = child_dn(
+        request_id, add_child(world.ldap("bob"), request_id, "ipaTpiApproval", ipaTpiDigest=b"0" * 64)
+    )
     for person, dn, kind in (
         ("alice", f"ipaTpiRequestId={other.id},{request_dn(request_id)}", "ipaTpiRequest"),
         ("bob", f"ipaTpiEntryId=x,{approval}", "ipaTpiDenial"),
@@ -127,7 +149,10 @@ def test_nobody_hangs_an_entry_where_it_does_not_belong(world: World) -> None:
         ("bob", f"cn=execution,{request_dn(request_id)}", "ipaTpiDenial"),
         ("bob", f"ipaTpiEntryId=x,{user_dn('bob')}", "ipaTpiDenial"),
     ):
-        attributes = [("objectClass", [b"top", kind.encode()]), *((name, [value]) for name, value in values.items())]
+        attributes = [
+            ("objectClass", [b"top", kind.encode()]),
+            *((name, [value]) for name, value in values.items()),
+        ]
         with pytest.raises((ldap.INSUFFICIENT_ACCESS, ldap.OBJECT_CLASS_VIOLATION, ldap.NAMING_VIOLATION)):
             world.ldap(person).add_s(dn, attributes)
     runs_for(world, request_id, "carol")

@@ -44,7 +44,9 @@ def _rename(root: ldap.ldapobject.LDAPObject, old: str, new: str) -> None:
     root.rename_s(user_dn(old), f"uid={new}")
     # Referential integrity mends the groups, and after it their members' memberOf.
     eventually(lambda: user_dn(new).encode() in root.search_s(DAY, ldap.SCOPE_BASE)[0][1]["member"])
-    roles = eventually(lambda: root.search_s(user_dn(new), ldap.SCOPE_BASE, attrlist=["memberOf"])[0][1].get("memberOf"))
+    roles = eventually(
+        lambda: root.search_s(user_dn(new), ldap.SCOPE_BASE, attrlist=["memberOf"])[0][1].get("memberOf")
+    )
     assert any(b"TPI Approve," in role for role in roles)
 
 

@@ -53,11 +53,15 @@ def test_a_restored_directory_runs_nothing_again(world: World, done: str) -> Non
     approve(world, "carol", done)  # wakes the executor, and there are now two approvals
     world.systemctl("restart", EXECUTOR)  # and it looks through all there is
     runs_only_another(world, before)
-    assert world.claims("SELECT state, outcome FROM claims WHERE request = ?", done) == [("ended", "executed")]
+    assert world.claims("SELECT state, outcome FROM claims WHERE request = ?", done) == [
+        ("ended", "executed")
+    ]
     assert len(world.audit(done, "claim")) == 1
 
 
-def test_a_restored_directory_without_receipts_and_preview_runs_nothing_again(world: World, done: str) -> None:
+def test_a_restored_directory_without_receipts_and_preview_runs_nothing_again(
+    world: World, done: str
+) -> None:
     before = world.starts()
     forget(world, done, "ipaTpiResult", "ipaTpiExecution", "ipaTpiReceipt", "ipaTpiPreview")
     world.systemctl("restart", EXECUTOR)
@@ -84,7 +88,11 @@ def test_the_request_restored_whole_runs_nothing_again(world: World, done: str) 
     world.ldap("alice").add_s(request_dn(done), list(entry.items()))
     for dn, raw in below:
         person = "alice" if b"request" in raw["ipaTpiPurpose"] else "bob"
-        kept = [(name, values) for name, values in raw.items() if name.lower() not in {"creatorsname", "createtimestamp"}]
+        kept = [
+            (name, values)
+            for name, values in raw.items()
+            if name.lower() not in {"creatorsname", "createtimestamp"}
+        ]
         world.ldap(person).add_s(dn, kept)
     add_voice(world.ldap("bob"), done, "ipaTpiApproval", about)
     runs_only_another(world, before)
@@ -111,7 +119,9 @@ def test_a_copy_under_another_id_is_another_request(world: World, done: str) -> 
         for name, raw in world.root().search_s(request_dn(done), ldap.SCOPE_BASE)[0][1].items()
         if name != "objectClass"
     }
-    add_request(world.ldap("alice"), draft(world, "alice", id=copy), **(values | {"ipaTpiRequestId": copy.encode()}))
+    add_request(
+        world.ldap("alice"), draft(world, "alice", id=copy), **(values | {"ipaTpiRequestId": copy.encode()})
+    )
     for person in ("alice", "bob"):
         for proof in proofs(world, done, person):
             add_proof(world.ldap(person), copy, proof.purpose, proof.digest, (proof.token, proof.mic))

@@ -28,10 +28,14 @@ HEADERS = (
 
 def token_for(world: World, person: str) -> str:
     """Make one Negotiate token for Apache."""
-    credentials = gssapi.Credentials(usage="initiate", store={"ccache": f"FILE:{world.ccache(person)}"}, mechs=[KRB5])
+    credentials = gssapi.Credentials(
+        usage="initiate", store={"ccache": f"FILE:{world.ccache(person)}"}, mechs=[KRB5]
+    )
     name = gssapi.Name(f"HTTP/{HOST}@{REALM}", gssapi.NameType.kerberos_principal)
     flags = [gssapi.RequirementFlag.mutual_authentication]
-    token = gssapi.SecurityContext(name=name, creds=credentials, usage="initiate", mech=KRB5, flags=flags).step()
+    token = gssapi.SecurityContext(
+        name=name, creds=credentials, usage="initiate", mech=KRB5, flags=flags
+    ).step()
     return "Negotiate " + base64.b64encode(token).decode()
 
 
@@ -88,7 +92,9 @@ def test_a_ticket_is_shown_once(world: World) -> None:
     assert (status, mine(body)) == (200, ["alice@TPI.TEST"])
     assert ask({"Authorization": token})[0] == 401
     assert ask({"Authorization": token}, connection)[0] == 401
-    assert ask({"Authorization": token_for(world, "alice")}, connection)[0] == 200  # a new one from the same ticket
+    assert (
+        ask({"Authorization": token_for(world, "alice")}, connection)[0] == 200
+    )  # a new one from the same ticket
 
 
 def test_a_connection_stays_nobodys(world: World) -> None:

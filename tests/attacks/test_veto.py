@@ -84,7 +84,9 @@ def test_a_veto_taken_away_again_still_counts(world: World, request_id: str) -> 
         api.withdraw(api.show(request_id))
     settle(world, request_id, "alice")
     root = world.root()
-    ((dn, _),) = [found for found in world.children(request_id) if b"ipaTpiWithdrawal" in found[1]["objectClass"]]
+    ((dn, _),) = [
+        found for found in world.children(request_id) if b"ipaTpiWithdrawal" in found[1]["objectClass"]
+    ]
     root.delete_s(dn)
     world.systemctl("restart", EXECUTOR)
     assert ended(world, request_id) == ("denied", "seen-entry-missing")
@@ -126,4 +128,6 @@ def test_a_veto_after_the_end_changes_nothing(world: World, request_id: str) -> 
     add_voice(world.ldap("carol"), request_id, "ipaTpiDenial", digests(world, request_id).approval)
     add_voice(world.ldap("alice"), request_id, "ipaTpiCancellation", digests(world, request_id).request)
     assert world.api("carol").show(request_id).state == "executed"
-    assert eventually(lambda: world.claims("SELECT outcome FROM claims WHERE request = ?", request_id)) == [("executed",)]
+    assert eventually(lambda: world.claims("SELECT outcome FROM claims WHERE request = ?", request_id)) == [
+        ("executed",)
+    ]

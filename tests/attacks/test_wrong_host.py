@@ -88,7 +88,9 @@ def test_the_other_host_answers_for_itself_only(world: World) -> None:
         pytest.param(user_dn("alice"), id="himself"),
         pytest.param(user_dn("bob"), id="his friend"),
         pytest.param(HTTP_DN, id="the web tier"),
-        pytest.param(f"krbprincipalname=ldap/{HOST}@{REALM},cn=services,cn=accounts,{SUFFIX}", id="the directory"),
+        pytest.param(
+            f"krbprincipalname=ldap/{HOST}@{REALM},cn=services,cn=accounts,{SUFFIX}", id="the directory"
+        ),
         pytest.param("", id="nobody"),
         pytest.param(f"uid=tpi/x,cn=users,cn=accounts,{SUFFIX}", id="a person of that name"),
     ],
@@ -108,8 +110,13 @@ def test_an_executor_that_is_none_gets_nothing_done(world: World) -> None:
 def test_the_web_service_asks_no_unknown_host(world: World) -> None:
     wanted = draft(world, "alice", target="no.tpi.test")
     body = RequestBody(
-        id=wanted.id, operation=wanted.operation, operation_digest=wanted.operation_digest.hex(), target=wanted.target,
-        parameters=dict(wanted.parameters), digest=wanted.digest.hex(), interface="cli",
+        id=wanted.id,
+        operation=wanted.operation,
+        operation_digest=wanted.operation_digest.hex(),
+        target=wanted.target,
+        parameters=dict(wanted.parameters),
+        digest=wanted.digest.hex(),
+        interface="cli",
     )
     with refused_by_web("target-not-served"):
         world.api("alice")._post("/requests", body)

@@ -38,11 +38,17 @@ def _tidy(world: World) -> Iterator[None]:
 def _open_requests(world: World) -> list[tuple[str, str]]:
     """Tell requester and id of each request without an end."""
     connection = world.root()
-    ended = {dn.lower().partition(",")[2] for dn, _ in connection.search_s(REQUESTS, ldap.SCOPE_SUBTREE, _ENDS, ["1.1"])}
+    ended = {
+        dn.lower().partition(",")[2]
+        for dn, _ in connection.search_s(REQUESTS, ldap.SCOPE_SUBTREE, _ENDS, ["1.1"])
+    }
     wanted = ["ipaTpiRequestId", "creatorsName"]
     found = connection.search_s(REQUESTS, ldap.SCOPE_ONELEVEL, "(objectClass=ipaTpiRequest)", wanted)
     return [
-        (raw["creatorsName"][0].decode().partition(",")[0].removeprefix("uid="), raw["ipaTpiRequestId"][0].decode())
+        (
+            raw["creatorsName"][0].decode().partition(",")[0].removeprefix("uid="),
+            raw["ipaTpiRequestId"][0].decode(),
+        )
         for dn, raw in found
         if dn.lower() not in ended
     ]

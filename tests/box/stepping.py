@@ -59,9 +59,24 @@ class Stepper:
         self.stops = 0
         self._log = log
         self._tracer = subprocess.Popen(
-            ["/usr/bin/timeout", "--signal=INT", "120", "/usr/bin/strace", "-f", "-q", "-p", str(pid), "-o", str(log),
-             "-e", "trace=fdatasync,fsync", "-e", "inject=fdatasync,fsync:signal=SIGSTOP"],
-            stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            [
+                "/usr/bin/timeout",
+                "--signal=INT",
+                "120",
+                "/usr/bin/strace",
+                "-f",
+                "-q",
+                "-p",
+                str(pid),
+                "-o",
+                str(log),
+                "-e",
+                "trace=fdatasync,fsync",
+                "-e",
+                "inject=fdatasync,fsync:signal=SIGSTOP",
+            ],
+            stdin=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
         )
         _await(self._is_traced, ATTACH_SECONDS, "strace does not attach; is ptrace allowed in here?")
 

@@ -32,13 +32,26 @@ class Terminal:
 
     def __init__(self, user: str, command: Sequence[str], **environment: str) -> None:
         entry = pwd.getpwnam(user)
-        clean = {"HOME": entry.pw_dir, "USER": user, "PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "TERM": "xterm", **environment}
+        clean = {
+            "HOME": entry.pw_dir,
+            "USER": user,
+            "PATH": "/usr/bin:/bin",
+            "LANG": "C.UTF-8",
+            "TERM": "xterm",
+            **environment,
+        }
         prefix = ["/usr/bin/setpriv", f"--reuid={user}", f"--regid={entry.pw_gid}", "--init-groups", "--"]
         self.screen = ""
         self._ours, theirs = os.openpty()
         os.fchown(theirs, entry.pw_uid, -1)
         self._program = subprocess.Popen(
-            [*prefix, *command], stdin=theirs, stdout=theirs, stderr=theirs, env=clean, cwd="/", start_new_session=True,
+            [*prefix, *command],
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            env=clean,
+            cwd="/",
+            start_new_session=True,
             preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # noqa: PLW1509 (no other thread runs)
         )
         os.close(theirs)
@@ -47,7 +60,9 @@ class Terminal:
         """Give the terminal."""
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         """End what still runs."""
         if self._program.poll() is None:
             os.killpg(self._program.pid, signal.SIGKILL)

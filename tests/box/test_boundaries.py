@@ -51,7 +51,13 @@ def test_r_e09_no_other_account_reads_the_executors_secrets(world: World, accoun
 
 @pytest.mark.parametrize("account", ATTACKERS)
 def test_r_e19_no_other_account_writes_what_the_executor_uses(world: World, account: str) -> None:
-    folders = (Path(SOCKET).parent, Path(JOURNAL).parent, Path(KEYTAB).parent, Path("/usr/lib/ipa-tpi/venv"), Path("/usr/libexec/ipa-tpi"))
+    folders = (
+        Path(SOCKET).parent,
+        Path(JOURNAL).parent,
+        Path(KEYTAB).parent,
+        Path("/usr/lib/ipa-tpi/venv"),
+        Path("/usr/libexec/ipa-tpi"),
+    )
     for folder in folders:
         done = world.run(account, ["/usr/bin/mkdir", str(folder / "evil")])
         assert done.status == 1, folder
@@ -117,7 +123,10 @@ def test_r_e03_what_is_not_one_known_line_is_refused(world: World, what: bytes, 
     text = what.replace(b"%s", SOME_ID.encode())
     done = subprocess.run(
         ["/usr/bin/setpriv", "--reuid=ipatpi-web", "--clear-groups", "/usr/bin/python3", "-c", SAY, SOCKET],
-        input=text, capture_output=True, timeout=20, check=False,
+        input=text,
+        capture_output=True,
+        timeout=20,
+        check=False,
     )
     # Who is disconnected while still sending may lose the answer (ECONNRESET); he is refused all the same.
     if done.returncode == 0 and done.stdout:
@@ -169,10 +178,17 @@ def test_r_k01_the_web_account_acts_as_nobody_without_a_caller(world: World) -> 
         "import gssapi, sys; name = gssapi.Name(sys.argv[1], gssapi.NameType.kerberos_principal);"
         "print(gssapi.Credentials(name=name, usage='initiate').name)"
     )
-    for principal in (f"alice@{REALM}", f"tpi/{HOST}@{REALM}", f"ldap/{HOST}@{REALM}", f"host/{HOST}@{REALM}"):
+    for principal in (
+        f"alice@{REALM}",
+        f"tpi/{HOST}@{REALM}",
+        f"ldap/{HOST}@{REALM}",
+        f"host/{HOST}@{REALM}",
+    ):
         done = world.run(
-            "ipatpi-web", ["/usr/lib/ipa-tpi/venv/bin/python", "-c", program, principal],
-            GSS_USE_PROXY="yes", GSSPROXY_BEHAVIOR="REMOTE_FIRST",
+            "ipatpi-web",
+            ["/usr/lib/ipa-tpi/venv/bin/python", "-c", program, principal],
+            GSS_USE_PROXY="yes",
+            GSSPROXY_BEHAVIOR="REMOTE_FIRST",
         )
         assert done.status != 0, f"{principal}: {done}"
         assert "credentials" in done.err.lower()
@@ -188,7 +204,9 @@ def test_r_e20_the_executor_listens_on_no_network(world: World) -> None:
 
 def test_r_e23_the_executor_has_no_capability(world: World) -> None:
     status = dict(
-        line.split(":\t", 1) for line in Path(f"/proc/{world.pid()}/status").read_text().splitlines() if ":\t" in line
+        line.split(":\t", 1)
+        for line in Path(f"/proc/{world.pid()}/status").read_text().splitlines()
+        if ":\t" in line
     )
     for kind in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"):
         assert int(status[kind], 16) == 0, kind
@@ -209,7 +227,10 @@ def test_r_e13_exposure_of_the_executors_unit(world: World, record_property: pyt
     assert world.show(EXECUTOR, "ActiveState") == "active"
     done = subprocess.run(
         ["/usr/bin/systemd-analyze", "security", "--no-pager", EXECUTOR],
-        capture_output=True, text=True, timeout=60, check=True,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
     )
     last = next(line for line in done.stdout.splitlines() if "Overall exposure level" in line)
     exposure = float(last.partition(":")[2].split()[0])
@@ -218,20 +239,37 @@ def test_r_e13_exposure_of_the_executors_unit(world: World, record_property: pyt
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["polkit-rules"]])
-def test_r_e19_the_privileged_program_loads_nothing_that_it_must_not(world: World, arguments: list[str]) -> None:
-    interpreter = Path("/usr/libexec/ipa-tpi/ipa-tpi-executor").resolve().read_text().splitlines()[0].removeprefix("#!")
+def test_r_e19_the_privileged_program_loads_nothing_that_it_must_not(
+    world: World, arguments: list[str]
+) -> None:
+    interpreter = (
+        Path("/usr/libexec/ipa-tpi/ipa-tpi-executor").resolve().read_text().splitlines()[0].removeprefix("#!")
+    )
     program = (
         "import sys\n"
         "from ipa_tpi.executor.daemon import main\n"
         "try:\n    main(sys.argv[1:])\nexcept SystemExit:\n    pass\n"
         "print('\\n'.join(sys.modules), file=sys.stderr)\n"
     )
-    done = world.run("ipatpi-exec", [interpreter, "-c", program, *arguments], PYTHONSAFEPATH="1", PYTHONNOUSERSITE="1")
+    done = world.run(
+        "ipatpi-exec", [interpreter, "-c", program, *arguments], PYTHONSAFEPATH="1", PYTHONNOUSERSITE="1"
+    )
     loaded = set(done.err.split())
     assert {"ipa_tpi.executor.daemon", "gssapi", "ldap", "jeepney"} <= loaded, done.err[-500:]
     roots = {name.partition(".")[0] for name in loaded}
     # http.client is there: python-ldap's schema parser imports urllib.request. Nothing of ours does (import-linter).
-    forbidden = {"flask", "werkzeug", "jinja2", "requests", "requests_gssapi", "urllib3", "pickle", "_pickle", "yaml", "xml"}
+    forbidden = {
+        "flask",
+        "werkzeug",
+        "jinja2",
+        "requests",
+        "requests_gssapi",
+        "urllib3",
+        "pickle",
+        "_pickle",
+        "yaml",
+        "xml",
+    }
     assert not roots & forbidden
     assert not {"ipa_tpi.web", "ipa_tpi.cli", "ipa_tpi.client", "ipa_tpi.flow", "ipa_tpi_acls"} & loaded
 
@@ -297,4 +335,6 @@ def _is_closed(peer: socket.socket) -> bool:
 
 
 def _ss(*options: str) -> str:
-    return subprocess.run(["/usr/bin/ss", *options], capture_output=True, text=True, timeout=20, check=True).stdout
+    return subprocess.run(
+        ["/usr/bin/ss", *options], capture_output=True, text=True, timeout=20, check=True
+    ).stdout

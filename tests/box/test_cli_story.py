@@ -44,7 +44,16 @@ def test_r_a01_the_whole_story(world: World) -> None:
     world.ccache("bob")
     with Terminal("bob", ["/usr/bin/env", *printed]) as terminal:
         terminal.wait_for(QUESTION)
-        for text in (request_id, "dirsrv.restart", HOST, "DS01", "alice@TPI.TEST", "disk is full", "OPS-7", UNIT):
+        for text in (
+            request_id,
+            "dirsrv.restart",
+            HOST,
+            "DS01",
+            "alice@TPI.TEST",
+            "disk is full",
+            "OPS-7",
+            UNIT,
+        ):
             assert text in terminal.screen
         terminal.type("n\n")
         assert terminal.end() == 1
@@ -134,7 +143,9 @@ def test_json_is_json_and_nothing_else(world: World, pending: str) -> None:
     assert view.json["parameters"] == {"instance": "DS01"}
     assert pending in [one["id"] for one in world.cli("bob", "list", "-o", "json").json]
     assert world.cli("bob", "whoami", "--json").json["principal"] == "bob@TPI.TEST"
-    assert [one["name"] for one in world.cli("bob", "operations", "--json").json["operations"]] == ["dirsrv.restart"]
+    assert [one["name"] for one in world.cli("bob", "operations", "--json").json["operations"]] == [
+        "dirsrv.restart"
+    ]
     assert world.cli("bob", "list", "-o", "name", "--approvable").out.split() == [pending]
     approved = world.cli("bob", "approve", "--yes", pending, "--json")
     assert approved.status == 0
@@ -148,8 +159,16 @@ def test_exit_status_0_3_2_64(world: World, pending: str) -> None:
     assert world.cli("alice", "wait", pending, "--timeout", "0").status == 3
     assert world.cli("alice", "show", "00000000-0000-4000-8000-000000000000").status == 2
     assert world.cli("alice", "show", "00000000").status == 2
-    for wrong in (("show", "xyz"), ("frobnicate",), (), ("create",), ("create", "dirsrv.restart", "instance"), ("approve",),
-                  ("create", "dirsrv.restart", "instance=DS01", "instance=DS01"), ("list", "--state", "nonsense")):
+    for wrong in (
+        ("show", "xyz"),
+        ("frobnicate",),
+        (),
+        ("create",),
+        ("create", "dirsrv.restart", "instance"),
+        ("approve",),
+        ("create", "dirsrv.restart", "instance=DS01", "instance=DS01"),
+        ("list", "--state", "nonsense"),
+    ):
         done = world.cli("alice", *wrong)
         assert done.status == 64, (wrong, done)
         assert "ipa-tpi: ERROR: " in done.err, (wrong, done)

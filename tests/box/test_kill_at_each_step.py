@@ -67,7 +67,9 @@ def _kill_at(world: World, count: int) -> str:
     assert len(world.of_class(request_id, "ipaTpiExecution")) == 1
     assert len(world.of_class(request_id, "ipaTpiResult")) == 1
     assert len(world.of_class(request_id, "ipaTpiApproval")) == 1
-    assert [one["ipaTpiOutcome"] for one in world.of_class(request_id, "ipaTpiReceipt")] == [[b"verified"]] * 2
+    assert [one["ipaTpiOutcome"] for one in world.of_class(request_id, "ipaTpiReceipt")] == [
+        [b"verified"]
+    ] * 2
     return step
 
 
@@ -84,7 +86,9 @@ def test_r_k13_killed_at_each_commit_before_the_preview_it_shows_one(world: Worl
         _start_again(world)
         world.wait_state(request_id, "pending")
         assert len(world.of_class(request_id, "ipaTpiPreview")) == 1
-        assert [one["ipaTpiOutcome"] for one in world.of_class(request_id, "ipaTpiReceipt")] == [[b"verified"]]
+        assert [one["ipaTpiOutcome"] for one in world.of_class(request_id, "ipaTpiReceipt")] == [
+            [b"verified"]
+        ]
         world.api("alice").cancel(world.api("alice").show(request_id), "")
         world.wait_for("alice", request_id, lambda now: now.result is not None)
     assert count > 5
@@ -110,7 +114,9 @@ def test_r_k13_killed_while_it_acts_is_indeterminate_and_never_runs_again(world:
 
 
 @pytest.mark.parametrize("how", ["stopped", "hung"])
-def test_r_k13_an_end_that_could_not_be_published_is_published_after_the_start(world: World, how: str) -> None:
+def test_r_k13_an_end_that_could_not_be_published_is_published_after_the_start(
+    world: World, how: str
+) -> None:
     with _slow_unit(world):
         request_id = world.request("alice", reason=f"directory {how} at the end")
         before = world.starts()
@@ -154,8 +160,7 @@ def _next(stepper: Stepper, number: int, count: int) -> bool:
 
 
 def _start_again(world: World) -> None:
-    world.systemctl("stop", EXECUTOR)  # or the start would wait for RestartSec
-    world.systemctl("reset-failed", EXECUTOR)
+    world.halt()  # or the start would wait for RestartSec
     world.systemctl("start", EXECUTOR)
     assert world.show(EXECUTOR, "ActiveState") == "active"
 
@@ -163,7 +168,7 @@ def _start_again(world: World) -> None:
 def _assert_only_a_new_request_runs(world: World, old_id: str) -> None:
     """Start the executor once more, and let it run something else: the old request stays as it is."""
     before = world.starts()
-    world.systemctl("restart", EXECUTOR)
+    _start_again(world)
     new_id = world.request("carol", reason="after the indeterminate one")
     world.approve("bob", new_id)
     world.wait_state(new_id, "executed")

@@ -23,14 +23,34 @@ from ipa_tpi.executor.operations import OPERATIONS
 PEOPLE = ("alice", "bob", "dave", "adam")
 ACCOUNTS = (*PEOPLE, "ipatpi-web", "www-data", "nobody")
 MANAGER = ("org.freedesktop.systemd1", "/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager")
-BUSCTL = ("/usr/bin/busctl", "--system", "--allow-interactive-authorization=no", "--timeout=10", "call", *MANAGER)
+BUSCTL = (
+    "/usr/bin/busctl",
+    "--system",
+    "--allow-interactive-authorization=no",
+    "--timeout=10",
+    "call",
+    *MANAGER,
+)
 DROP_INS = Path("/etc/systemd/system")
 # Programs with the set-user-id bit that Debian brings and that start no unit and no process of another user
 # without that user's password or a rule that is not there.
-HARMLESS_SETUID = frozenset({
-    "chfn", "chsh", "gpasswd", "mount", "newgrp", "passwd", "su", "umount",
-    "dbus-daemon-launch-helper", "polkit-agent-helper-1", "ssh-keysign", "ksu", "suexec",
-})
+HARMLESS_SETUID = frozenset(
+    {
+        "chfn",
+        "chsh",
+        "gpasswd",
+        "mount",
+        "newgrp",
+        "passwd",
+        "su",
+        "umount",
+        "dbus-daemon-launch-helper",
+        "polkit-agent-helper-1",
+        "ssh-keysign",
+        "ksu",
+        "suexec",
+    }
+)
 WAYS: dict[str, Sequence[str]] = {
     "systemctl restart": ("/usr/bin/systemctl", "--no-ask-password", "restart", UNIT),
     "systemctl stop": ("/usr/bin/systemctl", "--no-ask-password", "stop", UNIT),
@@ -45,8 +65,22 @@ WAYS: dict[str, Sequence[str]] = {
     "StopUnit": (*BUSCTL, "StopUnit", "ss", UNIT, "replace"),
     "KillUnit": (*BUSCTL, "KillUnit", "ssi", UNIT, "all", "15"),
     "StartTransientUnit": (
-        *BUSCTL, "StartTransientUnit", "ssa(sv)a(sa(sv))", "evil.service", "replace",
-        "1", "ExecStart", "a(sasb)", "1", "/usr/bin/systemctl", "3", "systemctl", "restart", UNIT, "false", "0",
+        *BUSCTL,
+        "StartTransientUnit",
+        "ssa(sv)a(sa(sv))",
+        "evil.service",
+        "replace",
+        "1",
+        "ExecStart",
+        "a(sasb)",
+        "1",
+        "/usr/bin/systemctl",
+        "3",
+        "systemctl",
+        "restart",
+        UNIT,
+        "false",
+        "0",
     ),
     "systemd-run": ("/usr/bin/systemd-run", "--no-ask-password", "/usr/bin/systemctl", "restart", UNIT),
     "dsctl": ("/usr/sbin/dsctl", "DS01", "restart"),
@@ -65,10 +99,16 @@ CONFIG_ENTRIES = (
     (
         "cn=evil,cn=plugins,cn=config",
         {
-            "objectClass": [b"top", b"nsSlapdPlugin"], "cn": [b"evil"], "nsslapd-pluginPath": [b"libevil"],
-            "nsslapd-pluginInitfunc": [b"evil_init"], "nsslapd-pluginType": [b"object"],
-            "nsslapd-pluginEnabled": [b"off"], "nsslapd-pluginId": [b"evil"], "nsslapd-pluginVersion": [b"1"],
-            "nsslapd-pluginVendor": [b"evil"], "nsslapd-pluginDescription": [b"evil"],
+            "objectClass": [b"top", b"nsSlapdPlugin"],
+            "cn": [b"evil"],
+            "nsslapd-pluginPath": [b"libevil"],
+            "nsslapd-pluginInitfunc": [b"evil_init"],
+            "nsslapd-pluginType": [b"object"],
+            "nsslapd-pluginEnabled": [b"off"],
+            "nsslapd-pluginId": [b"evil"],
+            "nsslapd-pluginVersion": [b"1"],
+            "nsslapd-pluginVendor": [b"evil"],
+            "nsslapd-pluginDescription": [b"evil"],
         },
     ),
     (
@@ -78,7 +118,9 @@ CONFIG_ENTRIES = (
     (
         "cn=evil,cn=export,cn=tasks,cn=config",
         {
-            "objectClass": [b"top", b"extensibleObject"], "cn": [b"evil"], "nsInstance": [b"userRoot"],
+            "objectClass": [b"top", b"extensibleObject"],
+            "cn": [b"evil"],
+            "nsInstance": [b"userRoot"],
             "nsFilename": [b"/tmp/evil.ldif"],
         },
     ),
@@ -105,7 +147,11 @@ def test_r_k18_root_can_so_the_refusals_mean_something(world: World) -> None:
 
 def test_r_k18_su_needs_roots_password(world: World) -> None:
     before = world.invocation()
-    done = world.run("adam", ["/usr/bin/su", "-c", f"systemctl restart {UNIT}"], text=world.people["adam"]["password"] + "\n")
+    done = world.run(
+        "adam",
+        ["/usr/bin/su", "-c", f"systemctl restart {UNIT}"],
+        text=world.people["adam"]["password"] + "\n",
+    )
     assert done.status != 0
     assert "authentication failure" in done.err.lower()
     assert world.invocation() == before
@@ -126,7 +172,12 @@ def test_r_k18_nobody_writes_what_the_unit_is_made_of(world: World) -> None:
         for target in _unit_material(world):
             done = world.run(account, ["/usr/bin/test", "-w", str(target)])
             assert done.status == 1, f"{account} may write {target}"
-        for folder in (DROP_INS, Path("/run/systemd/system"), Path("/etc/polkit-1/rules.d"), Path("/etc/dbus-1/system.d")):
+        for folder in (
+            DROP_INS,
+            Path("/run/systemd/system"),
+            Path("/etc/polkit-1/rules.d"),
+            Path("/etc/dbus-1/system.d"),
+        ):
             done = world.run(account, ["/usr/bin/mkdir", str(folder / "dirsrv@DS01.service.d")])
             assert done.status != 0, f"{account} may write below {folder}"
 
@@ -184,10 +235,21 @@ def test_r_k18_ds01_itself_is_nobodys(world: World, account: str) -> None:
 @pytest.mark.parametrize(
     ("verb", "unit"),
     [
-        ("stop", UNIT), ("start", UNIT), ("kill", UNIT), ("reload", UNIT), ("mask", UNIT), ("try-restart", UNIT),
-        ("restart", "dirsrv@TPI-TEST.service"), ("restart", "krb5-kdc.service"), ("restart", "apache2.service"),
-        ("restart", EXECUTOR), ("restart", "dbus.service"), ("restart", "systemd-journald.service"),
-        ("restart", "dirsrv@DS01.service.d"), ("restart", "dirsrv@DS01.socket"), ("restart", "dirsrv.target"),
+        ("stop", UNIT),
+        ("start", UNIT),
+        ("kill", UNIT),
+        ("reload", UNIT),
+        ("mask", UNIT),
+        ("try-restart", UNIT),
+        ("restart", "dirsrv@TPI-TEST.service"),
+        ("restart", "krb5-kdc.service"),
+        ("restart", "apache2.service"),
+        ("restart", EXECUTOR),
+        ("restart", "dbus.service"),
+        ("restart", "systemd-journald.service"),
+        ("restart", "dirsrv@DS01.service.d"),
+        ("restart", "dirsrv@DS01.socket"),
+        ("restart", "dirsrv.target"),
     ],
 )
 def test_r_k18_the_executors_uid_may_only_restart_ds01(world: World, verb: str, unit: str) -> None:
@@ -205,7 +267,14 @@ def test_r_k18_the_executors_uid_may_restart_ds01(world: World) -> None:
 
 
 def test_r_k18_the_executors_uid_starts_nothing_of_its_own(world: World) -> None:
-    for way in ("StartTransientUnit", "systemd-run", "KillUnit", "systemctl reboot", "systemctl reload", "systemctl edit"):
+    for way in (
+        "StartTransientUnit",
+        "systemd-run",
+        "KillUnit",
+        "systemctl reboot",
+        "systemctl reload",
+        "systemctl edit",
+    ):
         done = _attempt(world, "ipatpi-exec", WAYS[way])
         assert done.status != 0, way
         assert _is_refusal(done), f"{way}: {done}"
@@ -229,9 +298,17 @@ def _attempt(world: World, account: str, command: Sequence[str]) -> Done:
 def _is_refusal(done: Done) -> bool:
     """Tell a refusal from a mistake in the command line."""
     words = (
-        "access denied", "interactive authentication required", "permission denied", "not permitted",
-        "authentication failure", "no such file", "not installed", "not authorized", "operation not permitted",
-        "interactive authorization", "unable to access instance information",
+        "access denied",
+        "interactive authentication required",
+        "permission denied",
+        "not permitted",
+        "authentication failure",
+        "no such file",
+        "not installed",
+        "not authorized",
+        "operation not permitted",
+        "interactive authorization",
+        "unable to access instance information",
     )
     text = (done.err + done.out).lower()
     return any(word in text for word in words)
@@ -244,8 +321,18 @@ def _standing(world: World) -> tuple[str, int, str, str]:
 
 def _unit_material(world: World) -> list[Path]:
     named = [world.show(UNIT, "FragmentPath"), *world.show(UNIT, "DropInPaths").split()]
-    folders = ("/etc/dirsrv", "/etc/dirsrv/slapd-DS01", "/etc/dirsrv/slapd-DS01/dse.ldif", "/var/lib/dirsrv/slapd-DS01")
-    fixed = ("/usr/sbin/ns-slapd", "/etc/polkit-1/rules.d/50-ipa-tpi.rules", "/etc/default/dirsrv", "/run/slapd-DS01.pid")
+    folders = (
+        "/etc/dirsrv",
+        "/etc/dirsrv/slapd-DS01",
+        "/etc/dirsrv/slapd-DS01/dse.ldif",
+        "/var/lib/dirsrv/slapd-DS01",
+    )
+    fixed = (
+        "/usr/sbin/ns-slapd",
+        "/etc/polkit-1/rules.d/50-ipa-tpi.rules",
+        "/etc/default/dirsrv",
+        "/run/slapd-DS01.pid",
+    )
     found = [Path(one) for one in (*named, *folders, *fixed)]
     assert pwd.getpwnam("dirsrv")
     return [path for path in (*found, *(one.parent for one in found)) if path.exists()]

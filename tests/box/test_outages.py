@@ -64,7 +64,7 @@ def test_down_between_approval_and_execution(world: World, unit: str) -> None:
     request_id = world.request("alice", reason=f"{unit} goes away")
     before = world.starts()
     # Started anew, the executor has no ticket for the directory yet.
-    world.systemctl("stop", EXECUTOR)
+    world.halt()
     world.approve("bob", request_id)
     with stopped(world, unit):
         world.systemctl("start", EXECUTOR)
@@ -214,9 +214,27 @@ def test_tls_of_another_authority_is_not_trusted(world: World, tmp_path: Path) -
     folder.mkdir()
     (folder / "default.conf").write_text(Path("/etc/ipa/default.conf").read_text())
     subprocess.run(
-        ["/usr/bin/openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
-         "-keyout", tmp_path / "key", "-out", folder / "ca.crt", "-subj", "/CN=Another", "-days", "1"],
-        check=True, capture_output=True, timeout=30,
+        [
+            "/usr/bin/openssl",
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:P-256",
+            "-nodes",
+            "-keyout",
+            tmp_path / "key",
+            "-out",
+            folder / "ca.crt",
+            "-subj",
+            "/CN=Another",
+            "-days",
+            "1",
+        ],
+        check=True,
+        capture_output=True,
+        timeout=30,
     )
     for path in (*tmp_path.parents, tmp_path, folder):
         if path.is_relative_to("/tmp/pytest-of-root"):
@@ -283,4 +301,3 @@ def _without_polkit_rule() -> Iterator[None]:
     finally:
         POLKIT_RULES.write_text(text)
         subprocess.run(["/usr/bin/systemctl", "restart", "polkit"], check=True, timeout=30)
-

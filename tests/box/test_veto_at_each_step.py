@@ -18,8 +18,18 @@ from ipa_tpi.errors import TpiError
 from ipa_tpi.wire import RequestView
 
 VETOES: dict[str, tuple[str, Callable[[TpiClient, str], RequestView], str, str]] = {
-    "deny": ("carol", lambda api, request_id: api.deny(api.show(request_id), "stop"), "denied", "denied-by-approver"),
-    "cancel": ("alice", lambda api, request_id: api.cancel(api.show(request_id), "stop"), "cancelled", "cancelled"),
+    "deny": (
+        "carol",
+        lambda api, request_id: api.deny(api.show(request_id), "stop"),
+        "denied",
+        "denied-by-approver",
+    ),
+    "cancel": (
+        "alice",
+        lambda api, request_id: api.cancel(api.show(request_id), "stop"),
+        "cancelled",
+        "cancelled",
+    ),
     "withdraw": ("bob", lambda api, request_id: api.withdraw(api.show(request_id), "stop"), "denied", ""),
 }
 
@@ -38,7 +48,7 @@ def test_r_k15_a_veto_after_the_intent_counts(world: World, veto: str, dies: boo
             stepper.kill()
         say(world.api(person), request_id)
     if dies:
-        world.systemctl("stop", EXECUTOR)
+        world.halt()
         world.systemctl("start", EXECUTOR)
     view = world.wait_for("bob", request_id, lambda now: now.result is not None)
     assert (view.result.outcome, view.state) == (outcome, outcome)

@@ -117,7 +117,9 @@ def test_r_e04_the_kernel_says_who_calls_and_unexpected_uids_are_refused_and_log
         assert answer["ok"] is False
         assert answer["code"] in {"refused", "BrokenPipeError", "ConnectionResetError", "closed"}
         uid = pwd.getpwnam(user).pw_uid
-        eventually(lambda wanted=uid: [one for one in world.audit(event="socket-refused") if one["uid"] == wanted])
+        eventually(
+            lambda wanted=uid: [one for one in world.audit(event="socket-refused") if one["uid"] == wanted]
+        )
     assert as_user("root", b'{"verb":"health"}\n')["ok"] is True
 
 
@@ -245,7 +247,11 @@ def test_r_x09_two_accounts_of_one_person_are_one(world: World) -> None:
     again = world.api("erin-admin")
     again.prove(again.show(request_id))
     # Even with a good proof of her own, verified by the target, her second account counts for nothing.
-    eventually(lambda: [one for one in world.audit(request_id, "proof-verified") if one["who"].startswith("erin-admin@")])
+    eventually(
+        lambda: [
+            one for one in world.audit(request_id, "proof-verified") if one["who"].startswith("erin-admin@")
+        ]
+    )
     seen = world.api("bob").show(request_id)
     assert [(one.counts, one.code) for one in seen.approvals] == [(False, "same-person")]
     assert world.invocation() == before

@@ -316,9 +316,12 @@ def facts(*children: Child, now: float = 60, requester: Account = ALICE, **chang
     asked = changes.pop("asked", None) or request(requester)
     malformed = changes.pop("malformed", {})
     everyone = {who.dn: who for who in (requester, ALICE, BOB, CAROL, DAVE)}
-    writers = {asked.creator, *(child.creator for child in children if not isinstance(child, _OURS))}
+    writers = {
+        asked.creator,
+        *(child.creator for child in children if not isinstance(child, (*_OFFICIAL, Proof))),
+    }
     memory = changes.pop("memory", {})
-    ours = frozenset(child.entry_id for child in children if isinstance(child, _OURS))
+    ours = frozenset(child.entry_id for child in children if isinstance(child, _OFFICIAL))
     remembered = Memory(
         journal_started=OLD,
         first_seen={},
@@ -343,7 +346,7 @@ def facts(*children: Child, now: float = 60, requester: Account = ALICE, **chang
     return replace(made, **changes)
 
 
-_OURS = (Preview, Receipt, Execution, Result, Proof)
+_OFFICIAL = (Preview, Receipt, Execution, Result)
 
 
 def raw(classes: str, dn: str = REQUEST_DN, creator: str = ALICE.dn, **attributes: Any) -> RawEntry:

@@ -611,6 +611,18 @@ def test_a_malformed_entry_denies() -> None:
     )
 
 
+@pytest.mark.parametrize("lender", ["request", "proof"])
+def test_nothing_bears_the_id_of_another(lender: str) -> None:
+    """First sights are kept by id: a late approval would be as old as the entry whose id it took."""
+    made = entries()
+    preview, proof, late = made.preview(), made.proof(BOB), made.approval(BOB, 350)
+    entry_id = ASKED.id if lender == "request" else proof.entry_id
+    borrowed = replace(late, entry_id=entry_id, dn=f"ipatpientryid={entry_id}+objectclass=top,{REQUEST_DN}")
+    found = standing(case(preview, proof, borrowed, now=351, first_seen={entry_id: ASKED.created}))
+    assert (found.state, found.code) == (State.DENIED, "malformed-entry")
+    assert "bears the id of another" in found.message
+
+
 def test_a_refusal_found_elsewhere_denies() -> None:
     found = approved(blocked=Refuse("operation-disabled", "it is disabled"))
     assert (found.state, found.code) == (State.DENIED, "operation-disabled")

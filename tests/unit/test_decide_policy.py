@@ -220,6 +220,12 @@ def test_an_operation_is_loaded_with_all_that_it_says() -> None:
     assert loaded.parameters["instance"].pattern == "[A-Za-z0-9_-]{1,64}"
 
 
+def test_a_parameter_is_loaded_with_all_that_it_says() -> None:
+    schema = '{"mode":{"pattern":"a|b","values":["a","b"],"description":"how"}}'
+    loaded = operation(ipatpiparameterschema=schema).parameters["mode"]
+    assert (loaded.pattern, sorted(loaded.values)) == ("a|b", ["a", "b"])
+
+
 def test_what_an_operation_may_leave_out_has_the_stated_defaults() -> None:
     loaded = operation(
         ipatpiapprovalseconds=None,
