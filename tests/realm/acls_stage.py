@@ -28,6 +28,7 @@ ALLOWED, REFUSED = "allowed", "refused"
 
 NOBODY = "no policy executor"
 ROWS = [(NOBODY, who) for who in everybody()]
+NAMED_ROWS = [row for row in ROWS if row[1] != ANONYMOUS]
 # A policy executor changes the rights of nobody else; these are the ones for whom that could fail.
 ROWS += [(OTHER, who) for who in (OTHER, HERE, "adam", "erin-admin", "dave")]
 # One of each that may add something, and two who may not.

@@ -204,7 +204,7 @@ class TestCallers:
     def test_a_ticket_that_cannot_be_forwarded(self, service: Service) -> None:
         ccache = service.realm.kinit("carol", arguments=["-F"])
         answer = service.get("/requests", "carol", ccache=ccache)
-        problem(answer, "kerberos", 503)
+        problem(answer, "no-ticket", 403)
 
     def test_a_locked_account(self, service: Service) -> None:
         root = service.realm.ldap_root()
