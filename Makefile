@@ -47,7 +47,7 @@ realm: setup
 	$(PYTHON) -m pytest -q -n $(REALM_WORKERS) tests/realm
 
 box: setup
-	lab/test-box.sh tests/conformance tests/box tests/attacks
+	lab/test-boxes.sh
 
 test: check realm box
 

@@ -15,7 +15,7 @@ import subprocess
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -208,12 +208,17 @@ class World:
 
     def kill(self, unit: str = EXECUTOR) -> None:
         """End the main process of a unit with SIGKILL."""
-        os.kill(self.pid(unit), signal.SIGKILL)
+        pid = self.pid(unit)
+        if pid <= 0:  # kill(2) would take that for our own process group
+            raise AssertionError(f"{unit} does not run")
+        os.kill(pid, signal.SIGKILL)
 
     def halt(self, unit: str = EXECUTOR) -> None:
         """Have a unit down at once: killed, and not started again by systemd."""
-        if self.pid(unit):
-            self.kill(unit)
+        pid = self.pid(unit)
+        if pid > 0:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         self.systemctl("stop", unit)
         self.systemctl("reset-failed", unit)
 

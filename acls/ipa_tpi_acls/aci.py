@@ -31,9 +31,9 @@ POLICY = {
 }
 
 # Attributes that grant rights, disable or hide an entry or name a principal, and classes that hide an entry
-# from searches or make it accept any attribute.
+# from searches, make it accept any attribute, or let it pass for a container, which others read and retention spares.
 PLANTED_ATTRIBUTES = ("aci", "nsRoleDN", "nsAccountLock", "nsds5ReplConflict", "krbPrincipalName")
-PLANTED_CLASSES = ("extensibleObject", "ldapSubEntry", "nsTombstone", "referral", "glue")
+PLANTED_CLASSES = ("extensibleObject", "ldapSubEntry", "nsTombstone", "referral", "glue", "nsContainer")
 
 
 def acis(suffix: str) -> dict[str, tuple[str, ...]]:

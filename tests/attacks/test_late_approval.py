@@ -24,8 +24,8 @@ from world import EXECUTOR, World, stopped
 
 from ipa_tpi.model import Purpose
 
-APPROVAL_SECONDS = 3
-EXECUTION_SECONDS = 1
+APPROVAL_SECONDS = 4
+EXECUTION_SECONDS = 3
 
 
 @pytest.fixture

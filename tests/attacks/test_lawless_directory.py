@@ -228,6 +228,20 @@ def test_a_preview_that_was_changed_is_not_the_one_that_was_made(world: World) -
     never_intended(world, request_id)
 
 
+def test_an_approval_moved_here_from_elsewhere_does_not_count(world: World) -> None:
+    """What bob approved and proved below one request is moved below another."""
+    request_id, other = world.request("alice"), world.request("alice")
+    with stopped(world, EXECUTOR):
+        approve(world, "bob", other)
+        for dn, raw in world.children(other):
+            if raw["creatorsName"] == [user_dn("bob").encode()]:
+                world.ldap("dave").rename_s(dn, dn.partition(",")[0], request_dn(request_id))
+    settle(world, request_id, "alice")
+    assert codes(world, request_id) == {"bob": ("digest-mismatch", False)}
+    settle(world, other, "alice")
+    runs_for(world, request_id, "carol")
+
+
 # --- 10: planted --------------------------------------------------------------
 
 PLANTED = {

@@ -128,6 +128,14 @@ def test_what_an_administrator_with_a_role_plants_denies(world: World, name: str
     never_intended(world, request_id)
 
 
+@pytest.mark.parametrize("kind", ["ipaTpiRequest", "ipaTpiApproval", "ipaTpiProof"])
+def test_she_hides_nothing_among_the_containers(world: World, kind: str) -> None:
+    """Every administrator reads a container, and retention spares it."""
+    request_id = world.request("alice")
+    with pytest.raises(ldap.INSUFFICIENT_ACCESS):
+        plant(world, "erin-admin", kind, request_id, ["nsContainer"], cn=b"x")
+
+
 @pytest.mark.parametrize("name", ["inetUser", "krbPrincipalAux"])
 def test_her_request_with_a_foreign_class_is_none(world: World, name: str) -> None:
     dn = plant(world, "erin-admin", "ipaTpiRequest", "", [name])

@@ -139,6 +139,7 @@ def stepped(world: World) -> Iterator[Stepper]:
 @contextmanager
 def paused(pid: int) -> Iterator[None]:
     """Have a process stand still for a while."""
+    assert pid > 0, "it does not run"
     os.kill(pid, signal.SIGSTOP)
     try:
         yield

@@ -7,8 +7,6 @@ The steps are those of DESIGN section 2; the kill comes from outside, at each co
 
 from __future__ import annotations
 
-import os
-import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -139,7 +137,7 @@ def test_r_k13_an_end_that_could_not_be_published_is_published_after_the_start(
 def test_systemd_starts_a_killed_executor_again_by_itself(world: World) -> None:
     request_id = world.request("alice", reason="killed while idle")
     dead = world.pid()
-    os.kill(dead, signal.SIGKILL)
+    world.kill()
     world.approve("bob", request_id)
     # RestartSec=5: nobody has to come.
     assert world.wait_state(request_id, "executed").result.outcome == "executed"

@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 import ldap
-from acls_world import HERE, OTHER, Draft, World, everybody
+from acls_world import ANONYMOUS, HERE, OTHER, Draft, World, everybody
 
 OPERATORS = {"alice", "bob", "carol", "erin", "erin-admin"}
 REQUESTERS = OPERATORS | {"grace"}
@@ -28,9 +28,9 @@ ALLOWED, REFUSED = "allowed", "refused"
 
 NOBODY = "no policy executor"
 ROWS = [(NOBODY, who) for who in everybody()]
-NAMED_ROWS = [row for row in ROWS if row[1] != ANONYMOUS]
 # A policy executor changes the rights of nobody else; these are the ones for whom that could fail.
 ROWS += [(OTHER, who) for who in (OTHER, HERE, "adam", "erin-admin", "dave")]
+NAMED_ROWS = [row for row in ROWS if row[1] != ANONYMOUS]
 # One of each that may add something, and two who may not.
 SOME = ("alice", "erin-admin", "grace", "Heidi", "adam", "dave", HERE, OTHER)
 ADDING_ROWS = [(NOBODY, who) for who in SOME] + [(OTHER, OTHER)]
