@@ -289,9 +289,13 @@ def judge_requester(request: Request, requester: Account | None, setting: Settin
     Returns:
         None, or the refusal.
     """
+    if requester is None:
+        return Refuse(
+            "requester-gone", "the requester's account is gone (renamed or deleted); make a new request"
+        )
     refusal = check_account(requester, "", setting.now, setting.floor.person_attribute)
-    if refusal is not None or requester is None:
-        return refusal or Refuse("requester-gone", "the requester's account is gone")
+    if refusal is not None:
+        return refusal
     if requester.created > request.created:
         return Refuse(
             "account-too-young", f"the account of {requester.principal} is younger than the request"
@@ -324,6 +328,10 @@ def judge_voice(voice: Account | None, request: Request, requester: Account, set
     if refusal is None:
         decision = may(setting.policy, Right.APPROVE, voice, setting.operation, setting.host)
         refusal = decision if isinstance(decision, Refuse) else None
+    if refusal is None and forged:  # R-K03: a rule alone is not enough, whatever the directory let through
+        refusal = Refuse(
+            "no-rule", f"{voice.principal} lacks the role of an approver; ask an administrator for the role"
+        )
     return Voice(refusal, forged=forged, identity=identity)
 
 

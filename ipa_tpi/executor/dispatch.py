@@ -27,7 +27,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from ipa_tpi.decide.authorization import Facts, authorize
+from ipa_tpi.decide.authorization import Authorization, Facts, authorize
 from ipa_tpi.decide.digest import canonical, preview_body, sha256
 from ipa_tpi.decide.identity import check_account, identity_of
 from ipa_tpi.errors import (
@@ -204,6 +204,7 @@ class Dispatcher:
         request_id = subtree.request.id
         authorization = authorize(self._facts(subtree), "dispatch")  # step 2
         decision = authorization.decision
+        self._audit_voices(subtree, authorization)
         if isinstance(decision, Refuse):
             self._refuse(subtree, decision)
             return None
@@ -218,6 +219,23 @@ class Dispatcher:
         self.claims.intend(request_id, nonce, self.clock(), entries.execution_entry(nonce))  # step 4
         self._go_on(subtree, Claim("intent", nonce))
         return None
+
+    def _audit_voices(self, subtree: Subtree, authorization: Authorization) -> None:
+        """Audit, once, each approval that does not count (A04, A08); a proof may still come."""
+        why = authorization.standing.why if authorization.standing is not None else {}
+        judged = self.claims.judged(subtree.request.id)
+        for approval in subtree.of(Approval):
+            refusal = why.get(approval.entry_id)
+            if refusal is None or refusal.code == "proof-missing" or approval.entry_id in judged:
+                continue
+            self.audit.record(
+                "approval-refused",
+                request=subtree.request.id,
+                approval=approval.entry_id,
+                writer=approval.creator,
+                code=refusal.code,
+            )
+            self.claims.judge(subtree.request.id, approval.entry_id, refusal.code)
 
     def _go_on(self, subtree: Subtree, claim: Claim) -> None:
         request = subtree.request

@@ -65,7 +65,7 @@ def test_who_was_renamed_is_not_another_person(world: World, carols: str) -> Non
         add_voice(connection, carols, "ipaTpiApproval", about)  # the directory lets it pass
         prove(world, "carol", carols, Purpose.APPROVE, about)
         # Nobody bears the requester's name any more.
-        assert ended(world, carols) == ("denied", "unknown-principal")
+        assert ended(world, carols) == ("denied", "requester-gone")
     never_intended(world, carols)
 
 

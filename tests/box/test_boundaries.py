@@ -16,13 +16,52 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
-from world import EXECUTOR, HOST, JOURNAL, KEYTAB, REALM, SOCKET, Done, World, eventually
+from world import (
+    EXECUTOR,
+    HOST,
+    JOURNAL,
+    KEYTAB,
+    LDAPI,
+    REALM,
+    REQUESTS,
+    SOCKET,
+    SUFFIX,
+    Done,
+    World,
+    eventually,
+)
 
 ATTACKERS = ("alice", "ipatpi-web", "www-data", "nobody", "dirsrv")
 HTTP_KEYTAB = "/var/lib/ipa/gssproxy/http.keytab"
 CCACHES = Path("/run/ipa-tpi/ccaches")
 SOME_ID = "00000000-0000-4000-8000-000000000001"
 EXPOSURE_LIMIT = 1.6
+# What the web service's account can do in its own name, through gssproxy: prints who it is, what it sees of a
+# request, and how an approval of it ends; then whether it can become somebody else.
+ALONE = """
+import sys, gssapi, ldap
+from ipa_tpi.adapters.directory import open_directory
+from ipa_tpi.adapters.gss import KRB5, SPNEGO
+uri, host, suffix, request, digest = sys.argv[1:]
+own = gssapi.Credentials(usage="initiate", mechs=[SPNEGO, KRB5])
+print(own.name)
+connection = open_directory(uri, host, suffix, own)._connection
+print(len(connection.search_s(suffix, ldap.SCOPE_SUBTREE, "(|(objectClass=ipaTpiRequest)(ipaTpiRequestId=*))", ["*"])))
+entry = "00000000-0000-4000-8000-00000000dead"
+content = {"objectClass": [b"top", b"ipaTpiApproval"], "ipaTpiEntryId": [entry.encode()], "ipaTpiDigest": [digest.encode()]}
+try:
+    connection.add_s(f"ipaTpiEntryId={entry},{request}", list(content.items()))
+    print("added")
+except ldap.LDAPError as error:
+    print(type(error).__name__)
+try:
+    alice = gssapi.Name("alice@TPI.TEST", gssapi.NameType.kerberos_principal)
+    other = own.impersonate(alice)
+    gssapi.SecurityContext(name=gssapi.Name("ldap@" + host, gssapi.NameType.hostbased_service), creds=other).step()
+    print("became", other.name)
+except gssapi.exceptions.GSSError as error:
+    print(type(error).__name__)
+"""
 # Says one thing to a Unix socket and prints what comes back; runs as any account with the system's own Python.
 SAY = r"""
 import socket, sys
@@ -192,6 +231,27 @@ def test_r_k01_the_web_account_acts_as_nobody_without_a_caller(world: World) -> 
         )
         assert done.status != 0, f"{principal}: {done}"
         assert "credentials" in done.err.lower()
+
+
+def test_r_k01_in_its_own_name_the_web_account_sees_and_writes_nothing(world: World) -> None:
+    """It has the name HTTP/HOST (gssproxy makes the tickets), which has no right, and cannot become anybody."""
+    request_id = world.request("alice", reason="for the web account to look at")
+    view = world.api("bob").show(request_id)
+    done = world.run(
+        "ipatpi-web",
+        ["/usr/lib/ipa-tpi/venv/bin/python", "-c", ALONE, LDAPI, HOST, SUFFIX,
+         f"ipaTpiRequestId={request_id},{REQUESTS}", view.approval_digest],
+        GSS_USE_PROXY="yes", GSSPROXY_BEHAVIOR="REMOTE_FIRST",
+    )
+    assert done.status == 0, done
+    name, seen, added, became = done.out.splitlines()
+    assert name == f"HTTP/{HOST}@{REALM}"
+    assert seen == "0"
+    assert added in {"INSUFFICIENT_ACCESS", "NO_SUCH_OBJECT"}
+    assert not became.startswith("became")
+    # The very same entry is taken from bob.
+    assert world.approve("bob", request_id).approvals
+    world.wait_state(request_id, "executed")
 
 
 def test_r_e20_the_executor_listens_on_no_network(world: World) -> None:

@@ -73,7 +73,7 @@ def test_r_a01_the_whole_story(world: World) -> None:
     assert world.invocation() != before
 
 
-@pytest.mark.parametrize("answer", ["\n", "no\n", "yess\n", "yn\n", "Y E S\n", "\x04", "ja\n"])
+@pytest.mark.parametrize("answer", ["\n", "yess\n", "Y E S\n", "\x04"])
 def test_r_k11_nothing_but_a_yes_is_a_yes(world: World, pending: str, answer: str) -> None:
     world.ccache("bob")
     with Terminal("bob", [CLI, "approve", pending]) as terminal:

@@ -143,8 +143,8 @@ ALWAYS: dict[str, tuple[str, dict[str, Any]]] = {
         "operation-changed",
         {"policy": policy(operations={"dirsrv.restart": operation(ipatpitimeoutseconds="61")})},
     ),
-    "no account of the requester": ("unknown-principal", {"accounts": everyone() | {ALICE.dn: None}}),
-    "accounts that were not read": ("unknown-principal", {"accounts": {}}),
+    "no account of the requester": ("requester-gone", {"accounts": everyone() | {ALICE.dn: None}}),
+    "accounts that were not read": ("requester-gone", {"accounts": {}}),
     "a disabled requester": ("disabled", {"accounts": everyone(replace(ALICE, disabled=True))}),
     "an expired requester": ("expired-principal", {"accounts": everyone(replace(ALICE, expires=T0))}),
     "a requester without a person": (
@@ -582,7 +582,7 @@ def test_an_operation_without_an_instance_is_not_compared_with_the_floors() -> N
 
 def test_judging_a_requester() -> None:
     assert judge_requester(request(), ALICE, setting()) is None
-    for who, code in ((None, "unknown-principal"), (replace(ALICE, created=at(1)), "account-too-young")):
+    for who, code in ((None, "requester-gone"), (replace(ALICE, created=at(1)), "account-too-young")):
         found = judge_requester(request(), who, setting())
         assert found is not None
         assert found.code == code
@@ -595,7 +595,7 @@ def test_judging_a_requester() -> None:
         (BOB, None, False),
         (None, "unknown-principal", True),
         (ALICE, "self-approval", False),
-        (replace(BOB, member_of=BOB.member_of - {APPROVE_PERMISSION}), None, True),
+        (replace(BOB, member_of=BOB.member_of - {APPROVE_PERMISSION}), "no-rule", True),
         (replace(BOB, member_of=frozenset({APPROVE_PERMISSION})), "no-rule", False),
         (replace(BOB, member_of=frozenset()), "no-rule", True),
         (replace(BOB, disabled=True), "disabled", False),
