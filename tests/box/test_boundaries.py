@@ -1,18 +1,12 @@
 """Attack: cross from one account of the host to another: read its keys, write its files, command its daemon.
 
 What an attacker would gain: with the executor's key or journal, everything that it may do; with callers'
-tickets, everything that they may do; with its socket, its attention, or its end.
+tickets, everything that they may do.
 """
 
 from __future__ import annotations
 
-import json
-import socket
 import subprocess
-import threading
-import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -26,7 +20,6 @@ from world import (
     REQUESTS,
     SOCKET,
     SUFFIX,
-    Done,
     World,
     eventually,
 )
@@ -34,7 +27,6 @@ from world import (
 ATTACKERS = ("alice", "ipatpi-web", "www-data", "nobody", "dirsrv")
 HTTP_KEYTAB = "/var/lib/ipa/gssproxy/http.keytab"
 CCACHES = Path("/run/ipa-tpi/ccaches")
-SOME_ID = "00000000-0000-4000-8000-000000000001"
 EXPOSURE_LIMIT = 1.6
 # What the web service's account can do in its own name, through gssproxy: prints who it is, what it sees of a
 # request, and how an approval of it ends; then whether it can become somebody else.
@@ -61,20 +53,6 @@ try:
     print("became", other.name)
 except gssapi.exceptions.GSSError as error:
     print(type(error).__name__)
-"""
-# Says one thing to a Unix socket and prints what comes back; runs as any account with the system's own Python.
-SAY = r"""
-import socket, sys
-peer = socket.socket(socket.AF_UNIX); peer.settimeout(5); peer.connect(sys.argv[1])
-try:
-    peer.sendall(sys.stdin.buffer.read())
-    peer.shutdown(socket.SHUT_WR)
-except BrokenPipeError:
-    pass
-answer = b""
-while not answer.endswith(b"\n") and (piece := peer.recv(65536)):
-    answer += piece
-sys.stdout.buffer.write(answer)
 """
 SECRETS = (KEYTAB, JOURNAL, JOURNAL + "-wal", JOURNAL + ".lock", "/etc/ipa/tpi/executor.toml")
 
@@ -120,79 +98,6 @@ def test_r_e19_everything_that_the_executor_loads_is_roots(world: World) -> None
         assert not status.st_mode & 0o022, path
 
 
-@pytest.mark.parametrize("account", ["alice", "www-data", "root", "ipatpi-exec", "nobody"])
-def test_r_e04_a_nudge_by_another_account_is_refused_and_audited(world: World, account: str) -> None:
-    before = len(world.audit(event="socket-refused"))
-    answer = _say(world, account, {"verb": "nudge", "id": SOME_ID})
-    assert (answer["ok"], answer["code"]) == (False, "refused")
-    records = eventually(lambda: world.audit(event="socket-refused")[before:])
-    assert [one["uid"] for one in records] == [int(world.run(account, ["/usr/bin/id", "-u"]).out)]
-
-
-def test_r_e04_a_nudge_by_the_web_service_is_taken(world: World) -> None:
-    assert _say(world, "ipatpi-web", {"verb": "nudge", "id": SOME_ID}) == {"ok": True}
-
-
-def test_r_e04_health_is_roots_alone(world: World) -> None:
-    healthy = _say(world, "root", {"verb": "health"})
-    assert healthy["ok"]
-    assert healthy["health"]["watching"]
-    for account in ("ipatpi-web", "alice", "www-data", "ipatpi-exec"):
-        assert _say(world, account, {"verb": "health"})["code"] == "refused"
-
-
-@pytest.mark.parametrize(
-    ("what", "code"),
-    [
-        (b'{"verb":"consume","id":"%s"}\n', "refused"),
-        (b'{"verb":"run","id":"%s"}\n', "refused"),
-        (b'{"verb":"nudge","id":"%s","force":true}\n', "bad-json"),
-        (b'{"verb":"nudge","id":"../../etc"}\n', "bad-json"),
-        (b'{"verb":"nudge","id":"%s"}\n{"verb":"nudge","id":"%s"}\n', "bad-json"),
-        (b'{"verb":"nudge","id":"%s"}', "bad-json"),
-        (b'{"verb":"' + b"a" * 70000 + b'"}\n', "bad-json"),
-        (b"[" * 4000 + b"\n", "bad-json"),
-        (b"\xff\xfe\x00\n", "bad-json"),
-        (b"\n", "bad-json"),
-        (b"", "bad-json"),
-    ],
-)
-def test_r_e03_what_is_not_one_known_line_is_refused(world: World, what: bytes, code: str) -> None:
-    pid = world.pid()
-    text = what.replace(b"%s", SOME_ID.encode())
-    done = subprocess.run(
-        ["/usr/bin/setpriv", "--reuid=ipatpi-web", "--clear-groups", "/usr/bin/python3", "-c", SAY, SOCKET],
-        input=text,
-        capture_output=True,
-        timeout=20,
-        check=False,
-    )
-    # Who is disconnected while still sending may lose the answer (ECONNRESET); he is refused all the same.
-    if done.returncode == 0 and done.stdout:
-        answer = json.loads(done.stdout)
-        assert (answer["ok"], answer["code"]) == (False, code)
-    else:
-        assert len(text) > 4096
-        assert b"ConnectionResetError" in done.stderr or b"BrokenPipeError" in done.stderr
-    _assert_alive(world, pid)
-
-
-def test_r_e11_slow_and_many_clients_do_no_harm(world: World) -> None:
-    """Thirty at once from the account that may speak, none of whom ever ends its line."""
-    pid = world.pid()
-    with _crowd(30) as peers:
-        time.sleep(0.2)
-        refused = sum(_is_closed(peer) for peer in peers)
-        assert refused >= 20
-        # Meanwhile a request is served: the directory wakes the executor too.
-        request_id = world.request("alice", reason="in the crowd")
-        world.approve("bob", request_id)
-        world.wait_state(request_id, "executed")
-        # A slow client is let go after its two seconds.
-        eventually(lambda: all(_is_closed(peer) for peer in peers), 5)
-    _assert_alive(world, pid)
-
-
 def test_r_k01_the_web_account_holds_no_key(world: World) -> None:
     for path in (HTTP_KEYTAB, KEYTAB, "/etc/krb5.keytab", "/etc/dirsrv/ds.keytab"):
         if path == HTTP_KEYTAB:
@@ -230,7 +135,7 @@ def test_r_k01_the_web_account_acts_as_nobody_without_a_caller(world: World) -> 
             GSSPROXY_BEHAVIOR="REMOTE_FIRST",
         )
         assert done.status != 0, f"{principal}: {done}"
-        assert "credentials" in done.err.lower()
+        assert "GSSError" in done.err or "MissingCredentialsError" in done.err or "gssapi" in done.err
 
 
 def test_r_k01_in_its_own_name_the_web_account_sees_and_writes_nothing(world: World) -> None:
@@ -239,9 +144,18 @@ def test_r_k01_in_its_own_name_the_web_account_sees_and_writes_nothing(world: Wo
     view = world.api("bob").show(request_id)
     done = world.run(
         "ipatpi-web",
-        ["/usr/lib/ipa-tpi/venv/bin/python", "-c", ALONE, LDAPI, HOST, SUFFIX,
-         f"ipaTpiRequestId={request_id},{REQUESTS}", view.approval_digest],
-        GSS_USE_PROXY="yes", GSSPROXY_BEHAVIOR="REMOTE_FIRST",
+        [
+            "/usr/lib/ipa-tpi/venv/bin/python",
+            "-c",
+            ALONE,
+            LDAPI,
+            HOST,
+            SUFFIX,
+            f"ipaTpiRequestId={request_id},{REQUESTS}",
+            view.approval_digest,
+        ],
+        GSS_USE_PROXY="yes",
+        GSSPROXY_BEHAVIOR="REMOTE_FIRST",
     )
     assert done.status == 0, done
     name, seen, added, became = done.out.splitlines()
@@ -336,62 +250,6 @@ def test_r_e19_the_privileged_program_loads_nothing_that_it_must_not(
 
 def _read(path: str) -> list[str]:
     return ["/usr/bin/dd", f"if={path}", "of=/dev/null", "count=1"]
-
-
-def _say(world: World, account: str, message: object) -> dict[str, object]:
-    done: Done = world.run(account, ["/usr/bin/python3", "-c", SAY, SOCKET], text=json.dumps(message) + "\n")
-    assert done.status == 0, done
-    answer: dict[str, object] = done.json
-    return answer
-
-
-def _assert_alive(world: World, pid: int) -> None:
-    assert world.pid() == pid
-    assert eventually(lambda: _say(world, "root", {"verb": "health"})["ok"])
-
-
-@contextmanager
-def _crowd(number: int) -> Iterator[list[socket.socket]]:
-    """Connect as the web service's account, so many at once, and send half a line."""
-    import os  # noqa: PLC0415
-    import pwd  # noqa: PLC0415
-
-    peers: list[socket.socket] = []
-
-    def connect() -> None:
-        peer = socket.socket(socket.AF_UNIX)
-        peer.settimeout(5)
-        try:
-            peer.connect(SOCKET)
-            peer.sendall(b'{"verb":')
-        except OSError:
-            pass
-        peers.append(peer)
-
-    os.seteuid(pwd.getpwnam("ipatpi-web").pw_uid)
-    try:
-        threads = [threading.Thread(target=connect) for _ in range(number)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-    finally:
-        os.seteuid(0)
-    try:
-        yield peers
-    finally:
-        for peer in peers:
-            with closing(peer):
-                pass
-
-
-def _is_closed(peer: socket.socket) -> bool:
-    try:
-        return peer.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) != b"\0"
-    except BlockingIOError:
-        return False
-    except OSError:
-        return True
 
 
 def _ss(*options: str) -> str:
