@@ -52,7 +52,7 @@ class Terminal:
             env=clean,
             cwd="/",
             start_new_session=True,
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # noqa: PLW1509 (no other thread runs)
+            preexec_fn=_log_in,  # noqa: PLW1509 (no other thread runs)
         )
         os.close(theirs)
 
@@ -94,3 +94,10 @@ class Terminal:
                 piece = os.read(self._ours, 65536)
         self.screen += piece.decode("utf-8", "replace").replace("\r\n", "\n")
         return bool(piece)
+
+
+def _log_in() -> None:
+    """Do what a login does: take the terminal, and let an interrupt interrupt."""
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+    # Whoever starts the tests in the background of a script has it ignored, and that is inherited.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
