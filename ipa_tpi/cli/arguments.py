@@ -27,7 +27,9 @@ _OTHER_VERBS: Final = {
     "whoami": "say who you are to ipa-tpi",
     "operations": "list what can be asked for",
     "converge": "bring the directory's schema and access control up to date (root)",
+    "completion": "print what completes this command line in a shell",
 }
+_SHELLS: Final = ("bash", "zsh")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -49,6 +51,11 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         SystemExit: 64 for a command line that is not understood, 0 after ``--help`` and ``--version``.
     """
     return _make_parser(frozenset(argv)).parse_args(argv)
+
+
+def grammar() -> argparse.ArgumentParser:
+    """Give the whole grammar, with the options of every verb."""
+    return _make_parser(frozenset({*_REQUEST_VERBS, *_OTHER_VERBS}))
 
 
 def _make_parser(words: frozenset[str]) -> argparse.ArgumentParser:
@@ -124,6 +131,8 @@ def _add_verb(
         parser.add_argument("--approvable", action="store_true", help="only those that you could approve now")
     elif verb in _REQUEST_VERBS:
         parser.add_argument("id", metavar="ID", help=_ID)
+    elif verb == "completion":
+        parser.add_argument("shell", metavar="SHELL", choices=_SHELLS, help="bash or zsh")
     if verb in {"approve", "deny", "withdraw", "cancel"}:
         parser.add_argument("--comment", default="", help="for others to read")
     if verb in {"approve", "prove"}:

@@ -54,6 +54,11 @@ def _run(arguments: Sequence[str]) -> int:
 
         return converge(list(arguments[1:])) or EXIT_OK
     options = parse(arguments)
+    if options.verb == "completion":
+        from ipa_tpi.cli.completion import script  # noqa: PLC0415 - for this verb alone
+
+        sys.stdout.write(script(options.shell))
+        return EXIT_OK
     from ipa_tpi.cli.settings import read_settings  # noqa: PLC0415 - not for --help
     from ipa_tpi.cli.verbs import run  # noqa: PLC0415 - loads Kerberos and TLS
 

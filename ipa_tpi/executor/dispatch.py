@@ -131,6 +131,8 @@ class Dispatcher:
         if claim is not None and claim.state != "intent":
             self._resume(subtree, claim)
             return None
+        if claim is None and self._is_history(subtree):
+            return None
         try:
             return self._advance(subtree, claim)
         except RefusedError as error:
@@ -161,6 +163,18 @@ class Dispatcher:
             ended = Claim("ended", "", Outcome.DENIED, error.code, error.message)
             self.claims.end(request_id, ended, self.clock())
             self.claims.publish(request_id)
+
+    def _is_history(self, subtree: Subtree) -> bool:
+        """Leave alone what had ended before this journal began; a second result would contradict the first (X12)."""
+        request = subtree.request
+        ours = [result for result in subtree.of(Result) if result.creator == self.place.me]
+        if not ours or request.created >= self.claims.started:
+            return False
+        code, message = "older-than-journal", "it had ended before this journal began"
+        self.audit.record("history", request=request.id, outcome=ours[0].outcome, code=code)
+        self.claims.end(request.id, Claim("ended", "", Outcome.DENIED, code, message), self.clock())
+        self.claims.publish(request.id)
+        return True
 
     def _resume(self, subtree: Subtree, claim: Claim) -> None:
         if claim.state == "claimed":  # 7 without 9: R-K13
@@ -378,9 +392,7 @@ class Dispatcher:
         most = min(floor.pending_per_operation, wanted.pending_limit or floor.pending_per_operation)
         mine = self.directory.find(Query(creator=request.creator, executor=request.executor, since=since))
         waiting = [
-            other.request
-            for other in mine
-            if not self._has_ended(other.request.id) and other.request.id != request.id
+            other.request for other in mine if not self._has_ended(other) and other.request.id != request.id
         ]
         same = [other for other in waiting if other.operation == request.operation]
         if len(waiting) >= floor.pending_per_person or len(same) >= most:  # R-K20
@@ -393,9 +405,12 @@ class Dispatcher:
         claim = self.claims.claim(request_id)
         return claim is not None and claim.state != "intent"
 
-    def _has_ended(self, request_id: str) -> bool:
-        claim = self.claims.claim(request_id)
-        return claim is not None and claim.state == "ended"
+    def _has_ended(self, subtree: Subtree) -> bool:
+        claim = self.claims.claim(subtree.request.id)
+        if claim is not None:
+            return claim.state == "ended"
+        # A new journal does not know yet what ended before it.
+        return any(result.creator == self.place.me for result in subtree.of(Result))
 
     def _reload(self, request_id: str) -> Subtree:
         subtree = self.directory.load(request_id)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
@@ -17,6 +18,7 @@ from checks import EXECUTOR_PROGRAM, assert_it_works, assert_no_start
 from world import EXECUTOR, JOURNAL, World, eventually
 
 SAVED = Path("/var/lib/ipa-tpi-executor.saved")
+POLL_SECONDS = 2
 
 
 def test_r_k13_a_missing_journal_is_never_made_silently(world: World) -> None:
@@ -26,19 +28,34 @@ def test_r_k13_a_missing_journal_is_never_made_silently(world: World) -> None:
 
 
 def test_r_x12_a_new_journal_refuses_older_requests(world: World) -> None:
+    """Also one that both people have proved, and that was not run: nobody knows that it was not."""
     request_id = world.request("alice", reason="older than the journal")
     before = world.starts()
     with _journal_aside(world):
+        world.approve("bob", request_id)
         done = world.run("ipatpi-exec", [EXECUTOR_PROGRAM, "init"])
         assert done.status == 0
         assert "requests made before now will be refused" in done.out
         world.systemctl("start", EXECUTOR)
-        world.approve("bob", request_id)
         view = world.wait_state(request_id, "denied")
         assert view.result.excerpt.startswith("older-than-journal: ")
         assert world.starts() == before
-        new_id = world.request("alice", reason="younger than the journal")
-        assert world.api("alice").show(new_id).state == "pending"
+
+
+def test_r_x12_a_new_journal_leaves_history_alone(world: World) -> None:
+    """What was executed stays executed, and does not count as waiting."""
+    old = world.request("carol", reason="history")
+    world.approve("bob", old)
+    world.wait_state(old, "executed")
+    with _journal_aside(world):
+        world.run("ipatpi-exec", [EXECUTOR_PROGRAM, "init"])
+        time.sleep(1.1)  # createTimestamp has whole seconds, so the second of the start counts as before it
+        world.systemctl("start", EXECUTOR)
+        assert_it_works(world)  # carol's too
+        time.sleep(POLL_SECONDS + 1)  # a whole sweep
+        assert world.api("bob").show(old).state == "executed"
+        assert len(world.of_class(old, "ipaTpiResult")) == 1
+        assert len(world.of_class(old, "ipaTpiReceipt")) == 2
 
 
 @pytest.mark.parametrize("when", ["before the request", "before the approval"])

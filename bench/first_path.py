@@ -1,0 +1,266 @@
+"""The first path, measured: requests, approvals, and the restart that they lead to, beside their peers.
+
+Runs as root inside a box (`lab/bench.sh`) and prints one table.
+"""
+
+import json
+import os
+import platform
+import pwd
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+from world import CA, URL
+
+from bench import memory, restarts
+from bench.clients import BenchError, Clients, Shot, Timed, Volley
+from bench.scene import DELEGATED, LIST, STATIC, Scene
+from bench.table import Row, median, milliseconds, render, timing
+
+_CLIENTS: Final = (1, 2, 4)
+_ASKING: Final = ("alice", "bob", "carol", "grace")
+_APPROVING: Final = ("alice", "bob", "carol", "erin")
+_REQUESTER: Final = "grace"
+_LISTED: Final = 10
+_READS: Final = 100  # by each client
+_ROUNDS: Final = {1: 12, 2: 8, 4: 6}
+_AT_ONCE: Final = 3  # the limit that ships: so many of one's own wait at most
+_EARLIER: Final = 50
+_COLD_RUNS: Final = 20
+_RESTARTS: Final = 12
+_ANSWER: Final = "25, 1 client"
+
+METHOD = f"""\
+One box, everything in it on this machine: clients, Apache, web service, directory, KDC, executor. A time is that of
+one request and its answer in the client that ships: Negotiate token made for it, connection open, answer checked.
+request, approve: rounds of {_AT_ONCE} a client, back to back, while the executor verifies and previews what came before;
+bodies and proofs are made before, and everything is removed between two rounds. approve: a first of two.
+peer: the same client, the same number at a time: a static file of 2 kB behind Negotiate in the same Apache (static).
+"static + proxy ticket" is that file where Apache also gets the caller's ticket for the directory, as our location does."""
+
+
+class Run:
+    """One run.
+
+    Args:
+        scene: The box.
+        clients: Client processes.
+    """
+
+    def __init__(self, scene: Scene, clients: Clients) -> None:
+        self._scene = scene
+        self._clients = clients
+
+    def reads(self) -> list[Row]:
+        """Time listing, showing and their peers, with ten requests there."""
+        made = self._scene.make(_REQUESTER, _LISTED)
+        show = Shot("GET", f"/tpi/v1/requests/{made[0].id}")
+        rows = []
+        for count in _CLIENTS:
+            static = self._read(count, STATIC)
+            peer = median("static", static)
+            rows += [
+                timing(_named("static", count), static),
+                timing(_named("static + proxy ticket", count), self._read(count, DELEGATED), peer),
+                timing(_named("show", count), self._read(count, show), peer),
+                timing(_named(f"list ({_LISTED} requests)", count), self._read(count, LIST), peer),
+            ]
+        rows.append(self._cold_list())
+        self._scene.sweep()
+        return rows
+
+    def requests(self) -> list[Row]:
+        """Time requests, by people who have none, and by one who has made many lately."""
+        rows = []
+        for count in _CLIENTS:
+            times = self._rounds(count, _ASKING, self._scene.request_shot)
+            rows.append(timing(_named("request", count), times, target=_ANSWER if count == 1 else ""))
+        self._scene.make(_REQUESTER, _EARLIER)
+        shots = tuple(self._scene.request_shot(_REQUESTER) for _ in range(10))
+        times = _seconds(self._clients.fire([self._volley(_REQUESTER, shots)]))
+        rows.append(timing(f"request, {_EARLIER} earlier of the same person", times))
+        self._scene.sweep()
+        return rows
+
+    def approvals(self) -> list[Row]:
+        """Time approvals, each of a request of its own."""
+        rows = []
+        for count in _CLIENTS:
+            requester = {person: _ASKING[(_ASKING.index("grace") + 0)] for person in _APPROVING}
+            times = self._rounds(
+                count,
+                _APPROVING,
+                lambda person: self._scene.approve_shot(person, self._scene.make(requester[person])[0].id),
+            )
+            rows.append(timing(_named("approve", count), times, target=_ANSWER if count == 1 else ""))
+        return rows
+
+    def restarts(self) -> list[Row]:
+        """Time the way from the completing approval to the restarted unit, beside a bare restart."""
+        began: list[Timed] = []
+        events = []
+        with restarts.BusWatch() as bus:
+            for _ in range(_RESTARTS):
+                request = self._scene.make(_REQUESTER)[0]
+                shot = self._scene.approve_shot("bob", request.id)
+                answer = self._clients.fire([self._volley("bob", (shot,))])[0]
+                events.append(restarts.audited(request.id, answer.began))
+                began.append(answer)
+            calls = bus.calls()
+        if len(calls) != _RESTARTS:
+            raise BenchError(f"{_RESTARTS} approvals led to {len(calls)} restarts")
+        stopping = [restarts.next_stopping(answer.began) for answer in began]
+        bare = [restarts.bare_restart() for _ in range(_RESTARTS)]
+        sudo = [restarts.bare_restart("sudo") for _ in range(_RESTARTS)] if restarts.has_sudo() else []
+        direct = "systemctl restart"
+        since = [answer.began for answer in began]
+        rows = [timing("completing approval: its own answer", _seconds(began))]
+        rows += [
+            timing(f"  POST sent to audit record {name}", _gaps(since, [event[name] for event in events]))
+            for name in ("proof-verified", "intent", "claim")
+        ]
+        called = [call.called for call in calls]
+        answered = [answer.began + answer.seconds for answer in began]
+        rows += [
+            timing("  POST sent to RestartUnit", _gaps(since, called), target="50"),
+            timing("  POST answered to RestartUnit", _gaps(answered, called)),
+            timing(
+                "  POST sent to 'Stopping'",
+                _gaps(since, stopping),
+                median(direct, [one.to_stopping for one in bare]),
+            ),
+            timing("  RestartUnit to end of its job", [call.ended - call.called for call in calls]),
+            timing(
+                "whole restart: POST sent to outcome",
+                _gaps(since, [event["outcome"] for event in events]),
+                median(direct, [one.whole for one in bare]),
+            ),
+        ]
+        if sudo:
+            rows.append(timing("whole restart: sudo systemctl restart", [one.whole for one in sudo]))
+        return rows
+
+    def _read(self, count: int, shot: Shot) -> list[float]:
+        volleys = [self._volley(person, (shot,) * _READS) for person in _ASKING[:count]]
+        return _seconds(self._clients.fire(volleys))
+
+    def _rounds(self, count: int, people: Sequence[str], shot: Callable[[str], Shot]) -> list[float]:
+        times: list[float] = []
+        for _ in range(_ROUNDS[count]):
+            volleys = [
+                self._volley(person, tuple(shot(person) for _ in range(_AT_ONCE))) for person in people[:count]
+            ]
+            times += _seconds(self._clients.fire(volleys))
+            self._scene.sweep()
+        return times
+
+    def _volley(self, person: str, shots: tuple[Shot, ...]) -> Volley:
+        return Volley(self._scene.ccache(person), STATIC, shots)
+
+    def _cold_list(self) -> Row:
+        ours = ["ipa-tpi", "list"]
+        curl = [*("curl", "-sSf", "--negotiate", "-u", ":"), *("--cacert", CA, "-o", "/dev/null")]
+        peer = self._cold([*curl, URL + LIST.path])
+        return timing(
+            "cold process ipa-tpi list", self._cold(ours), median("curl --negotiate", peer), target="200"
+        )
+
+    def _cold(self, command: Sequence[str]) -> list[float]:
+        person = pwd.getpwnam("alice")
+        environment = {
+            "HOME": person.pw_dir,
+            "PATH": "/usr/bin:/bin",
+            "LANG": "C.UTF-8",
+            "KRB5CCNAME": self._scene.ccache("alice"),
+        }
+        times = []
+        for _ in range(_COLD_RUNS):
+            tick = time.perf_counter()
+            subprocess.run(
+                command,
+                check=True,
+                env=environment,
+                user=person.pw_uid,
+                group=person.pw_gid,
+                cwd="/",
+                stdout=subprocess.DEVNULL,
+            )
+            times.append(time.perf_counter() - tick)
+        return times
+
+
+def memory_rows() -> list[Row]:
+    """Measure the memory of everything that took part, after the load."""
+    table = (
+        ("executor", "ipa-tpi-executor", "RSS 45 MB"),
+        ("web process (wsgi)", "(wsgi:ipa-tpi)", "RSS 70 MB"),
+        ("ns-slapd of the domain", "/etc/dirsrv/slapd-TPI-TEST", ""),
+        ("apache worker", "/usr/sbin/apache2 -k", ""),
+    )
+    rows = []
+    for name, part, target in table:
+        found = memory.of_processes(lambda line, part=part: part in line)  # type: ignore[misc]
+        rows += [
+            Row(f"memory: {name}", "1", f"{one.rss:.1f} MB RSS", f"{one.pss:.1f} MB PSS", target=target)
+            for one in found
+        ]
+    return rows
+
+
+def machine() -> str:
+    """Describe the machine, at the start."""
+    load = " ".join(Path("/proc/loadavg").read_text(encoding="ascii").split()[:3])
+    places = ("/var/lib/ipa-tpi-executor", "/var/lib/dirsrv")
+    kinds = {_file_system(place) for place in places}
+    return (
+        f"machine: {os.cpu_count()} cores, {platform.machine()}, Linux {platform.release()}, "
+        f"load average at start {load}; journal and directory lie on {', '.join(sorted(kinds))}"
+    )
+
+
+def _file_system(place: str) -> str:
+    done = subprocess.run(["stat", "-f", "-c", "%T", place], capture_output=True, text=True, check=True)
+    kind = done.stdout.strip()
+    return f"{kind} over /run (a sync costs nothing)" if kind == "overlayfs" else kind
+
+
+def _named(what: str, count: int) -> str:
+    return f"{what}, {count} client{'s' * (count > 1)}"
+
+
+def _seconds(answers: Sequence[Timed]) -> list[float]:
+    return [answer.seconds for answer in answers]
+
+
+def _gaps(since: Sequence[float], until: Sequence[float]) -> list[float]:
+    return [end - begin for begin, end in zip(since, until, strict=True)]
+
+
+def main() -> int:
+    """Run all of it and print the table."""
+    started = time.monotonic()
+    print(machine())
+    print(METHOD + "\n", flush=True)
+    # The processes are forked before this one opens anything.
+    with Clients(max(_CLIENTS), URL, CA) as clients:
+        scene = Scene()
+        scene.install_peer()
+        scene.set_floor(required_approvals=2)
+        run = Run(scene, clients)
+        rows = [*run.reads(), *run.requests(), *run.approvals()]
+        sizes = memory_rows()
+        scene.set_floor(required_approvals=1)
+        rows += run.restarts()
+    print(render([*rows, *sizes]))
+    if not restarts.has_sudo():
+        print("sudo is not installed in the box, so 'sudo systemctl restart' was not measured.")
+    print(f"the run took {time.monotonic() - started:.0f} s")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
