@@ -90,12 +90,7 @@ class Run:
         """Time approvals, each of a request of its own."""
         rows = []
         for count in _CLIENTS:
-            requester = {person: _ASKING[(_ASKING.index("grace") + 0)] for person in _APPROVING}
-            times = self._rounds(
-                count,
-                _APPROVING,
-                lambda person: self._scene.approve_shot(person, self._scene.make(requester[person])[0].id),
-            )
+            times = self._rounds(count, _APPROVING, self._approve_shot)
             rows.append(timing(_named("approve", count), times, target=_ANSWER if count == 1 else ""))
         return rows
 
@@ -143,6 +138,9 @@ class Run:
         if sudo:
             rows.append(timing("whole restart: sudo systemctl restart", [one.whole for one in sudo]))
         return rows
+
+    def _approve_shot(self, person: str) -> Shot:
+        return self._scene.approve_shot(person, self._scene.make(_REQUESTER)[0].id)
 
     def _read(self, count: int, shot: Shot) -> list[float]:
         volleys = [self._volley(person, (shot,) * _READS) for person in _ASKING[:count]]
@@ -251,7 +249,10 @@ def main() -> int:
         scene.install_peer()
         scene.set_floor(required_approvals=2)
         run = Run(scene, clients)
-        rows = [*run.reads(), *run.requests(), *run.approvals()]
+        rows = []
+        for part in (run.reads, run.requests, run.approvals):
+            rows += part()
+            print(f"{part.__name__}: done after {time.monotonic() - started:.0f} s", file=sys.stderr)
         sizes = memory_rows()
         scene.set_floor(required_approvals=1)
         rows += run.restarts()

@@ -50,8 +50,9 @@ class BusWatch:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """End the watch, if `calls` has not."""
-        self._process.kill()
-        self._process.communicate()
+        if self._process.poll() is None:
+            self._process.kill()
+            self._process.wait()
 
     def calls(self) -> list[Call]:
         """End the watch and give the calls, in their order."""

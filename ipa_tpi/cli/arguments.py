@@ -18,7 +18,7 @@ _REQUEST_VERBS: Final = {
     "show": "show one request; the exit status is that of its state",
     "approve": "look at another person's request, and approve it",
     "deny": "veto a request",
-    "withdraw": "take back your own approval or denial",
+    "withdraw": "take back your own approval; it cannot be given again",
     "cancel": "cancel your own request",
     "wait": "wait for a request's end; the exit status is that of its state",
     "prove": "make your proof for a request or an approval again",

@@ -121,7 +121,12 @@ def created_note(view: RequestView, settings: Settings) -> str:
     about = f"{view.operation} on {view.target}" + (f" ({parameters})" if parameters != "-" else "")
     # The proof went with the request just now, so that the target has not seen it yet is no news.
     waiting = view.state == "awaiting-preview" and view.code in {"", "proof-missing", "awaiting-preview"}
-    next_step = "; the target looks at it first and shows what it would do" if waiting else _because(view)
+    next_step = (
+        f"; {safe(view.target)} looks at it first and shows what it would do (if that takes more than a few "
+        "seconds, check that ipa-tpi-executor runs there)"
+        if waiting
+        else _because(view)
+    )
     count = f"{view.required_approvals} approval" + ("s" if view.required_approvals != 1 else "")
     return (
         f"Request {safe(view.id)} recorded at {local_time(view.created)}: {safe(about)}\n"
@@ -156,6 +161,27 @@ def state_line(view: RequestView) -> str:
     """
     ending = f": {safe(view.result.excerpt)}" if view.result is not None and view.result.excerpt else ""
     return f"Request {safe(view.id)}: {safe(view.state)}{ending or _because(view)}\n"
+
+
+def approved_note(view: RequestView, principal: str) -> str:
+    """Tell what became of an approval that was just given.
+
+    Args:
+        view: As the server answered last.
+        principal: Who approved.
+
+    Returns:
+        A line, with a newline.
+    """
+    mine = [voice for voice in view.approvals if voice.who == principal]
+    if mine and not mine[-1].counts and view.state == "pending":
+        if mine[-1].code == "proof-missing":
+            return "Recorded; the target has not taken note of it yet.\n"
+        return f"Recorded, but it does not count: {safe(mine[-1].message or mine[-1].code)}\n"
+    missing = missing_approvals(view)
+    if missing:
+        return f"Approved; {missing} more needed.\n"
+    return f"Approved. See the end of it: ipa-tpi wait {safe(view.id)}\n"
 
 
 def missing_approvals(view: RequestView) -> int:

@@ -16,10 +16,11 @@ from ipa_tpi.cli.waiting import is_final, settle, wait
 from ipa_tpi.client import TpiClient, Wish
 from ipa_tpi.client.examination import examine, read_preview
 from ipa_tpi.client.transport import DEFAULT_TIMEOUT_SECONDS
-from ipa_tpi.errors import EXIT_ERROR, EXIT_OK, STATE_EXIT_STATUS, BadInputError, RefusedError
+from ipa_tpi.errors import EXIT_ERROR, EXIT_OK, EXIT_PENDING, STATE_EXIT_STATUS, BadInputError, RefusedError
 from ipa_tpi.wire import RequestView
 
 _SHORTEST_TIMEOUT_SECONDS: Final = 1.0
+_BEGUN: Final = frozenset({"executing", "executed", "failed", "indeterminate"})
 _ENDED: Final = frozenset({"executed", "failed", "denied", "cancelled", "expired", "indeterminate"})
 
 
@@ -89,8 +90,7 @@ def _approve(client: TpiClient, options: argparse.Namespace, _settings: Settings
     if view is None:
         return EXIT_ERROR
     after = settle(client, client.approve(view, options.comment))
-    missing = sheets.missing_approvals(after)
-    note = f"Approved; {missing} more needed.\n" if missing else "Approved.\n"
+    note = sheets.approved_note(after, client.tickets.principal())
     _print_view(after, options, note + sheets.state_line(after))
     return EXIT_OK
 
@@ -124,8 +124,12 @@ def _voice(
     note: str,
 ) -> int:
     after = say(client.show(resolve(client, options.id)), options.comment)
+    if (
+        after.state in _BEGUN
+    ):  # R-K15: what comes after the last look of the target is recorded, and changes nothing
+        note = f"Recorded, but the target has begun already; see what became of it: ipa-tpi wait {safe(after.id)}"
     _print_view(after, options, f"{note}\n{sheets.state_line(after)}")
-    return EXIT_OK
+    return EXIT_PENDING if after.state in _BEGUN else EXIT_OK
 
 
 def _wait(client: TpiClient, options: argparse.Namespace, _settings: Settings) -> int:
@@ -137,7 +141,9 @@ def _wait_for(
 ) -> int:
     view = wait(client, request_id, options.timeout, _tell, known)
     if not is_final(view):
-        _tell(f"still {view.state} after {options.timeout:g} s; it goes on without you. See 'ipa-tpi show'.")
+        _tell(
+            f"still {view.state} after {options.timeout:g} s; it goes on without you. See: ipa-tpi show {view.id}"
+        )
     _print_view(view, options, sheets.state_line(view))
     return _status(view)
 

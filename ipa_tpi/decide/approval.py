@@ -96,6 +96,8 @@ class Case:
         now: The time.
         voices: For each DN that wrote below the request, what the rules say of it.
         verified: Proofs that the executor verified.
+        refused_proofs: By the DN of its writer, the code for which the executor refused a proof of an
+            approval; for people to read, it decides nothing.
         blocked: A refusal found elsewhere (requester, operation, floor), or None.
         first_seen: When the executor first saw an entry, by entry id or request id.
         own_nonce: The nonce of the executor's own unclaimed intent, at the last look before acting.
@@ -108,6 +110,7 @@ class Case:
     now: datetime
     voices: Mapping[str, Voice] = field(default_factory=dict)
     verified: frozenset[Verified] = frozenset()
+    refused_proofs: Mapping[str, str] = field(default_factory=dict)
     blocked: Refuse | None = None
     first_seen: Mapping[str, datetime] = field(default_factory=dict)
     own_nonce: str = ""
@@ -206,8 +209,9 @@ def _state(case: Case, preview: Preview | Refuse | None, count: _Count) -> tuple
         return _awaiting(case)
     if count.complete:
         return State.APPROVED, "", ""
-    if any(refusal.code == "proof-missing" for refusal in count.why.values()):
-        return State.PENDING, "proof-missing", "an approval is there whose proof the target has not verified"
+    unproven = sorted(refusal.message for refusal in count.why.values() if refusal.code.startswith("proof-"))
+    if unproven:
+        return State.PENDING, "proof-missing", unproven[-1]
     missing = case.terms.required_approvals - len(count.counted)
     return State.PENDING, "approvals-missing", f"{missing} more approval(s) needed"
 
@@ -301,7 +305,7 @@ def _awaiting(case: Case) -> tuple[State, str, str]:
         return (
             State.AWAITING_PREVIEW,
             "proof-missing",
-            "the target has not verified the requester's proof; run: ipa-tpi prove " + request.id,
+            f"the target has not verified the requester's proof; the requester runs: ipa-tpi prove {request.id}",
         )
     return State.AWAITING_PREVIEW, "awaiting-preview", "the target has not yet shown what it would do"
 
@@ -394,11 +398,22 @@ def _judge(
         if refusal is not None:
             return refusal
     if case.terms.proof and Verified(approval.creator, Purpose.APPROVE, digest) not in case.verified:  # R-X01
+        return _unproven(case, approval, _name(voice))
+    return voice.identity
+
+
+def _unproven(case: Case, approval: Approval, who: str) -> Refuse:
+    code = case.refused_proofs.get(approval.creator)
+    if code is None:
         return Refuse(
             "proof-missing",
-            f"the target has not verified a proof by {_name(voice)}; run: ipa-tpi prove {case.subtree.request.id}",
+            f"the target has not verified a proof by {who}, who runs: ipa-tpi prove {case.subtree.request.id}",
         )
-    return voice.identity
+    return Refuse(
+        code,
+        f"the target refused the proof by {who}: what was signed is not what lies here. The service may have shown "
+        "something else: tell an auditor, and look again before anything is signed",
+    )
 
 
 def _own(case: Case, kind: type[C]) -> list[C]:

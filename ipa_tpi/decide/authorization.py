@@ -272,8 +272,11 @@ def check_floor_parameters(request: Request, floor: FloorOperation, target: str)
     """
     instance = request.parameters.get("instance")
     if instance is not None and instance not in floor.instances:
+        allowed = ", ".join(sorted(floor.instances)) or "none"
         return Refuse(
-            "below-floor", f"the floor of {target} does not allow {request.operation} of {instance!a}"
+            "below-floor",
+            f"{target} allows {request.operation} only of: {allowed} (its floor file, /etc/ipa/tpi/floor.toml), "
+            f"and not of {instance!a}",
         )
     return None
 

@@ -178,7 +178,7 @@ def may(
             return Allow(rule.name)
         nearest = max(
             nearest,
-            (len(_DIMENSIONS) + 1 - len(lacks), f"the nearest rule {rule.name!a} lacks: {', '.join(lacks)}"),
+            (len(_DIMENSIONS) + 1 - len(lacks), f"the nearest rule {rule.name!a} {' and '.join(lacks)}"),
         )
     where = host.fqdn if host is not None else "a host that the directory does not know"
     return Refuse(
@@ -188,7 +188,13 @@ def may(
     )
 
 
-_DIMENSIONS: Final = ("enabled", "right", "people", "host", "operation")
+_DIMENSIONS: Final = (
+    "is disabled",
+    "gives another right",
+    "does not name this account",
+    "does not name this host",
+    "does not name this operation",
+)
 
 
 def _lacks(

@@ -108,6 +108,10 @@ def check_cancellable(seen: Seen) -> Refuse | None:
     Returns:
         None, or the first refusal.
     """
+    if _own(seen, Cancellation):
+        return Refuse(
+            "cancelled", "you have cancelled this request already; see what became of it: ipa-tpi show ID"
+        )
     return _not_requester(seen) or _check_stoppable(seen)
 
 

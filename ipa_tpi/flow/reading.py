@@ -21,6 +21,7 @@ from ipa_tpi.decide.authorization import (
 )
 from ipa_tpi.decide.digest import request_digest
 from ipa_tpi.decide.policy import usable_operation
+from ipa_tpi.errors import HTTP_STATUS
 from ipa_tpi.model import (
     Account,
     Approval,
@@ -32,6 +33,7 @@ from ipa_tpi.model import (
     Operation,
     Policy,
     Proof,
+    Purpose,
     Receipt,
     Refuse,
     Request,
@@ -191,6 +193,7 @@ class Reading:
             now=self.now,
             voices=voices,
             verified=_verified(subtree),
+            refused_proofs=_refused(subtree),
             blocked=blocked,
         )
         names = {dn: self._name(dn) for dn in people | {request.creator}}
@@ -232,6 +235,17 @@ class Reading:
 def _writers(subtree: Subtree) -> set[str]:
     people = Approval | Denial | Withdrawal | Cancellation
     return {child.creator for child in subtree.children if isinstance(child, people)}
+
+
+def _refused(subtree: Subtree) -> dict[str, str]:
+    proofs = {proof.entry_id: proof for proof in subtree.of(Proof) if proof.purpose == Purpose.APPROVE}
+    return {
+        proofs[receipt.refers_to].creator: receipt.outcome
+        for receipt in subtree.of(Receipt)
+        if receipt.creator == subtree.request.executor
+        and receipt.outcome in HTTP_STATUS
+        and receipt.refers_to in proofs
+    }
 
 
 def _verified(subtree: Subtree) -> frozenset[Verified]:

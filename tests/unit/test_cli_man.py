@@ -15,7 +15,7 @@ from ipa_tpi.errors import STATE_EXIT_STATUS
 
 PAGE = Path(__file__).parents[2] / "docs" / "man" / "ipa-tpi.1"
 REQUEST_VERBS = ("create", "list", "show", "approve", "deny", "withdraw", "cancel", "wait", "prove")
-VERBS = (*REQUEST_VERBS, "whoami", "operations", "converge")
+VERBS = (*REQUEST_VERBS, "whoami", "operations", "converge", "completion")
 
 
 def _help(*argv: str) -> str:

@@ -183,7 +183,7 @@ def test_a_proof_that_was_sent_just_now_is_not_called_missing(cli: Cli, service:
         view, code="proof-missing", message="run: ipa-tpi prove"
     )
     assert cli("alice", *CREATE) == 0
-    assert "State: awaiting-preview; the target looks at it first" in cli.out
+    assert "looks at it first and shows what it would do" in cli.out
     assert "ipa-tpi prove" not in cli.out
     request = cli.out.splitlines()[0].split()[1]
     assert cli("bob", "approve", "--yes", request) == 4

@@ -369,6 +369,23 @@ def test_only_the_approvers_own_proof_of_this_approval_counts(other: Verified) -
     demand(why(entries().approval(BOB), verified=frozenset({other})), "proof-missing")
 
 
+def test_a_proof_that_the_target_refused_is_not_called_missing() -> None:
+    """What was signed was something else: that is no reason to sign again, but to ask who showed it."""
+    answer = why(entries().approval(BOB), verified=frozenset(), refused_proofs={BOB.dn: "proof-wrong-digest"})
+    demand(answer, "proof-wrong-digest", "tell an auditor")
+    made = Entries(ASKED, number=200)
+    found = standing(
+        case(
+            made.preview(),
+            made.approval(BOB),
+            verified=frozenset(),
+            refused_proofs={BOB.dn: "proof-wrong-digest"},
+        )
+    )
+    assert (found.state, found.code) == (State.PENDING, "proof-missing")
+    assert "tell an auditor" in found.message
+
+
 def test_where_the_floor_excepts_the_operation_an_approval_needs_no_proof() -> None:
     assert why(entries().approval(BOB), verified=frozenset(), terms=terms(proof=False))[0] is State.APPROVED
 

@@ -431,7 +431,7 @@ def test_the_requesters_account_is_gone(web: Web) -> None:
     view = told(web.get(f"/requests/{request_id}"))
     assert (view["state"], view["code"], view["requester"]) == (
         "denied",
-        "unknown-principal",
+        "requester-gone",
         person_dn("grace"),
     )
 
