@@ -105,7 +105,9 @@ def _report(box: Box) -> int:
     for unit, state in units.items():
         print(f"\nNOT RUNNING: {unit} ({state}); the end of its journal:")
         print(box_health.journal_of(box, unit))
-    print(f"enter it with: python -m lab.box enter --name {box.name} --user alice")
+    print(
+        f"enter it with: PYTHONPATH=.:acls {sys.executable} -m lab.box enter --name {box.name} --user alice"
+    )
     return 1 if units or troubles else 0
 
 

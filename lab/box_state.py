@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -129,7 +130,9 @@ def running(name: str) -> Box:
     """
     box = load(name)
     if box is None or not box.is_alive():
-        raise BoxError(f"box {name} is not up; start it with: python -m lab.box up --name {name}")
+        raise BoxError(
+            f"box {name} is not up; start it with: PYTHONPATH=.:acls {sys.executable} -m lab.box up --name {name}"
+        )
     return box
 
 

@@ -202,7 +202,7 @@ def exports(realm: Realm) -> str:
         "LDAPSASL_NOCANON": "on",
         "TPI_URL": layout.url,
         "TPI_CA_FILE": str(layout.product.ca_file),
-        "TPI_DEFAULT_CONF": str(layout.product.default_conf),
+        "IPA_CONFDIR": str(layout.product.default_conf.parent),
         "CURL_CA_BUNDLE": str(layout.product.ca_file),
     }
     variables |= {
@@ -244,6 +244,13 @@ def _up(options: argparse.Namespace) -> int:
     begin = time.monotonic()
     realm = up(options.dir, venv=options.venv, wsgi=options.wsgi)
     print(f"ready after {time.monotonic() - begin:.2f} s: {realm.layout.url} ({realm.layout.root})")
+    me = f"{sys.executable} -m lab.realm"
+    print(
+        f'be its client in this shell: eval "$({me} env --dir {realm.layout.root})", then kinit alice (alice-Secret.1)'
+    )
+    print(
+        f"and: {sys.executable} -m ipa_tpi.cli operations; end it with: {me} down --dir {realm.layout.root}"
+    )
     return 0
 
 

@@ -17,7 +17,8 @@ _SUFFIXES = frozenset({".py", ".conf", ".service", ".yaml", ".wsgi"})
 _HEAD = """# Traceability
 
 Written by `python -m lab.traceability` from the code and the tests; do not edit.
-An id without a test in `tests/conformance/` is not done, whatever the code says.
+An id that code cites and no test bears in its name is not done, whatever the code says; several are begun
+here and finished by later work. What each id demands: [requirements.md](requirements.md).
 
 | id | enforced in | shown by |
 |---|---|---|
