@@ -39,7 +39,8 @@ one request and its answer in the client that ships: Negotiate token made for it
 request, approve: rounds of {_AT_ONCE} a client, back to back, while the executor verifies and previews what came before;
 bodies and proofs are made before, and everything is removed between two rounds. approve: a first of two.
 peer: the same client, the same number at a time: a static file of 2 kB behind Negotiate in the same Apache (static).
-"static + proxy ticket" is that file where Apache also gets the caller's ticket for the directory, as our location does."""
+"static + proxy ticket" is that file behind the S4U2Proxy directives of our location (a ccache for each request);
+the ticket for the directory itself is got by the application. Bare restarts are interleaved with ours."""
 
 
 class Run:
@@ -96,6 +97,8 @@ class Run:
     def restarts(self) -> list[Row]:
         """Time the way from the completing approval to the restarted unit, beside a bare restart."""
         began: list[Timed] = []
+        bare: list[restarts.Bare] = []
+        sudo: list[restarts.Bare] = []
         events = []
         with restarts.BusWatch() as bus:
             for _ in range(_RESTARTS):
@@ -104,12 +107,13 @@ class Run:
                 answer = self._clients.fire([self._volley("bob", (shot,))])[0]
                 events.append(restarts.audited(request.id, answer.began))
                 began.append(answer)
+                bare.append(restarts.bare_restart())
+                if restarts.has_sudo():
+                    sudo.append(restarts.bare_restart("sudo"))
             calls = bus.calls()
         if len(calls) != _RESTARTS:
             raise BenchError(f"{_RESTARTS} approvals led to {len(calls)} restarts")
         stopping = [restarts.next_stopping(answer.began) for answer in began]
-        bare = [restarts.bare_restart() for _ in range(_RESTARTS)]
-        sudo = [restarts.bare_restart("sudo") for _ in range(_RESTARTS)] if restarts.has_sudo() else []
         direct = "systemctl restart"
         since = [answer.began for answer in began]
         rows = [timing("completing approval: its own answer", _seconds(began))]

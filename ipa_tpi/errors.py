@@ -176,6 +176,7 @@ HTTP_STATUS: Final[dict[str, int]] = {
     "forged-entry": 409,
     "forged-veto": 409,
     "seen-entry-missing": 409,
+    "seen-entry-changed": 409,
     "clock": 409,
     "older-than-journal": 409,
     "preview-differs": 409,

@@ -14,6 +14,7 @@ import gssapi
 import ldap
 import ldap.dn
 import ldap.filter
+from ldap.controls import RequestControl
 from ldap.controls.psearch import PersistentSearchControl
 
 from ipa_tpi.adapters.gss import bind
@@ -53,6 +54,9 @@ _ACCOUNT: Final = [
 _WITH_OPERATIONAL: Final = ["*", "creatorsName", "createTimestamp", "nsds5ReplConflict"]
 # 389-ds hides entries of this class from whoever does not name it, and makes replication conflicts such entries.
 _ALL: Final = "(|(objectClass=*)(objectClass=ldapSubEntry))"
+# 389-ds: only what is stored. Class of Service above cn=tpi could otherwise lay other values over an entry,
+# creatorsName and memberUser included, without touching it. Critical: a server without it is not read from.
+_REAL_ATTRIBUTES: Final = RequestControl("2.16.840.1.113730.3.4.17", criticality=True)
 _WATCH_SLICE_SECONDS: Final = 1.0
 
 
@@ -69,7 +73,8 @@ def normal_dn(text: str) -> str:
         ValueError: It is not a DN.
     """
     try:
-        parts = ldap.dn.str2dn(text.lower())
+        # ASCII only: lower() would make one name of two (the Kelvin sign and k, for one).
+        parts = ldap.dn.str2dn("".join(one.lower() if one.isascii() else one for one in text))
     except ldap.DECODING_ERROR as error:
         raise ValueError(f"{text!a} is not a DN") from error
     return str(ldap.dn.dn2str(parts))
@@ -314,6 +319,9 @@ class LdapDirectory:
         return [*_ACCOUNT, self._person_attribute] if self._person_attribute else _ACCOUNT
 
     def _to_account(self, dn: str, raw: Raw) -> Account:
+        # A lock may well be laid over an account (a role, Class of Service); everything else is what is stored.
+        locks = self._search(dn, ldap.SCOPE_BASE, "(objectClass=*)", ["nsAccountLock"], virtual=True)
+        laid_over: Raw = locks[0][1] if locks else {"nsaccountlock": [b"unreadable"]}
         names = [value.decode("utf-8", "replace") for value in raw.get("krbprincipalname", ())]
         canonical = _first(raw, "krbcanonicalname") or (names[0] if len(names) == 1 else "")
         persons = raw.get(self._person_attribute.lower(), ()) if self._person_attribute else ()
@@ -325,7 +333,9 @@ class LdapDirectory:
             created=_time(_first(raw, "createtimestamp")) or datetime.max.replace(tzinfo=UTC),
             persons=tuple(value.decode("utf-8", "replace") for value in persons),
             member_of=frozenset(value.decode() for value in raw.get("memberof", ())),
-            disabled=_first(raw, "nsaccountlock").lower() not in {"", "false"},
+            disabled=any(
+                _first(one, "nsaccountlock").lower() not in {"", "false"} for one in (raw, laid_over)
+            ),
             expires=_time(_first(raw, "krbprincipalexpiration")),
             display_name=_first(raw, "displayname") or _first(raw, "cn"),
         )
@@ -341,10 +351,13 @@ class LdapDirectory:
         base = f"{container},{self._suffix}"
         return self._search(base, ldap.SCOPE_ONELEVEL, f"(objectClass={object_class})", ["*"])
 
-    def _search(self, base: str, scope: int, wanted: str, attributes: list[str]) -> list[tuple[str, Raw]]:
+    def _search(
+        self, base: str, scope: int, wanted: str, attributes: list[str], *, virtual: bool = False
+    ) -> list[tuple[str, Raw]]:
+        controls = [] if virtual else [_REAL_ATTRIBUTES]
         try:
             with _translated("read"):
-                found = self._connection.search_s(base, scope, wanted, attributes)
+                found = self._connection.search_ext_s(base, scope, wanted, attributes, serverctrls=controls)
         except NotFoundError:
             return []
         return [(normal_dn(dn), _normal(raw)) for dn, raw in found if dn is not None]

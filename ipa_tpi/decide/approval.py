@@ -48,7 +48,7 @@ from ipa_tpi.model import (
 )
 
 C = TypeVar("C", bound=Child)
-_BY_RULES: Final = frozenset({"no-rule", "not-a-person", "self-approval", "same-person"})
+_BY_RULES: Final = frozenset({"no-rule", "not-a-person", "self-approval"})
 
 
 class Verified(NamedTuple):
@@ -260,6 +260,12 @@ def _denied(case: Case, preview: Preview | Refuse | None, late: frozenset[str]) 
             return Refuse("denied-by-approver", f"denied by {_name(voice)}")
         if voice.refusal.code not in _BY_RULES:
             return Refuse(voice.refusal.code, f"a denial lies below the request, and {voice.refusal.message}")
+    for withdrawal in case.subtree.of(Withdrawal):
+        if case.voices.get(withdrawal.creator, _NOBODY).forged and withdrawal.entry_id not in late:
+            return Refuse(
+                "forged-veto",
+                f"a withdrawal by {withdrawal.creator}, who may write none, lies below the request",
+            )
     return _tampered(case) or (preview if isinstance(preview, Refuse) else None) or case.blocked
 
 

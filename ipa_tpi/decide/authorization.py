@@ -14,7 +14,8 @@ Checks, in order, each by itself sufficient to refuse:
 1. The request names this host as its target and this executor's DN.
 2. It is not older than this journal, and not stamped ahead of our clock by more than the skew; no
    entry below it is.
-3. No veto, execution or result that we have seen has vanished; no entry under our own DN lacks in
+3. No veto, execution or result that we have seen has vanished, nothing that we have seen is another
+   now under the same id; no entry under our own DN lacks in
    our journal.
 4. Its operation is usable, its definition has the digest that was asked for, and the floor allows
    operation and parameters.
@@ -41,11 +42,12 @@ from ipa_tpi.decide.identity import (
     check_unchanged,
     identity_of,
 )
-from ipa_tpi.decide.intake import check_parameters, check_text
+from ipa_tpi.decide.intake import check_parameters, check_text, fingerprint
 from ipa_tpi.decide.policy import may, usable_operation
 from ipa_tpi.model import (
     Account,
     Allow,
+    Child,
     Floor,
     FloorOperation,
     HostEntry,
@@ -74,6 +76,7 @@ class Memory:
         first_seen: By request id or entry id.
         identities: By DN, who was behind it at first sight.
         seen: Entry ids of vetoes, executions and results that were seen once.
+        fingerprints: By request id or entry id, what it was at first sight (`intake.fingerprint`).
         written: Entry ids that this executor wrote.
         verified: Proofs with a receipt.
         preview_digest: Of the preview that this executor made.
@@ -84,6 +87,7 @@ class Memory:
     first_seen: Mapping[str, datetime] = field(default_factory=dict)
     identities: Mapping[str, Identity] = field(default_factory=dict)
     seen: frozenset[str] = frozenset()
+    fingerprints: Mapping[str, str] = field(default_factory=dict)
     written: frozenset[str] = frozenset()
     verified: frozenset[Verified] = frozenset()
     preview_digest: bytes | None = None
@@ -373,6 +377,14 @@ def _check_journal(facts: Facts) -> Refuse | None:
             "seen-entry-missing",
             "an entry that was there is gone; the directory was restored or changed. Make a new request.",
         )
+    entries: list[Child | Request] = [facts.subtree.request, *facts.subtree.children]
+    for entry in entries:
+        key = entry.entry_id if isinstance(entry, Child) else entry.id
+        if facts.memory.fingerprints.get(key, fingerprint(entry)) != fingerprint(entry):
+            return Refuse(
+                "seen-entry-changed",
+                f"the entry {entry.dn} is not the one that was seen first; the directory was changed. Make a new request.",
+            )
     for child in facts.subtree.children:
         if child.creator == facts.me and child.entry_id not in facts.memory.written:
             return Refuse(

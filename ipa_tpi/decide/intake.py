@@ -15,11 +15,11 @@ Rules:
 import re
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from typing import Final
 
-from ipa_tpi.decide.digest import DIGEST_BYTES, parse_canonical
+from ipa_tpi.decide.digest import DIGEST_BYTES, parse_canonical, sha256
 from ipa_tpi.model import (
     Approval,
     Cancellation,
@@ -220,6 +220,20 @@ def _check_texts(request: Request) -> Refuse | None:
         texts += [("name of a parameter", name), ("value of a parameter", value)]
     found = (check_text(text, what) for what, text in texts)
     return next((refusal for refusal in found if refusal is not None), None)
+
+
+def fingerprint(entry: Child | Request) -> str:
+    """Tell an entry from every other that could bear its id.
+
+    Args:
+        entry: As read.
+
+    Returns:
+        SHA-256, in hex, over its class and all its values, writer and stamp included.
+    """
+    values = [(one.name, getattr(entry, one.name)) for one in fields(entry)]
+    plain = [(name, sorted(value.items()) if isinstance(value, Mapping) else value) for name, value in values]
+    return sha256(repr((type(entry).__name__, plain)).encode("utf-8", "surrogatepass")).hex()
 
 
 def _classes(raw: RawEntry) -> frozenset[str]:

@@ -33,6 +33,7 @@ _SCHEMA: Final = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
 CREATE TABLE first_seen (
   request TEXT NOT NULL, entry TEXT NOT NULL, at TEXT NOT NULL, kept INTEGER NOT NULL,
+  fingerprint TEXT NOT NULL,
   PRIMARY KEY (request, entry)) STRICT;
 CREATE TABLE identities (
   request TEXT NOT NULL, dn TEXT NOT NULL, unique_id TEXT NOT NULL, principal TEXT NOT NULL,
@@ -184,17 +185,23 @@ class Claims:
             published=bool(published),
         )
 
-    def see(self, request: str, entry: str, now: datetime, *, kept: bool) -> None:
+    def see(self, request: str, entry: str, now: datetime, fingerprint: str, *, kept: bool) -> None:
         """Remember the first sight of an entry.
 
         Args:
             request: The request.
             entry: The entry's id, or the request's own.
             now: The time.
+            fingerprint: What it is (`decide.intake.fingerprint`).
             kept: It is a veto, an execution or a result, which must never vanish.
         """
         self._change(
-            "INSERT OR IGNORE INTO first_seen VALUES (?, ?, ?, ?)", request, entry, now.isoformat(), int(kept)
+            "INSERT OR IGNORE INTO first_seen VALUES (?, ?, ?, ?, ?)",
+            request,
+            entry,
+            now.isoformat(),
+            int(kept),
+            fingerprint,
         )
 
     def remember(self, request: str, identity: Identity) -> None:
@@ -211,18 +218,19 @@ class Claims:
     def memory(self, request: str) -> Memory:
         """Give all that the decision asks the journal about."""
         claim = self.claim(request)
-        seen = self._all("SELECT entry, at, kept FROM first_seen WHERE request = ?", request)
+        seen = self._all("SELECT entry, at, kept, fingerprint FROM first_seen WHERE request = ?", request)
         preview = self._all("SELECT digest FROM previews WHERE request = ?", request)
         return Memory(
             journal_started=self.started,
-            first_seen={entry: datetime.fromisoformat(at) for entry, at, _ in seen},
+            first_seen={entry: datetime.fromisoformat(at) for entry, at, _, _ in seen},
+            fingerprints={entry: print_ for entry, _, _, print_ in seen},
             identities={
                 row[0]: Identity(*row)
                 for row in self._all(
                     "SELECT dn, unique_id, principal, person FROM identities WHERE request = ?", request
                 )
             },
-            seen=frozenset(entry for entry, _, kept in seen if kept),
+            seen=frozenset(entry for entry, _, kept, _ in seen if kept),
             written=frozenset(
                 row[0] for row in self._all("SELECT entry FROM written WHERE request = ?", request)
             ),

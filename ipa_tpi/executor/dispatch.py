@@ -30,6 +30,7 @@ from datetime import datetime, timedelta
 from ipa_tpi.decide.authorization import Authorization, Facts, authorize
 from ipa_tpi.decide.digest import canonical, preview_body, sha256
 from ipa_tpi.decide.identity import check_account, identity_of
+from ipa_tpi.decide.intake import fingerprint
 from ipa_tpi.errors import (
     ActionFailedError,
     DirectoryUnavailableError,
@@ -126,7 +127,7 @@ class Dispatcher:
         except RefusedError as error:
             self._bury(request_id, claim, error)
             return None
-        if subtree is None or subtree.request.executor != self.place.me:
+        if subtree is None or subtree.request.id != request_id or subtree.request.executor != self.place.me:
             return None
         if claim is not None and claim.state != "intent":
             self._resume(subtree, claim)
@@ -339,10 +340,11 @@ class Dispatcher:
             self.audit.record(
                 "request-seen", request=request.id, operation=request.operation, creator=request.creator
             )
-            self.claims.see(request.id, request.id, now, kept=False)
+            self.claims.see(request.id, request.id, now, fingerprint(request), kept=False)
         for child in subtree.children:
             if child.entry_id not in memory.first_seen:
-                self.claims.see(request.id, child.entry_id, now, kept=isinstance(child, _KEPT))
+                kept = isinstance(child, _KEPT)
+                self.claims.see(request.id, child.entry_id, now, fingerprint(child), kept=kept)
         for dn in self._writers(subtree) - memory.identities.keys():
             account = self.directory.account_by_dn(dn)
             usable = check_account(account, "", now, self.place.floor.person_attribute) is None

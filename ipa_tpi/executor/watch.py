@@ -19,6 +19,7 @@ from ipa_tpi.ports import Query
 _LOG = logging.getLogger(__name__)
 _FIRST_PAUSE_SECONDS = 0.2
 _LONGEST_PAUSE_SECONDS = 10.0
+_RECENT = timedelta(minutes=10)
 _HISTORY = timedelta(days=15)  # longer than any window can be, see decide.policy
 
 
@@ -87,7 +88,7 @@ class Watch:
                     self._schedule.wake(request_id)
                 else:  # from here on nothing is missed, so look once for what was
                     self.connected.set()
-                    self._sweep()
+                    self._try_to_sweep()
         finally:
             directory.close()
 
@@ -95,11 +96,22 @@ class Watch:
         self._sweep()
         self._stop.wait(self._poll_seconds * random.uniform(0.8, 1.2))  # noqa: S311 (jitter, no secret)
 
+    def _try_to_sweep(self) -> None:
+        # What cannot be listed (a flood beyond the size limit) must not cost the watch.
+        try:
+            self._sweep()
+        except TpiError as error:
+            _LOG.warning("watch: %s; what is new is still seen", error)
+
     def _sweep(self) -> None:
+        for request_id in self._claims.unfinished():
+            self._schedule.wake(request_id)
         directory = self._connect()
         try:
-            found = directory.ids(Query(executor=self._me, since=self._clock() - _HISTORY))
+            # The newest first: an older flood beyond the server's size limit hides nothing new.
+            for age in (_RECENT, _HISTORY):
+                found = directory.ids(Query(executor=self._me, since=self._clock() - age))
+                for request_id in frozenset(found) - self._claims.finished():
+                    self._schedule.wake(request_id)
         finally:
             directory.close()
-        for request_id in (frozenset(found) - self._claims.finished()) | self._claims.unfinished():
-            self._schedule.wake(request_id)

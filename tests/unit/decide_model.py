@@ -21,7 +21,7 @@ from ipa_tpi.model import (
     Withdrawal,
 )
 
-BY_RULES = {"no-rule", "not-a-person", "self-approval", "same-person"}
+BY_RULES = {"no-rule", "not-a-person", "self-approval"}
 
 
 @dataclass
@@ -52,8 +52,7 @@ class Life:
                 continue
             if isinstance(veto, Withdrawal):
                 self.silenced.add(veto.creator)
-            else:
-                self.heard.append(veto)
+            self.heard.append(veto)
 
     def turn(self, child: Child) -> tuple[datetime, str]:
         """Tell when an entry came."""
@@ -144,6 +143,8 @@ def slow_state(case: Case, digest: bytes) -> State:
 
 def _denies(case: Case, denial: Child) -> bool:
     voice = case.voices.get(denial.creator)
+    if isinstance(denial, Withdrawal):
+        return voice is not None and voice.forged
     return voice is None or voice.forged or voice.refusal is None or voice.refusal.code not in BY_RULES
 
 

@@ -224,13 +224,14 @@ def bring(claims: Claims, state: str) -> None:
 
 
 def test_the_first_sight_is_kept(claims: Claims) -> None:
-    claims.see("r", "veto", T0, kept=True)
-    claims.see("r", "proof", LATER, kept=False)
-    claims.see("r", "veto", LATER, kept=False)
-    claims.see("s", "veto", LATER, kept=True)
+    claims.see("r", "veto", T0, "print of veto", kept=True)
+    claims.see("r", "proof", LATER, "print of proof", kept=False)
+    claims.see("r", "veto", LATER, "print of veto", kept=False)
+    claims.see("s", "veto", LATER, "print of veto", kept=True)
     memory = claims.memory("r")
     assert memory.first_seen == {"veto": T0, "proof": LATER}
     assert memory.seen == {"veto"}
+    assert memory.fingerprints == {"veto": "print of veto", "proof": "print of proof"}
     assert memory.journal_started == T0
 
 
@@ -307,7 +308,7 @@ def test_what_is_not_known_to_be_there_is_added_again(claims: Claims) -> None:
 def test_a_write_that_fails_changes_nothing(claims: Claims) -> None:
     claims._database.execute("PRAGMA query_only = ON")
     for write in (
-        lambda: claims.see("r", "e", T0, kept=True),
+        lambda: claims.see("r", "e", T0, "print of e", kept=True),
         lambda: claims.intend("r", "n", T0, ENTRY),
         lambda: claims.end("r", ended(), T0),
         lambda: claims.write("r", "result", ENTRY),
