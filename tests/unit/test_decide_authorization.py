@@ -124,6 +124,10 @@ ALWAYS: dict[str, tuple[str, dict[str, Any]]] = {
         {"memory": {"journal_started": T0 + timedelta(seconds=1)}},
     ),
     "a request from the future": ("clock", {"now": -6}),
+    "a request that is another now": (
+        "seen-entry-changed",
+        {"memory": {"fingerprints": {request().id: "of another"}}},
+    ),
     "a veto that vanished": ("seen-entry-missing", {"memory": {"seen": frozenset({"an entry"})}}),
     "an unknown operation": ("unknown-operation", {"policy": policy(operations={})}),
     "a malformed operation": ("operation-malformed", {"policy": policy(malformed={"dirsrv.restart": "why"})}),
