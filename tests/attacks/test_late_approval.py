@@ -104,5 +104,5 @@ def test_an_approval_borrows_no_earlier_time(world: World, borrowed: str) -> Non
             dn = f"ipaTpiEntryId={entry_id}{more},{request_dn(request_id)}"
             values = {"ipaTpiEntryId": entry_id.encode(), "ipaTpiDigest": about.hex().encode()}
             add(world.ldap("bob"), dn, ["ipaTpiApproval"], values)
-        assert ended(world, request_id) == ("denied", "malformed-entry")
+        assert ended(world, request_id) == ("denied", "seen-entry-changed")
     never_intended(world, request_id)

@@ -35,8 +35,9 @@ from straight import (
     settle,
     user_dn,
 )
-from world import EXECUTOR, REALM, SUFFIX, World, stopped
+from world import EXECUTOR, HOST, REALM, SUFFIX, World, stopped
 
+from ipa_tpi.client import Wish
 from ipa_tpi.model import Purpose
 
 pytestmark = pytest.mark.usefixtures("lawless")
@@ -189,28 +190,41 @@ def test_an_approval_of_something_else_does_not_count(world: World) -> None:
     runs_for(world, request_id, "carol")
 
 
-@pytest.mark.parametrize(
-    ("name", "value", "code"),
-    [
-        ("ipaTpiParameters", b'{"instance":"DS02"}', "below-floor"),
-        ("ipaTpiParameters", b'{"instance": "DS01"}', "malformed-request"),
-        ("ipaTpiReason", b"another reason", "digest-mismatch"),
-        ("ipaTpiDigest", b"0" * 64, "digest-mismatch"),
-        ("ipaTpiOperationDigest", b"0" * 64, "operation-changed"),
-        ("ipaTpiOperationName", b"dirsrv.stop", "unknown-operation"),
-        ("ipaTpiTarget", OTHER.encode(), "wrong-target"),
-        ("ipaTpiInterface", b"jacket", "interface-not-allowed"),
-        ("ipaTpiInterface", b"web", "digest-mismatch"),
-    ],
-)
+CHANGES = [
+    ("ipaTpiParameters", b'{"instance":"DS02"}', "below-floor"),
+    ("ipaTpiParameters", b'{"instance": "DS01"}', "malformed-request"),
+    ("ipaTpiReason", b"another reason", "digest-mismatch"),
+    ("ipaTpiDigest", b"0" * 64, "digest-mismatch"),
+    ("ipaTpiOperationDigest", b"0" * 64, "operation-changed"),
+    ("ipaTpiOperationName", b"dirsrv.stop", "unknown-operation"),
+    ("ipaTpiTarget", OTHER.encode(), "wrong-target"),
+    ("ipaTpiInterface", b"jacket", "interface-not-allowed"),
+    ("ipaTpiInterface", b"web", "digest-mismatch"),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "code"), CHANGES)
 def test_a_request_that_was_changed_is_not_what_was_approved(
     world: World, name: str, value: bytes, code: str
 ) -> None:
-    """After the preview, and before bob approves what he was shown."""
+    """After the preview, and before bob approves what he was shown: it is not what the executor saw first."""
     request_id = world.request("alice")
     about = digests(world, request_id).approval
     world.ldap("dave").modify_s(request_dn(request_id), [(ldap.MOD_REPLACE, name, [value])])
     approve(world, "bob", request_id, about)
+    earlier = {"malformed-request", "wrong-target"}
+    assert ended(world, request_id) == ("denied", code if code in earlier else "seen-entry-changed")
+    never_intended(world, request_id)
+
+
+@pytest.mark.parametrize(("name", "value", "code"), CHANGES)
+def test_a_request_that_was_changed_before_it_was_seen_is_refused(
+    world: World, name: str, value: bytes, code: str
+) -> None:
+    """Before the executor saw it at all: what it asks for is not what its requester signed."""
+    with stopped(world, EXECUTOR):
+        request_id = world.api("alice").create(Wish("dirsrv.restart", HOST, {"instance": "DS01"})).id
+        world.ldap("dave").modify_s(request_dn(request_id), [(ldap.MOD_REPLACE, name, [value])])
     assert ended(world, request_id) == ("denied", code)
     never_intended(world, request_id)
 
@@ -224,7 +238,7 @@ def test_a_preview_that_was_changed_is_not_the_one_that_was_made(world: World) -
     values = {"ipaTpiBody": body, "ipaTpiDigest": hashlib.sha256(body).hexdigest().encode()}
     world.ldap("dave").modify_s(dn, [(ldap.MOD_REPLACE, name, [value]) for name, value in values.items()])
     approve(world, "bob", request_id)
-    assert ended(world, request_id) == ("denied", "preview-differs")
+    assert ended(world, request_id) == ("denied", "seen-entry-changed")
     never_intended(world, request_id)
 
 
