@@ -7,7 +7,7 @@ name when it first saw it.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import ldap
 import pytest
@@ -22,7 +22,7 @@ from straight import (
     user_dn,
     voice,
 )
-from world import SUFFIX, World, eventually
+from world import EXECUTOR, SUFFIX, World, eventually, stopped
 
 from ipa_tpi.model import Purpose
 
@@ -71,10 +71,13 @@ def test_who_was_renamed_is_not_another_person(world: World, carols: str) -> Non
 
 def test_another_account_under_the_requesters_name_is_not_the_requester(world: World, carols: str) -> None:
     about = digests(world, carols).approval
-    with renamed(world, "carol", "carol2"), renamed(world, "bob", "carol"):
-        connection = world.ldap("carol")
-        assert connection.whoami_s() == f"dn: {user_dn('carol2')}"
-        add_voice(connection, carols, "ipaTpiApproval", about)
+    with ExitStack() as names:
+        with stopped(world, EXECUTOR):  # between the two renames it would find nobody under carol's name
+            names.enter_context(renamed(world, "carol", "carol2"))
+            names.enter_context(renamed(world, "bob", "carol"))
+            connection = world.ldap("carol")
+            assert connection.whoami_s() == f"dn: {user_dn('carol2')}"
+            add_voice(connection, carols, "ipaTpiApproval", about)
         assert ended(world, carols) == ("denied", "identity-changed")
     never_intended(world, carols)
     assert world.root().search_s(request_dn(carols), ldap.SCOPE_BASE)
