@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -16,6 +17,12 @@ sys.path[:0] = [path for path in (str(_REPOSITORY), str(_REPOSITORY / "acls")) i
 from lab import processes  # noqa: E402 (needs the path)
 from lab import realm as laboratory  # noqa: E402
 from lab.session import Session, kerberos_environment  # noqa: E402
+
+
+def pytest_configure() -> None:
+    """Let an interrupt interrupt: whoever starts the tests in a script's background has it ignored, inherited."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
