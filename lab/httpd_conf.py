@@ -8,6 +8,7 @@ and gssproxy's sections.
 from __future__ import annotations
 
 import os
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -119,7 +120,7 @@ Include {SHIPPED}/ipa-tpi.conf
 <Directory {instance.folder}/www>
     Require all granted
 </Directory>
-<Directory {instance.wsgi.parent}>
+<Directory {_script(instance).parent}>
     Require all granted
 </Directory>
 <VirtualHost 127.0.0.1:{instance.https}>
@@ -138,10 +139,10 @@ def site_defines(layout: Layout, instance: Instance) -> str:
     defines = {
         "TPI_HOST": layout.host,
         "TPI_VENV": httpd.venv,
-        "TPI_WSGI": instance.wsgi,
+        "TPI_WSGI": _script(instance),
         "TPI_HOME": instance.folder,
         "TPI_CCACHES": httpd.ccaches,
-        "TPI_DAEMON": f'"python-path={REPOSITORY}:{REPOSITORY / "acls"}"',
+        "TPI_DAEMON": f'"python-path={_code(instance)}"',
         "TPI_KEYTAB": httpd.keytab,
         "TPI_SERVICE_CCACHE": instance.folder / "run" / "service.ccache",
     }
@@ -185,3 +186,24 @@ def gssproxy_conf(layout: Layout) -> str:
     for name, value in values.items():
         text = text.replace(name, value)
     return text
+
+
+def _script(instance: Instance) -> Path:
+    """Return the script where the server's account can read it; the checkout may lie in somebody's home."""
+    target = instance.folder / "served" / instance.wsgi.name
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(instance.wsgi, target)
+    target.parent.chmod(0o755)
+    target.chmod(0o644)
+    return target
+
+
+def _code(instance: Instance) -> Path:
+    """Return a folder with our code where the server's account can read it."""
+    target = instance.folder / "code"
+    for package in ("ipa_tpi", "lab"):
+        if not (target / package).exists():
+            ignored = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(REPOSITORY / package, target / package, ignore=ignored)
+    target.chmod(0o755)
+    return target
