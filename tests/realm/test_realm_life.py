@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import functools
 import json
 import os
 import pwd
@@ -24,12 +26,24 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 NOBODY = pwd.getpwnam("nobody")
 
 
+@functools.cache
+def readable() -> Path:
+    """Give a copy of what the laboratory needs that every user can read; the checkout may lie in a home."""
+    copy = Path(tempfile.mkdtemp(prefix="tpi-readable-"))
+    copy.chmod(0o755)
+    for part in ("ipa_tpi", "acls", "httpd", "lab"):
+        shutil.copytree(REPOSITORY / part, copy / part, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copyfile(Path(__file__).parent / "environ.wsgi", copy / "environ.wsgi")
+    atexit.register(shutil.rmtree, copy, ignore_errors=True)
+    return copy
+
+
 def lab(*arguments: str, user: int | None = None) -> subprocess.CompletedProcess[str]:
     """Run the laboratory's command line, as another user where one is given."""
     environment = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "PYTHONDONTWRITEBYTECODE": "1"}
     return subprocess.run(
         [sys.executable, "-m", "lab.realm", *arguments],
-        cwd=REPOSITORY,
+        cwd=REPOSITORY if user is None else readable(),
         env=environment,
         capture_output=True,
         text=True,
@@ -107,9 +121,7 @@ def test_a_terminal_becomes_a_client(folder: Path) -> None:
 @pytest.mark.skipif(os.geteuid() != 0, reason="an ordinary user is what we are")
 def test_an_ordinary_user_has_a_realm_too(folder: Path) -> None:
     user = NOBODY.pw_uid
-    started = lab(
-        "up", "--dir", str(folder), "--wsgi", str(Path(__file__).parent / "environ.wsgi"), user=user
-    )
+    started = lab("up", "--dir", str(folder), "--wsgi", str(readable() / "environ.wsgi"), user=user)
     assert started.returncode == 0, started.stderr
     facts = described(folder, user)
     pids = facts["pids"]
