@@ -120,6 +120,7 @@ HTTP_STATUS: Final[dict[str, int]] = {
     "bad-id": 400,
     "not-json": 415,
     "too-large": 413,
+    "answer-too-large": 500,
     "method-not-allowed": 405,
     "cross-origin": 403,
     "text-not-allowed": 422,
@@ -155,6 +156,8 @@ HTTP_STATUS: Final[dict[str, int]] = {
     "not-requester": 403,
     "not-voter": 403,
     "too-many-pending": 429,
+    "rate-limited": 429,
+    "busy": 503,
     "below-floor": 403,
     # state
     "not-found": 404,
@@ -218,6 +221,7 @@ HTTP_STATUS: Final[dict[str, int]] = {
     "server-untrusted": 503,
     "clock-skew": 401,
     "config": 500,
+    "restart-needed": 409,
     "error": 500,
 }
 
