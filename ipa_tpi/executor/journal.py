@@ -4,7 +4,7 @@ import fcntl
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -66,7 +66,8 @@ def create(path: str, host: str, now: datetime) -> None:
             f"the journal {path} cannot be made: {error}; it needs space, and a folder that belongs to this account"
         ) from error
     finally:
-        half.unlink(missing_ok=True)
+        with suppress(OSError):
+            half.unlink(missing_ok=True)
 
 
 def demand(path: str) -> None:

@@ -17,6 +17,7 @@ import pytest
 
 from ipa_tpi import __version__, config
 from ipa_tpi.executor import claims, daemon, socket
+from ipa_tpi.executor.journal import create
 from ipa_tpi.executor.operations import OPERATIONS
 from ipa_tpi.model import Outcome
 from ipa_tpi.wire import SocketAnswer, encode
@@ -205,7 +206,7 @@ def test_the_unit_is_as_described() -> None:
 
 def test_the_journal_has_the_files_that_are_named(tmp_path: Path) -> None:
     path = tmp_path / "journal.sqlite"
-    claims.create(str(path), "ipa1.example.test", claims.utc_now())
+    create(str(path), "ipa1.example.test", claims.utc_now())
     journal = claims.Claims(str(path), "ipa1.example.test")
     journal.publish("none")
     beside = {file.name.removeprefix(path.name) for file in tmp_path.iterdir()} - {""}
