@@ -103,7 +103,7 @@ class ExecutorConfig(_Place, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     health_user: User = "root"
     poll_seconds: Positive = 10
     stop_seconds: Annotated[int, msgspec.Meta(ge=1, le=3600)] = 90
-    socket_connections: Annotated[int, msgspec.Meta(ge=2, le=50)] = 10
+    socket_connections: Annotated[int, msgspec.Meta(ge=2, le=40)] = 10
     socket_connections_per_second: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 10
     socket_message_bytes: Annotated[int, msgspec.Meta(ge=256, le=MAX_MESSAGE_BYTES)] = MAX_MESSAGE_BYTES
     socket_answer_bytes: Annotated[int, msgspec.Meta(ge=1024, le=MAX_ANSWER_BYTES)] = MAX_ANSWER_BYTES
@@ -115,6 +115,7 @@ class _FloorOperation(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     required_approvals: Annotated[int, msgspec.Meta(ge=1, le=16)] = 1
     proof: bool = True
     instances: list[Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{1,64}\Z")]] = []
+    units: list[Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9:_.@\\-]{1,255}\Z")]] = []
 
 
 class _Floor(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -179,6 +180,7 @@ def read_floor(path: str) -> Floor:
             required_approvals=entry.required_approvals,
             proof=entry.proof,
             instances=frozenset(entry.instances),
+            units=frozenset(entry.units),
         )
         for name, entry in raw.operations.items()
     }

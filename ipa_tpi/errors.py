@@ -159,6 +159,8 @@ HTTP_STATUS: Final[dict[str, int]] = {
     "rate-limited": 429,
     "busy": 503,
     "below-floor": 403,
+    "unit-reserved": 403,
+    "not-reading": 409,
     # state
     "not-found": 404,
     "not-pending": 409,

@@ -20,6 +20,7 @@ from ipa_tpi.config import ExecutorConfig, read_executor_config, read_floor
 from ipa_tpi.errors import EXIT_ERROR, EXIT_OK, TpiError
 from ipa_tpi.executor.claims import Claims, utc_now
 from ipa_tpi.executor.journal import create
+from ipa_tpi.executor.operations import check_floor
 from ipa_tpi.executor.polkit import render_rule
 from ipa_tpi.executor.process import Executor, Outside
 from ipa_tpi.model import Floor
@@ -57,6 +58,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         config = read_executor_config(arguments.config)
         floor = read_floor(config.floor)
+        check_floor(floor)
         if arguments.verb == "polkit-rules":
             sys.stdout.write(render_rule(floor, _USER))
         elif arguments.verb == "init":

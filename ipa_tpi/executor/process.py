@@ -34,7 +34,7 @@ from ipa_tpi.ports import Audit, Directory, ProofVerifier, ServiceManager
 from ipa_tpi.wire import SocketMessage
 
 _LOG: Final = logging.getLogger(__name__)
-WORKERS: Final = 2
+WORKERS: Final = 8  # R-A05: a restart that takes its minute blocks no other request
 DIED: Final = 0
 _NOTICE_SECONDS: Final = 15  # for the last records, beside `stop_seconds`
 _LEAVE_SECONDS: Final = 3.0

@@ -96,7 +96,8 @@ class Worker:
         code = error.code if isinstance(error, TpiError) else "error"
         if isinstance(error, UnavailableError):
             trouble = self._troubles.meet(request_id, code, OUTAGE_SECONDS, self._clock())
-            _LOG.warning("%s: %s; next try in %.1f s", what, error, trouble.pause_seconds)
+            level = logging.WARNING if trouble.is_news else logging.DEBUG
+            _LOG.log(level, "%s: %s; next try in %.1f s", what, error, trouble.pause_seconds)
             return trouble
         trouble = self._troubles.meet(request_id, code, REFUSED_SECONDS, self._clock())
         if trouble.is_news and isinstance(error, TpiError):

@@ -219,7 +219,7 @@ def test_a_directory_behind_a_socket_or_tls_is_taken(path: Path, uri: str) -> No
         ("stop_seconds", 0),
         ("stop_seconds", 3601),
         ("socket_connections", 1),
-        ("socket_connections", 51),
+        ("socket_connections", 41),
         ("socket_connections_per_second", 0),
         ("socket_message_bytes", 255),
         ("socket_message_bytes", 1048577),

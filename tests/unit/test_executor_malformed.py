@@ -85,7 +85,7 @@ def test_after_the_intent_it_is_denied(box: Box) -> None:
 
 
 def test_after_the_claim_nobody_knows(box: Box) -> None:
-    bring(box, "systemd.restart")
+    bring(box, "systemd.run_job")
     spoil(box)
     ends(box, Outcome.INDETERMINATE, "outcome-unknown")
     assert len(box.systemd.acts) == 1
@@ -110,7 +110,7 @@ def test_between_the_intent_and_the_last_look(box: Box) -> None:
     ends(box, Outcome.DENIED, "malformed-request")
 
 
-@pytest.mark.parametrize("call", ["directory.add ipaTpiExecution", "systemd.restart"])
+@pytest.mark.parametrize("call", ["directory.add ipaTpiExecution", "systemd.run_job"])
 def test_put_back_it_does_not_come_back(box: Box, call: str) -> None:
     bring(box, call)
     before = spoil(box)
@@ -124,7 +124,7 @@ def test_put_back_it_does_not_come_back(box: Box, call: str) -> None:
     assert box.systemd.acts == acts
 
 
-@pytest.mark.parametrize("call", ["directory.add ipaTpiExecution", "systemd.restart"])
+@pytest.mark.parametrize("call", ["directory.add ipaTpiExecution", "systemd.run_job"])
 def test_without_an_audit_trail_the_end_is_told_later(box: Box, call: str) -> None:
     bring(box, call)
     spoil(box)

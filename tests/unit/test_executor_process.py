@@ -187,7 +187,7 @@ def test_it_tells_how_it_is(host: Host) -> None:
 
 def test_what_is_being_done_is_finished_before_it_ends(host: Host) -> None:
     approved(host)
-    act = hold(host, "systemd.restart")
+    act = hold(host, "systemd.run_job")
     host.start()
     assert act.reached.wait(PATIENCE_SECONDS)
     host.signals.put(signal.SIGTERM)
@@ -205,7 +205,7 @@ def test_what_does_not_end_in_time_is_told_and_left_to_the_journal(
 ) -> None:
     host = Host(tmp_path, stop_seconds=0)
     approved(host)
-    act = hold(host, "systemd.restart")
+    act = hold(host, "systemd.run_job")
     host.start()
     assert act.reached.wait(PATIENCE_SECONDS)
     assert host.end() is False
