@@ -201,11 +201,14 @@ def decode(data: bytes, shape: type[S]) -> S:
             field that does not fit.
     """
     if len(data) > MAX_BODY_BYTES:
-        raise BadInputError(f"the message is larger than {MAX_BODY_BYTES} bytes", code="too-large")
+        raise BadInputError(f"the message is larger than {MAX_BODY_BYTES} bytes; send less", code="too-large")
     try:
         return msgspec.json.decode(data, type=shape)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise BadInputError(f"the message is not of the expected form: {error}", code="bad-json") from error
+        raise BadInputError(
+            f"the message is not of the expected form: {error}. Correct it and send it again.",
+            code="bad-json",
+        ) from error
 
 
 def encode(value: object) -> bytes:

@@ -301,7 +301,9 @@ class LdapDirectory:
                 except ldap.TIMEOUT:
                     continue
                 if kind == ldap.RES_SEARCH_RESULT:
-                    raise DirectoryUnavailableError("the directory ended the watch")
+                    raise DirectoryUnavailableError(
+                        "the directory ended the watch; it is begun again by itself"
+                    )
                 for dn, _ in data:
                     yield self._request_id_of(dn)
 
@@ -416,7 +418,7 @@ def _time(text: str) -> datetime | None:
         return datetime.strptime(text, "%Y%m%d%H%M%SZ").replace(tzinfo=UTC)
     except ValueError as error:
         raise DirectoryUnavailableError(
-            f"the directory holds a time that cannot be read: {text!a}"
+            f"the directory holds a time that cannot be read: {text!a}; ask an administrator to correct it"
         ) from error
 
 
@@ -426,13 +428,19 @@ def _translated(what: str) -> Iterator[None]:
     try:
         yield
     except ldap.NO_SUCH_OBJECT as error:
-        raise NotFoundError("the directory has no such entry") from error
+        raise NotFoundError("the directory has no such entry; look again: ipa-tpi list") from error
     except (ldap.INSUFFICIENT_ACCESS, ldap.INVALID_CREDENTIALS, ldap.INAPPROPRIATE_AUTH) as error:
-        raise DirectoryRefusedError(f"the directory refused to {what}: {_info(error)}") from error
+        raise DirectoryRefusedError(
+            f"the directory refused to {what}: {_info(error)}; ask an administrator for the role that it takes"
+        ) from error
     except ldap.UNWILLING_TO_PERFORM as error:
-        raise DirectoryRefusedError(f"the directory is not willing to {what}: {_info(error)}") from error
+        raise DirectoryRefusedError(
+            f"the directory is not willing to {what}: {_info(error)}; ask an administrator"
+        ) from error
     except ldap.ALREADY_EXISTS as error:
-        raise RefusedError("there is an entry with this id already", code="id-taken") from error
+        raise RefusedError(
+            "there is an entry with this id already; try again, which makes a new id", code="id-taken"
+        ) from error
     except ldap.CONSTRAINT_VIOLATION as error:
         raise RefusedError(
             "the directory holds a voice of yours below this request already; a voice is used once",

@@ -308,7 +308,7 @@ class Claims:
             JournalError: It had ended before.
         """
         if claim.outcome is None:
-            raise JournalError("an end needs an outcome")
+            raise JournalError("an end needs an outcome; report this")
         self._move(
             "INSERT INTO claims (request, state, nonce, ended_at, outcome, code, excerpt, exit_status)"
             " VALUES (?, 'ended', '', ?, ?, ?, ?, ?)"
@@ -358,7 +358,9 @@ class Claims:
                 f"the journal {self._path} is damaged; keep a copy, then ask for help. Nothing is run."
             )
         if self._value("SELECT value FROM meta WHERE name = 'version'") != VERSION:
-            raise JournalError(f"the journal {self._path} is of another version of ipa-tpi")
+            raise JournalError(
+                f"the journal {self._path} is of another version of ipa-tpi; install that version again"
+            )
         if self._value("SELECT value FROM meta WHERE name = 'host'") != host:
             raise JournalError(
                 f"the journal {self._path} belongs to another host; a copied host makes its own: ipa-tpi-executor init"
@@ -373,7 +375,9 @@ class Claims:
     def _value(self, statement: str) -> str:
         rows = self._all(statement)
         if not rows:
-            raise JournalError(f"the journal {self._path} is not one of ours")
+            raise JournalError(
+                f"the journal {self._path} is not one of ours; correct executor.toml, or move the file away"
+            )
         return str(rows[0][0])
 
     def _all(self, statement: str, *values: object) -> list[Any]:
@@ -387,7 +391,9 @@ class Claims:
     def _move(self, statement: str, *values: object) -> None:
         with self._transaction() as database:
             if database.execute(statement, values).rowcount != 1:
-                raise JournalError("the journal says that this request was taken or ended already")
+                raise JournalError(
+                    "the journal says that this request was taken or ended already; it is looked at anew by itself"
+                )
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:

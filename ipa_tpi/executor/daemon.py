@@ -22,11 +22,10 @@ from ipa_tpi.executor.claims import Claims, utc_now
 from ipa_tpi.executor.journal import create
 from ipa_tpi.executor.operations import check_floor
 from ipa_tpi.executor.polkit import render_rule
-from ipa_tpi.executor.process import Executor, Outside
+from ipa_tpi.executor.process import SIGNALS, Executor, Outside
 from ipa_tpi.model import Floor
 
 _LOG: Final = logging.getLogger(__name__)
-_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _USER: Final = "ipatpi-exec"
 
 
@@ -74,7 +73,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def _run(config: ExecutorConfig, floor: Floor) -> None:
     signals = SimpleQueue[int]()
-    for number in _SIGNALS:
+    for number in SIGNALS:
         signal.signal(number, lambda number, _frame: signals.put(number))
     principal = f"tpi/{config.host}@{config.realm}"
     outside = Outside(

@@ -309,7 +309,10 @@ class Dispatcher:
         if not isinstance(decision, Allow) or refusal is not None:
             last = refusal or decision
             self._refuse(
-                again, last if isinstance(last, Refuse) else Refuse("refused", "it is approved no longer")
+                again,
+                last
+                if isinstance(last, Refuse)
+                else Refuse("refused", "it is approved no longer; make a new request"),
             )
             return
         self.audit.record("claim", request=request.id, by=decision.by)

@@ -9,7 +9,8 @@ import logging
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from queue import SimpleQueue
@@ -34,6 +35,7 @@ from ipa_tpi.ports import Audit, Directory, ProofVerifier, ServiceManager
 from ipa_tpi.wire import SocketMessage
 
 _LOG: Final = logging.getLogger(__name__)
+SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 WORKERS: Final = 8  # R-A05: a restart that takes its minute blocks no other request
 DIED: Final = 0
 _NOTICE_SECONDS: Final = 15  # for the last records, beside `stop_seconds`
@@ -116,8 +118,9 @@ class Executor:
             TpiError: A part of it ended by itself.
         """
         self._outside.audit.record("executor-started", version=__version__, host=self._config.host)
-        for thread in (*self._workers, *self._others):
-            thread.start()
+        with _signals_kept_from_threads():
+            for thread in (*self._workers, *self._others):
+                thread.start()
         self._outside.notify("READY=1")
         while (number := self._outside.signals.get()) == signal.SIGHUP:
             self._refuse_to_reload()
@@ -230,6 +233,20 @@ class _Session:
     def __init__(self, dispatcher: Dispatcher, directory: Bound) -> None:
         self.process = dispatcher.process
         self.close = directory.close
+
+
+@contextmanager
+def _signals_kept_from_threads() -> Iterator[None]:
+    """Have threads that start in here take no signal.
+
+    One that comes while the process stands still (SIGSTOP, a debugger) may be given to any thread; only the first one
+    runs Python's handlers, and it would not wake for that.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _limits(config: ExecutorConfig) -> SocketLimits:

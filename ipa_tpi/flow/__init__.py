@@ -212,10 +212,13 @@ class Flow:
         account = self.directory.account(caller)
         refusal = check_account(account, caller, reading.now, self.site.floor.person_attribute)
         if refusal is not None or account is None:
-            raise _refused(refusal or Refuse("unknown-principal", "the directory has no such account"))
+            raise _refused(
+                refusal
+                or Refuse("unknown-principal", "the directory has no such account; ask an administrator")
+            )
         if self.directory.whoami() != account.dn:  # R-K01
             raise RefusedError(
-                "the directory takes this connection for another account than the caller's; nothing was done",
+                "the directory takes this connection for another account than the caller's, so nothing was done; run kinit and try again",
                 code="caller-mismatch",
             )
         reading.know(account)
@@ -262,8 +265,8 @@ class Flow:
             self.directory.add_child(request_id, proof_entry(self.new_id(), proof))
         except TpiError as error:
             raise UnavailableError(
-                f"your word is recorded below request {request_id}, but its proof could not be added: {error.message} "
-                f"Run: ipa-tpi prove {request_id}",
+                f"your word is recorded below request {request_id}, but its proof could not be added "
+                f"({error.message}); run: ipa-tpi prove {request_id}",
                 code="proof-missing",
             ) from error
 
@@ -280,7 +283,7 @@ class Flow:
             self._record(event, who, request_id, operation=request.operation, target=request.target)
         except AuditError as error:
             raise AuditError(
-                f"recorded below request {request_id}, but not in the audit: {error.message}"
+                f"recorded below request {request_id}, but not in the audit: {error.message}. Tell an administrator."
             ) from error
         return reading.judge(subtree, who)
 

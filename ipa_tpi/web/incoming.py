@@ -65,7 +65,9 @@ def read_body(request: Request, shape: type[S]) -> S:
         BadInputError: Code ``not-json``, ``too-large`` or ``bad-json``.
     """
     if request.mimetype != "application/json" or request.headers.get("Content-Encoding"):
-        raise BadInputError("send the body as Content-Type: application/json", code="not-json")
+        raise BadInputError(
+            "the body is not marked as JSON; send it as Content-Type: application/json", code="not-json"
+        )
     return decode(request.get_data(cache=False), shape)
 
 
@@ -124,4 +126,4 @@ def read_state(request: Request) -> State | None:
         return State(text)
     except ValueError as error:
         names = ", ".join(state.value for state in State)
-        raise BadInputError(f"the state {text!a} is none of: {names}") from error
+        raise BadInputError(f"there is no state {text!a}; write one of: {names}") from error

@@ -14,7 +14,7 @@ from ipa_tpi import __version__
 from ipa_tpi.config import read_executor_config, read_floor
 from ipa_tpi.errors import KerberosError
 from ipa_tpi.executor import daemon
-from ipa_tpi.executor.process import Executor
+from ipa_tpi.executor.process import SIGNALS, Executor
 
 ME = pwd.getpwuid(os.geteuid()).pw_name
 FLOOR = 'version = 1\n[operations."dirsrv.restart"]\ninstances = ["DS01"]\n'
@@ -46,7 +46,7 @@ stop_seconds = 5
 
 @pytest.fixture(autouse=True)
 def _signals() -> Iterator[None]:
-    before = {number: signal.getsignal(number) for number in daemon._SIGNALS}
+    before = {number: signal.getsignal(number) for number in SIGNALS}
     yield
     for number, handler in before.items():
         signal.signal(number, handler)

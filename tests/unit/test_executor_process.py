@@ -3,6 +3,7 @@
 import json
 import os
 import pwd
+import re
 import signal
 import socket
 import threading
@@ -16,7 +17,7 @@ from executor_fakes import DOWN, Box, FakeVerifier
 
 from ipa_tpi.config import ExecutorConfig
 from ipa_tpi.errors import AuditError, ConfigError, TpiError
-from ipa_tpi.executor.process import DIED, Executor, Outside
+from ipa_tpi.executor.process import DIED, SIGNALS, WORKERS, Executor, Outside
 
 ME = pwd.getpwuid(os.geteuid()).pw_name
 PATIENCE_SECONDS = 10
@@ -219,6 +220,24 @@ def test_what_does_not_end_in_time_is_told_and_left_to_the_journal(
     }
     assert "it will show as indeterminate" in caplog.text
     act.open.set()
+
+
+def test_only_the_first_thread_takes_signals(host: Host) -> None:
+    """Python runs handlers there; a signal that another thread took would not wake it."""
+    host.start()
+    blocked = {
+        thread.name: int(re.search(r"SigBlk:\s*(\w+)", status_of(thread))[1], 16)  # type: ignore[index]
+        for thread in (*host.executor._workers, *host.executor._others)
+    }
+    assert len(blocked) == WORKERS + 3
+    wanted = sum(1 << (number - 1) for number in SIGNALS)
+    assert {name for name, mask in blocked.items() if mask & wanted == wanted} == set(blocked)
+    assert host.end() is True
+
+
+def status_of(thread: threading.Thread) -> str:
+    """Give what the kernel says of a thread."""
+    return Path(f"/proc/self/task/{thread.native_id}/status").read_text()
 
 
 def test_sighup_is_refused_and_changes_nothing(host: Host, caplog: pytest.LogCaptureFixture) -> None:

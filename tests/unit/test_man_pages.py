@@ -19,7 +19,7 @@ from ipa_tpi import __version__, config
 from ipa_tpi.executor import claims, daemon
 from ipa_tpi.executor.journal import create
 from ipa_tpi.executor.operations import OPERATIONS
-from ipa_tpi.executor.process import Executor
+from ipa_tpi.executor.process import SIGNALS, Executor
 from ipa_tpi.executor.troubles import REFUSED_SECONDS
 from ipa_tpi.model import Outcome
 from ipa_tpi.wire import SocketAnswer, encode
@@ -171,7 +171,7 @@ def test_audit_events_are_those_of_the_code() -> None:
 
 
 def test_signals_and_exit_statuses() -> None:
-    assert _names(_part(EXECUTOR, "SIGNALS")) == {number.name for number in daemon._SIGNALS}
+    assert _names(_part(EXECUTOR, "SIGNALS")) == {number.name for number in SIGNALS}
     assert _heads(_part(EXECUTOR, "EXIT STATUS")) == ["0", "1", "2"]
     with contextlib.redirect_stderr(io.StringIO()), pytest.raises(SystemExit) as end:
         daemon.main(["dance"])
