@@ -188,7 +188,6 @@ HTTP_STATUS: Final[dict[str, int]] = {
     "precondition-changed": 409,
     "wrong-target": 409,
     "execution-exists": 409,
-    "result-exists": 409,
     "requester-gone": 409,
     "withdrawn": 409,
     "account-too-young": 403,
