@@ -199,6 +199,19 @@ class Reading:
         names = {dn: self._name(dn) for dn in people | {request.creator}}
         return Seen(subtree, digest, terms, standing(case), self.now, caller, voices, names, blocked)
 
+    def voice(self, dn: str, request: Request) -> Voice:
+        """Tell what the rules say of an account that wrote, or would write, below a request.
+
+        Args:
+            dn: Its normal DN.
+            request: The request.
+
+        Returns:
+            What they say.
+        """
+        operation = usable_operation(self.policy, request.operation)
+        return self._voice(dn, request, self.account(request.creator), operation)
+
     def _is_here(self, request: Request) -> bool:
         return request.target == self._site.host
 
