@@ -11,7 +11,7 @@ from typing import Final
 
 from ipa_tpi.cli.arguments import PROGRAM, parse
 from ipa_tpi.cli.render import safe
-from ipa_tpi.errors import EXIT_ERROR, EXIT_OK, TpiError, exit_status
+from ipa_tpi.errors import EXIT_ERROR, EXIT_OK, EXIT_USAGE, TpiError, UsageError, exit_status
 
 _EXIT_INTERRUPTED: Final = 130
 
@@ -36,8 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         status = _run(arguments)
         sys.stdout.flush()
     except TpiError as error:
-        sys.stderr.write(f"{PROGRAM}: ERROR: {safe(error.message)}\n")
-        return exit_status(error.code)
+        return _fail(error, arguments)
     except KeyboardInterrupt:
         sys.stderr.write(f"\n{PROGRAM}: interrupted; what was sent already stands.\n")
         return _EXIT_INTERRUPTED
