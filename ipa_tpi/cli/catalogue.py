@@ -32,8 +32,12 @@ def hosts_sheet(known: OperationList) -> str:
     Returns:
         Lines.
     """
+    if not known.hosts:
+        return "No host has an executor.\n"
     return "".join(
-        safe(host) + (" (this server: what 'create' takes without --host)" if host == known.host else "") + "\n"
+        safe(host)
+        + (" (this server: what 'create' takes without --host)" if host == known.host else "")
+        + "\n"
         for host in known.hosts
     )
 
@@ -78,6 +82,8 @@ def _values(name: str, rule: ParameterView, operation: OperationView, known: Ope
 
 
 def _approvals(operation: OperationView, known: OperationList) -> str:
+    if operation.required_approvals == 0:
+        return "none: it only reads"
     said = f"{operation.required_approvals}, beside who asks for it"
     if operation.floor is None:
         return f"{said}; the floor of {known.host} does not allow it there"

@@ -96,9 +96,7 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     lines = [list(heads), *([safe(cell) for cell in row] for row in rows)]
     widths = [max(width(line[column]) for line in lines) for column in range(len(heads))]
     return "".join(
-        "  ".join(
-            cell + " " * (most - width(cell)) for cell, most in zip(line, widths, strict=True)
-        ).rstrip()
+        "  ".join(cell + " " * (most - width(cell)) for cell, most in zip(line, widths, strict=True)).rstrip()
         + "\n"
         for line in lines
     )

@@ -4,6 +4,7 @@ from typing import Final
 
 from ipa_tpi.cli.layout import broken
 from ipa_tpi.cli.render import safe
+from ipa_tpi.cli.sheets import approvals
 from ipa_tpi.wire import ApproversView, CandidateView
 
 _GROUPS: Final = (
@@ -26,9 +27,7 @@ def approvers_sheet(view: ApproversView, columns: int | None) -> str:
         Lines.
     """
     known = {chance for chance, _ in _GROUPS}
-    groups = [
-        (head, [one for one in view.candidates if one.chance == chance]) for chance, head in _GROUPS
-    ]
+    groups = [(head, [one for one in view.candidates if one.chance == chance]) for chance, head in _GROUPS]
     groups.append(("Others", [one for one in view.candidates if one.chance not in known]))
     because = f" ({safe(view.message)})" if view.message else ""
     return (
@@ -40,19 +39,15 @@ def approvers_sheet(view: ApproversView, columns: int | None) -> str:
     )
 
 
-def approvals(number: int) -> str:
-    """Write a number of approvals."""
-    return f"{number} approval" + ("s" if number != 1 else "")
-
-
 def _sum(view: ApproversView) -> str:
     if view.state in _ENDED:
         return "Nobody can approve it any more."
+    if view.required_approvals == 0:
+        return "It only reads, so nobody has to approve it."
     if view.missing == 0:
         return "It has all the approvals that it needs."
-    needed = f"{view.missing} more {approvals(view.missing).split()[1]}"
-    could = "nobody" if view.available == 0 else f"{view.available} person" if view.available == 1 else ""
-    could = could or f"{view.available} people"
+    needed = approvals(view.missing, "more ")
+    could = {0: "nobody", 1: "1 person"}.get(view.available, f"{view.available} people")
     if view.enough:
         return f"It needs {needed}, and {could} could still give one."
     return (

@@ -9,6 +9,7 @@ of the escaping.
 import json
 import unicodedata
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Final
 
@@ -81,10 +82,8 @@ def local_time(moment: datetime) -> str:
         It, as ``2026-11-20 23:05:12 +01:00``.
     """
     local = aware(moment)
-    try:
+    with suppress(OverflowError, ValueError):
         local = local.astimezone()
-    except (OverflowError, ValueError):
-        pass
     text = local.isoformat(sep=" ", timespec="seconds")
     return f"{text[:19]} {text[19:]}"
 

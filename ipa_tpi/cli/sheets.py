@@ -86,10 +86,7 @@ def request_sheet(
         "Where it stands\n",
         fields(_standing(view), columns),
         "What happened\n",
-        *(
-            broken(f"  {local_time(moment)}  ", safe(event), columns, 8)
-            for moment, event in _history(view)
-        ),
+        *(broken(f"  {local_time(moment)}  ", safe(event), columns, 8) for moment, event in _history(view)),
         *_result(view, columns),
         "Digests, computed here from the above\n",
         fields(_digests(examination), columns),
@@ -117,13 +114,22 @@ def created_note(view: RequestView, settings: Settings) -> str:
         if waiting
         else _because(view)
     )
-    count = f"{view.required_approvals} approval" + ("s" if view.required_approvals != 1 else "")
-    return (
+    recorded = (
         f"Request {safe(view.id)} recorded at {local_time(view.created)}: {safe(about)}\n"
         f"State: {safe(view.state)}{next_step}\n"
-        f"It needs {count}; {_window(view)}.\n"
+    )
+    if not view.required_approvals:
+        return f"{recorded}It only reads, so nobody has to approve it.\n"
+    return (
+        f"{recorded}It needs {approvals(view.required_approvals)}; {_window(view)}.\n"
+        f"Who can give it is told by:\n  {command(settings, 'approvers', view.id)}\n"
         f"The second person runs:\n  {command(settings, 'approve', view.id)}\n"
     )
+
+
+def approvals(number: int, more: str = "") -> str:
+    """Write a number of approvals, as ``1 more approval`` or ``2 approvals``."""
+    return f"{number} {more}approval{'' if number == 1 else 's'}"
 
 
 def command(settings: Settings, verb: str, request_id: str) -> str:
@@ -170,7 +176,8 @@ def approved_note(view: RequestView, principal: str) -> str:
         return f"Recorded, but it does not count: {safe(mine[-1].message or mine[-1].code)}\n"
     missing = missing_approvals(view)
     if missing:
-        return f"Approved; {missing} more needed.\n"
+        are = "is" if missing == 1 else "are"
+        return f"Approved; {approvals(missing, 'more ')} {are} needed.\n"
     return f"Approved. See the end of it: ipa-tpi wait {safe(view.id)}\n"
 
 
@@ -226,13 +233,11 @@ def _preview(view: RequestView, shown: Shown | None, columns: int | None) -> lis
 
 def _standing(view: RequestView) -> list[tuple[str, str]]:
     missing = missing_approvals(view)
+    more = f"; {approvals(missing, 'more ')} needed" if missing else ""
     pairs = [
         ("state", view.state),
         ("window", _window(view)),
-        (
-            "approvals",
-            f"{view.required_approvals - missing} of {view.required_approvals}, {missing} more needed",
-        ),
+        ("approvals", f"{view.required_approvals - missing} of {view.required_approvals}{more}"),
     ]
     if view.why_not:
         pairs.append(("your approval", f"would be refused: {view.why_not}"))

@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from collections import Counter
 from collections.abc import Callable
 from typing import Final, TextIO
 
@@ -9,14 +10,24 @@ import msgspec
 
 from ipa_tpi.cli import sheets
 from ipa_tpi.cli.ids import is_whole_id, resolve
+from ipa_tpi.cli.layout import columns_of
+from ipa_tpi.cli.problem import problem_document
 from ipa_tpi.cli.prompts import confirm, demand_terminal
-from ipa_tpi.cli.render import fields, json_document, local_time, safe
+from ipa_tpi.cli.questions import ask_approvers, ask_hosts, ask_list, ask_operations, ask_whoami
+from ipa_tpi.cli.render import json_document, safe
 from ipa_tpi.cli.settings import Settings
 from ipa_tpi.cli.waiting import is_final, settle, wait
 from ipa_tpi.client import TpiClient, Wish
 from ipa_tpi.client.examination import examine, read_preview
 from ipa_tpi.client.transport import DEFAULT_TIMEOUT_SECONDS
-from ipa_tpi.errors import EXIT_ERROR, EXIT_OK, EXIT_PENDING, STATE_EXIT_STATUS, BadInputError, RefusedError
+from ipa_tpi.errors import (
+    EXIT_ERROR,
+    EXIT_OK,
+    EXIT_PENDING,
+    STATE_EXIT_STATUS,
+    BadInputError,
+    RefusedError,
+)
 from ipa_tpi.wire import RequestView
 
 _SHORTEST_TIMEOUT_SECONDS: Final = 1.0
@@ -47,9 +58,7 @@ def run(options: argparse.Namespace, settings: Settings) -> int:
 
 
 def _create(client: TpiClient, options: argparse.Namespace, settings: Settings) -> int:
-    parameters = dict(options.parameters)
-    if len(parameters) != len(options.parameters):
-        raise BadInputError("a parameter is given twice. Give each once.", code="bad-input")
+    parameters = _parameters(options)
     view = client.create(
         Wish(
             operation=options.operation,
@@ -60,7 +69,8 @@ def _create(client: TpiClient, options: argparse.Namespace, settings: Settings) 
         ),
     )
     view = settle(client, view)
-    if not options.wait:
+    # R-K02: what only reads waits for nobody, and its end is what was asked for.
+    if not options.wait and view.required_approvals:
         _print_view(view, options, sheets.created_note(view, settings))
         return EXIT_OK
     _screen(options).write(sheets.created_note(view, settings))
@@ -68,20 +78,21 @@ def _create(client: TpiClient, options: argparse.Namespace, settings: Settings) 
     return _wait_for(client, view.id, options, view)
 
 
-def _list(client: TpiClient, options: argparse.Namespace, _settings: Settings) -> int:
-    views = client.list(options.state, mine=options.mine, approvable=options.approvable)
-    if options.output == "json":
-        _write(json_document(msgspec.to_builtins(views)))
-    elif options.output == "name":
-        _write("".join(f"{safe(view.id)}\n" for view in views))
-    else:
-        _write(sheets.requests_table(views) if views else "No requests.\n")
-    return EXIT_OK
+def _parameters(options: argparse.Namespace) -> dict[str, str]:
+    counts = Counter(name for name, _ in options.parameters)
+    twice = [name for name, count in counts.items() if count > 1]
+    if twice:
+        given = ", ".join(value for name, value in options.parameters if name == twice[0])
+        raise BadInputError(
+            f"the parameter {twice[0]} is given {counts[twice[0]]} times ({given}). Give it once; "
+            "for several values make several requests. See 'ipa-tpi operations'.",
+        )
+    return dict(options.parameters)
 
 
 def _show(client: TpiClient, options: argparse.Namespace, _settings: Settings) -> int:
     view = client.show(resolve(client, options.id))
-    _print_view(view, options, _sheet(view) if options.output == "table" else "")
+    _print_view(view, options, _sheet(view, sys.stdout) if options.output == "table" else "")
     return _status(view)
 
 
@@ -148,32 +159,6 @@ def _wait_for(
     return _status(view)
 
 
-def _operations(client: TpiClient, options: argparse.Namespace, _settings: Settings) -> int:
-    known = client.operations()
-    if options.output == "json":
-        _write(json_document(msgspec.to_builtins(known)))
-    elif options.output == "name":
-        _write("".join(f"{safe(operation.name)}\n" for operation in known.operations))
-    else:
-        _write(sheets.operations_table(known))
-    return EXIT_OK
-
-
-def _whoami(client: TpiClient, options: argparse.Namespace, _settings: Settings) -> int:
-    principal, expires = client.tickets.principal(), client.tickets.expires()
-    if options.output == "json":
-        _write(json_document({"principal": principal, "expires": expires.isoformat(), "server": client.url}))
-    elif options.output == "name":
-        _write(f"{safe(principal)}\n")
-    else:
-        _write(
-            fields(
-                [("principal", principal), ("ticket until", local_time(expires)), ("server", client.url)], ""
-            )
-        )
-    return EXIT_OK
-
-
 def _look_and_ask(client: TpiClient, options: argparse.Namespace, question: str) -> RequestView | None:
     # R-K11: everything is on the screen before the question, and the digests come from what is there.
     if options.yes and not is_whole_id(options.id.lower()):
@@ -184,10 +169,13 @@ def _look_and_ask(client: TpiClient, options: argparse.Namespace, question: str)
     if options.verb == "approve":
         _demand_open(view)
         read_preview(view)
-    _screen(options).write(_sheet(view))
+    _screen(options).write(_sheet(view, _screen(options)))
     if options.yes or confirm(question, _screen(options)):
         return view
     _tell("nothing was done.")
+    if options.output == "json":
+        message = "the question was not answered with yes, so nothing was done."
+        sys.stdout.write(problem_document("not-confirmed", message, EXIT_ERROR))
     return None
 
 
@@ -199,9 +187,9 @@ def _demand_open(view: RequestView) -> None:
         )
 
 
-def _sheet(view: RequestView) -> str:
+def _sheet(view: RequestView, screen: TextIO) -> str:
     shown = read_preview(view) if view.preview is not None else None
-    return sheets.request_sheet(view, examine(view), shown)
+    return sheets.request_sheet(view, examine(view), shown, columns_of(screen))
 
 
 def _status(view: RequestView) -> int:
@@ -210,20 +198,16 @@ def _status(view: RequestView) -> int:
 
 def _print_view(view: RequestView, options: argparse.Namespace, note: str) -> None:
     if options.output == "json":
-        _write(json_document(msgspec.to_builtins(view)))
+        sys.stdout.write(json_document(msgspec.to_builtins(view)))
     elif options.output == "name":
-        _write(f"{safe(view.id)}\n")
+        sys.stdout.write(f"{safe(view.id)}\n")
     else:
-        _write(note)
+        sys.stdout.write(note)
 
 
 def _screen(options: argparse.Namespace) -> TextIO:
     # Programs read standard output; what is for people goes beside it then.
     return sys.stdout if options.output == "table" else sys.stderr
-
-
-def _write(text: str) -> None:
-    sys.stdout.write(text)
 
 
 def _tell(message: str) -> None:
@@ -233,7 +217,7 @@ def _tell(message: str) -> None:
 
 _VERBS: Final[dict[str, Callable[[TpiClient, argparse.Namespace, Settings], int]]] = {
     "create": _create,
-    "list": _list,
+    "list": ask_list,
     "show": _show,
     "approve": _approve,
     "deny": _deny,
@@ -241,6 +225,8 @@ _VERBS: Final[dict[str, Callable[[TpiClient, argparse.Namespace, Settings], int]
     "cancel": _cancel,
     "wait": _wait,
     "prove": _prove,
-    "whoami": _whoami,
-    "operations": _operations,
+    "approvers": ask_approvers,
+    "whoami": ask_whoami,
+    "operations": ask_operations,
+    "hosts": ask_hosts,
 }

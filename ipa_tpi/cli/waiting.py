@@ -148,7 +148,7 @@ class _Course:
         if self.gap_since is None:
             self.gap_since = now
             until = duration(round(max(min(patience, self.deadline) - now, 0)))
-            self._tell(f"no answer about the request; asking again for up to {until}: {error.message}")
+            self._tell(f"no answer about the request for now; still trying for up to {until}: {error.message}")
         if now >= min(patience, self.deadline):
             self._give_up(error)
 

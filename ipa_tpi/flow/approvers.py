@@ -124,7 +124,7 @@ def find_approvers(seen: Seen, people: Iterable[Account], reading: Reading) -> A
             different += [identity] if same is None else []
             candidate = replace(candidate, refusal=candidate.refusal or same)  # noqa: PLW2901
         found.append(candidate)
-    missing = max(seen.terms.required_approvals - len(seen.standing.counted), 0)
+    missing = max(seen.required_approvals - len(seen.standing.counted), 0)
     return Approvers(seen, found, missing, len(different))
 
 

@@ -20,7 +20,7 @@ from ipa_tpi.decide.authorization import (
     terms_of,
 )
 from ipa_tpi.decide.digest import request_digest
-from ipa_tpi.decide.policy import usable_operation
+from ipa_tpi.decide.policy import is_reading, usable_operation
 from ipa_tpi.errors import HTTP_STATUS
 from ipa_tpi.model import (
     Account,
@@ -92,6 +92,11 @@ class Seen:
     voices: Mapping[str, Voice]
     names: Mapping[str, str]
     blocked: Refuse | None = None
+
+    @property
+    def required_approvals(self) -> int:
+        """How many approvals it needs: none where it only reads."""
+        return 0 if is_reading(self.subtree.request.operation) else self.terms.required_approvals
 
 
 class Reading:

@@ -63,7 +63,7 @@ def request_view(seen: Seen) -> RequestView:
         expires=standing.deadline if alive else None,
         seconds_left=_seconds_until(seen, standing.deadline) if alive else 0,
         seconds_to_end=_seconds_until(seen, _last_moment(seen)) if alive else 0,
-        required_approvals=seen.terms.required_approvals,
+        required_approvals=seen.required_approvals,
         approvals=[_approval(seen, one) for one in seen.subtree.of(Approval)],
         denials=[_word(seen, one, seen.voices[one.creator].refusal) for one in seen.subtree.of(Denial)],
         withdrawals=[_word(seen, one, _no_approval(seen, one)) for one in seen.subtree.of(Withdrawal)],
@@ -111,7 +111,7 @@ def approvers_view(approvers: Approvers) -> ApproversView:
         state=standing.state.value,
         code=standing.code,
         message=standing.message,
-        required_approvals=approvers.seen.terms.required_approvals,
+        required_approvals=approvers.seen.required_approvals,
         missing=approvers.missing,
         available=approvers.available,
         enough=approvers.enough,
@@ -153,7 +153,11 @@ def _operation(operation: Operation, floor: Floor) -> OperationView:
         floor=FloorView(
             required_approvals=here.required_approvals,
             proof=here.proof,
-            values={"instance": sorted(here.instances)} if "instance" in operation.parameters else {},
+            values={
+                name: sorted(named)
+                for name, named in (("instance", here.instances), ("unit", here.units))
+                if name in operation.parameters
+            },
         )
         if here is not None
         else None,
