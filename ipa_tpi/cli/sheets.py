@@ -159,12 +159,13 @@ def state_line(view: RequestView) -> str:
     return f"Request {safe(view.id)}: {safe(view.state)}{ending or _because(view)}\n"
 
 
-def approved_note(view: RequestView, principal: str) -> str:
+def approved_note(view: RequestView, principal: str, settings: Settings) -> str:
     """Tell what became of an approval that was just given.
 
     Args:
         view: As the server answered last.
         principal: Who approved.
+        settings: Which server it was.
 
     Returns:
         A line, with a newline.
@@ -178,7 +179,7 @@ def approved_note(view: RequestView, principal: str) -> str:
     if missing:
         are = "is" if missing == 1 else "are"
         return f"Approved; {approvals(missing, 'more ')} {are} needed.\n"
-    return f"Approved. See the end of it: ipa-tpi wait {safe(view.id)}\n"
+    return f"Approved. See the end of it: {command(settings, 'wait', view.id)}\n"
 
 
 def missing_approvals(view: RequestView) -> int:

@@ -78,8 +78,9 @@ def find_operation(known: OperationList, name: str) -> OperationView:
             f"the definition of {name} is refused: {malformed}. An administrator must correct it.",
             code="operation-malformed",
         )
+    names = ", ".join(operation.name for operation in known.operations) or "none"
     raise RefusedError(
-        f"there is no operation {name} that you may know of. See 'ipa-tpi operations'.",
+        f"there is no operation {name} that you may know of. Known: {names}. See 'ipa-tpi operations'.",
         code="unknown-operation",
     )
 
