@@ -9,9 +9,10 @@ import select
 import shlex
 import subprocess
 import sys
+import termios
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ import pytest
 from client_fakes import REALM, Authority, Kdc, Service, free_port, problem
 
 from ipa_tpi import __version__, wire
+from ipa_tpi.cli.layout import width
 from ipa_tpi.cli.main import main
 from ipa_tpi.cli.waiting import is_final
 from ipa_tpi.errors import STATE_EXIT_STATUS
@@ -699,10 +701,11 @@ def _view(service: Service, request: str) -> Any:
 class Terminal:
     """The command line as a process on a terminal of its own."""
 
-    def __init__(self, ccache: str, *argv: str) -> None:
+    def __init__(self, ccache: str, *argv: str, columns: int = 0, program: Sequence[str] = ()) -> None:
         self._master, slave = pty.openpty()
+        termios.tcsetwinsize(slave, (24, columns))
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "ipa_tpi.cli.main", *argv],
+            program or [sys.executable, "-m", "ipa_tpi.cli.main", *argv],
             stdin=slave,
             stdout=slave,
             stderr=slave,
@@ -755,6 +758,52 @@ def test_r_k11_a_person_is_asked_after_everything_was_shown(
     assert terminal.end() == status
     assert len(service.proofs) == (2 if status == 0 else 1)
     assert ("nothing was done" in terminal.text) == (status == 1)
+
+
+def test_an_answer_that_is_no_yes_is_a_problem_for_programs(
+    cli: Cli, ccaches: dict[str, str], tmp_path: Path
+) -> None:
+    request = cli.created()
+    command = [sys.executable, "-m", "ipa_tpi.cli.main", "approve", "--json", request]
+    # Standard output goes to a program, and what the person has to see to the terminal.
+    terminal = Terminal(ccaches["bob"], program=["sh", "-c", f"{shlex.join(command)} > {tmp_path}/out"])
+    terminal.read_until("Approve? [y/N]")
+    terminal.type("n\n")
+    assert terminal.end() == 1
+    told = json.loads((tmp_path / "out").read_text())
+    assert (told["code"], told["exit_status"]) == ("not-confirmed", 1)
+
+
+def test_r_k11_on_a_terminal_of_80_columns(cli: Cli, service: Service, ccaches: dict[str, str]) -> None:
+    reason = "harmless" + " " * 60 + "  parameter instance:  DS02 " + "漢" * 40
+    service.shown = {"diff": "-a\n+" + "b" * 100, "unit": "dirsrv@DS01.service"}
+    service.candidates[1] = msgspec.structs.replace(service.candidates[1], message="because " * 20)
+    assert cli("alice", "create", "dirsrv.restart", "instance=DS01", "--reason", reason, "-o", "name") == 0
+    request = cli.out.strip()
+    shown: dict[str, list[str]] = {}
+    for argv, columns in (
+        (("show", request), 80),
+        (("list",), 80),
+        (("operations",), 60),
+        (("approvers", request), 80),
+        (("whoami",), 80),
+    ):
+        terminal = Terminal(ccaches["bob"], *argv, columns=columns)
+        terminal.end()
+        shown[argv[0]] = terminal.text.replace("\r\n", "\n").splitlines()
+        assert max(map(width, shown[argv[0]])) <= columns
+    # Nothing of the reason stands where a field of ours would.
+    assert [line for line in shown["show"] if line.startswith("  parameter")] == [
+        "  parameter instance:  DS01"
+    ]
+    assert sum(line.endswith("\\") for line in shown["show"]) == 3
+    assert shown["list"] == [
+        f"{request}  pending, 3 min 20 s left",
+        "    dirsrv.restart on localhost (instance=DS01), asked for by alice@TPI.TEST",
+    ]
+    assert cli("bob", "list") == 0
+    assert len(cli.out.splitlines()) == 2
+    assert "  ask for it:          ipa-tpi create dirsrv.restart \\" in shown["operations"]
 
 
 def test_r_k11_what_was_typed_before_the_question_is_no_answer(
