@@ -85,6 +85,24 @@ def find_operation(known: OperationList, name: str) -> OperationView:
     )
 
 
+def check_host(wish: Wish, known: OperationList) -> None:
+    """Refuse a target that has no executor, before a ticket for it is wanted.
+
+    Args:
+        wish: What is asked for.
+        known: What the server told; where it names no hosts, any may do.
+
+    Raises:
+        RefusedError: Code ``target-not-served``.
+    """
+    if known.hosts and wish.target not in known.hosts:
+        raise RefusedError(
+            f"{wish.target} has no executor of ipa-tpi. Known: {', '.join(known.hosts)}. Check --host; "
+            "see 'ipa-tpi hosts'.",
+            code="target-not-served",
+        )
+
+
 def draft(wish: Wish, operation: OperationView, requester: str) -> RequestView:
     """Give a wish its id and the form of a request, digest and state still empty.
 

@@ -116,7 +116,7 @@ def find_approvers(seen: Seen, people: Iterable[Account], reading: Reading) -> A
     found: list[Candidate] = []
     different: list[Identity] = []
     for dn, candidate in sorted(
-        judged.items(), key=lambda one: (order.index(one[1].chance), one[1].principal)
+        judged.items(), key=lambda one: (order.index(one[1].chance), one[1].principal.split("@"))
     ):
         identity = voices[dn].identity
         if candidate.chance in _STILL and identity is not None:

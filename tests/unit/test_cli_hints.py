@@ -26,7 +26,7 @@ DOCUMENTS = [
 ]
 WHOLE_ID = "6642973e-6380-4a18-b836-e574d0cb660c"
 VERBS_IN_HINTS = {"approve", "prove"}  # for `{verb}`, which a prompt fills in
-HINT = re.compile(r"'(?:sudo )?ipa-tpi ([^']*)'|(?<=[:,] )(?:sudo )?ipa-tpi ([^;,)\n]*)")
+HINT = re.compile(r"'(?:sudo )?ipa-tpi ([^']*)'|(?<=: )(?:sudo )?ipa-tpi ([^;,()\n]*)")
 NO_HINT = re.compile(r"(?:here|is|one|\d)\b")  # the product's name
 EXAMPLE = re.compile(r"^(?:\w+[$#] +|source <\()?ipa-tpi +([a-z].*?)(?:\)| [>#].*)?$", re.MULTILINE)
 CODE = re.compile(r"`ipa-tpi ([^`]+)`")
