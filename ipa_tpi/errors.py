@@ -221,6 +221,7 @@ HTTP_STATUS: Final[dict[str, int]] = {
     "server-unreachable": 503,
     "server-untrusted": 503,
     "clock-skew": 401,
+    "not-confirmed": 409,  # of the command line alone: the person did not say yes
     "config": 500,
     "restart-needed": 409,
     "error": 500,
@@ -267,6 +268,7 @@ def exit_status(code: str) -> int:
         "cancelled": EXIT_CANCELLED,
         "not-found": EXIT_NOT_FOUND,
         "no-ticket": EXIT_ERROR,
+        "not-confirmed": EXIT_ERROR,
     }
     if code in special:
         return special[code]

@@ -213,7 +213,8 @@ def _state(case: Case, preview: Preview | Refuse | None, count: _Count) -> tuple
     if unproven:
         return State.PENDING, "proof-missing", unproven[-1]
     missing = case.terms.required_approvals - len(count.counted)
-    return State.PENDING, "approvals-missing", f"{missing} more approval(s) needed"
+    more = "1 more approval is" if missing == 1 else f"{missing} more approvals are"
+    return State.PENDING, "approvals-missing", f"{more} needed"
 
 
 def _ended(case: Case) -> tuple[State, str, str] | None:

@@ -28,6 +28,7 @@ from ipa_tpi.model import (
     Execution,
     Operation,
     Outcome,
+    ParameterRule,
     Preview,
     Proof,
     Receipt,
@@ -141,23 +142,35 @@ def check_parameters(parameters: Mapping[str, str], operation: Operation) -> Ref
     missing = sorted(operation.parameters.keys() - parameters.keys())
     surplus = sorted(parameters.keys() - operation.parameters.keys())
     if missing:
+        name = missing[0]
         return Refuse(
-            "bad-parameters", f"{operation.name} needs the parameter {missing[0]}; give {missing[0]}=VALUE"
+            "bad-parameters",
+            f"{operation.name} needs the parameter {name}: give {name}=VALUE, {_allowed(operation.parameters[name])}",
         )
     if surplus:
-        return Refuse("bad-parameters", f"{operation.name} has no parameter {surplus[0]!a}; leave it out")
+        known = ", ".join(sorted(operation.parameters)) or "none"
+        return Refuse(
+            "bad-parameters",
+            f"{operation.name} has no parameter {surplus[0]!a}; leave it out (its parameters: {known})",
+        )
     for name, rule in operation.parameters.items():
         value = parameters[name]
         listed = not rule.values or value in rule.values
         if len(value) > MAX_VALUE or not listed or re.fullmatch(rule.pattern, value) is None:
             return Refuse(
                 "bad-parameters",
-                f"the value of {name} is not allowed by {operation.name}: {value!a}; see: ipa-tpi operations",
+                f"{name}={value!a} is not allowed by {operation.name}: give {name}=VALUE, {_allowed(rule)}",
             )
         refusal = check_text(value, f"value of {name}")
         if refusal is not None:
             return refusal
     return None
+
+
+def _allowed(rule: ParameterRule) -> str:
+    if rule.values:
+        return f"one of {', '.join(sorted(rule.values))}"
+    return f"the whole of it matching {rule.pattern}"
 
 
 def read_request(raw: RawEntry) -> Request | Refuse:

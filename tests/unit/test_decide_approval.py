@@ -431,7 +431,7 @@ def test_the_number_of_approvals_needed() -> None:
     for needed in (1, 2, 3):
         assert state(*there[: needed + 1], terms=terms(needed)) is State.APPROVED
         found = standing(case(*there[:needed], terms=terms(needed)))
-        assert (found.state, found.message) == (State.PENDING, "1 more approval(s) needed")
+        assert (found.state, found.message) == (State.PENDING, "1 more approval is needed")
 
 
 @pytest.mark.parametrize(
