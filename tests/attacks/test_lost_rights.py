@@ -1,7 +1,7 @@
 """Somebody who asked or approved loses his right, or his account, before it runs; it would run on his word all the same.
 
-Between approval and execution the executor is away, or stands still after its intent (step 4), so that the loss
-comes in between for certain.
+Between approval and execution the executor stands still, before it has seen the approval or after its intent
+(step 4), so that the loss comes in between for certain.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from datetime import UTC, datetime, timedelta
 
 import ldap
 import pytest
-from stepping import stepped, walk_to
+from stepping import paused, stepped, walk_to
 from straight import OPERATION_DN, changed, ended, never_intended, runs_for, settle, user_dn
-from world import EXECUTOR, SUFFIX, World, eventually, stopped
+from world import EXECUTOR, SUFFIX, World, eventually
 
 DAY = f"cn=tpi-operators-day,cn=groups,cn=accounts,{SUFFIX}"
 SOON_SECONDS = 1
@@ -74,7 +74,7 @@ def refused_approvals(world: World, request_id: str) -> list[tuple[str, str]]:
 def test_who_loses_nothing_is_counted(world: World, request_id: str) -> None:
     """The same two hold-ups, and nobody loses anything: it runs."""
     before = world.starts()
-    with stopped(world, EXECUTOR):
+    with paused(world.pid()):
         world.approve("bob", request_id)
     world.wait_state(request_id, "executed")
     second = world.request("alice")
@@ -90,7 +90,7 @@ def test_an_approver_who_lost_his_right_does_not_count(world: World, request_id:
     lose, code = LOSSES[loss]
     before = world.invocation()
     with ExitStack() as meanwhile:
-        with stopped(world, EXECUTOR):
+        with paused(world.pid()):
             world.approve("bob", request_id)
             meanwhile.enter_context(lose(world, "bob"))
         settle(world, request_id, "alice")
@@ -128,7 +128,7 @@ def test_a_requester_who_lost_his_right_gets_nothing(world: World, request_id: s
     lose, code = LOSSES[loss]
     before = world.invocation()
     with ExitStack() as meanwhile:
-        with stopped(world, EXECUTOR):
+        with paused(world.pid()):
             world.approve("bob", request_id)
             meanwhile.enter_context(lose(world, "alice"))
         assert ended(world, request_id) == ("denied", code)
@@ -155,7 +155,7 @@ def test_the_last_look_sees_the_loss(world: World, request_id: str, loss: str, p
 def test_a_right_that_came_back_in_time_is_a_right(world: World, request_id: str) -> None:
     """What counts is what holds when it runs: bob is let in again, and his word still stands."""
     with ExitStack() as meanwhile:
-        with stopped(world, EXECUTOR):
+        with paused(world.pid()):
             world.approve("bob", request_id)
             meanwhile.enter_context(disabled(world, "bob"))
         settle(world, request_id, "alice")

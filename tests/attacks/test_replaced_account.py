@@ -12,9 +12,9 @@ from typing import Any
 
 import ldap
 import pytest
-from stepping import stepped, walk_to
+from stepping import paused, stepped, walk_to
 from straight import OPERATION_DN, approve, changed, ended, never_intended, new_id, runs_for, settle, user_dn
-from world import EXECUTOR, SUFFIX, World, eventually, stopped
+from world import SUFFIX, World, eventually
 
 GROUPS = f"cn=groups,cn=accounts,{SUFFIX}"
 # 389-ds keeps these itself, or refuses them from a client.
@@ -100,7 +100,7 @@ def test_a_replaced_requester_gets_nothing(world: World, request_id: str, way: s
     replaced, code, _ = WAYS[way]
     before = world.invocation()
     with ExitStack() as meanwhile:
-        with stopped(world, EXECUTOR):
+        with paused(world.pid()):
             world.approve("bob", request_id)
             meanwhile.enter_context(replaced(world, "alice"))
         assert ended(world, request_id) == ("denied", code)
@@ -113,7 +113,7 @@ def test_a_replaced_approver_does_not_count(world: World, request_id: str, way: 
     """The executor sees the approval for the first time when its writer is another already."""
     before = world.invocation()
     with ExitStack() as meanwhile:
-        with stopped(world, EXECUTOR):
+        with paused(world.pid()):
             world.approve("bob", request_id)
             meanwhile.enter_context(WAYS[way][0](world, "bob"))
         settle(world, request_id, "alice")
@@ -166,7 +166,7 @@ def test_while_the_account_is_gone_nothing_runs(world: World, request_id: str, p
     before = world.invocation()
     ((_, content),) = root.search_s(user_dn(person), ldap.SCOPE_BASE, "(objectClass=*)", ["*"])
     groups = root.search_s(GROUPS, ldap.SCOPE_ONELEVEL, f"(member={user_dn(person)})", ["1.1"])
-    with stopped(world, EXECUTOR):
+    with paused(world.pid()):
         world.approve("bob", request_id)
         root.delete_s(user_dn(person))
     try:
