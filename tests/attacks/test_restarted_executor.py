@@ -26,7 +26,6 @@ from straight import (
     health,
     never_intended,
     prove,
-    runs_for,
     settle,
 )
 from world import EXECUTOR, UNIT, World, eventually
@@ -178,21 +177,6 @@ def test_while_it_acts(world: World) -> None:
         eventually(lambda: world.show(UNIT, "ActiveState") == "activating")
         restart(world)
         ran_once(world, request_id, before)
-
-
-def test_while_it_acts_for_longer_than_anybody_waits(world: World) -> None:
-    """The end is not known then, and never tried again."""
-    request_id = world.request("alice")
-    before = world.starts()
-    with slow(world, 8):
-        world.approve("bob", request_id)
-        eventually(lambda: world.show(UNIT, "ActiveState") == "activating")
-        restart(world)
-        assert ended(world, request_id) == ("indeterminate", "outcome-unknown")
-    assert world.wait_state(request_id, "indeterminate").result.outcome == "indeterminate"
-    restart(world)
-    runs_for(world, world.request("bob"), "alice")
-    assert len(world.starts()) == len(before) + 2
 
 
 def test_again_and_again(world: World) -> None:
