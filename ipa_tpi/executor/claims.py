@@ -392,6 +392,14 @@ class Claims:
         """Give the ids of all requests that need nothing more."""
         return frozenset(row[0] for row in self._all("SELECT request FROM claims WHERE published = 1"))
 
+    def ended(self, requests: Sequence[str]) -> frozenset[str]:
+        """Tell which of these requests have ended."""
+        rows = self._all(
+            "SELECT request FROM claims WHERE state = 'ended' AND request IN (SELECT value FROM json_each(?))",
+            json.dumps(list(requests)),
+        )
+        return frozenset(row[0] for row in rows)
+
     def answered(self) -> frozenset[str]:
         """Give the ids of all requests whose result we have put into the directory."""
         return frozenset(

@@ -38,6 +38,7 @@ from ipa_tpi.decide.intake import fingerprint
 from ipa_tpi.decide.policy import is_reading
 from ipa_tpi.errors import (
     ActionFailedError,
+    DirectoryLimitError,
     DirectoryUnavailableError,
     OutcomeUnknownError,
     RefusedError,
@@ -60,6 +61,7 @@ from ipa_tpi.model import (
     Operation,
     Outcome,
     Refuse,
+    Request,
     Result,
     Subtree,
     Withdrawal,
@@ -448,16 +450,30 @@ class Dispatcher:
         request, floor = subtree.request, self.place.floor
         since = self.clock() - timedelta(seconds=wanted.approval_seconds)
         most = min(floor.pending_per_operation, wanted.pending_limit or floor.pending_per_operation)
-        mine = self.directory.find(Query(creator=request.creator, executor=request.executor, since=since))
-        waiting = [
-            other.request for other in mine if not self._has_ended(other) and other.request.id != request.id
-        ]
-        same = [other for other in waiting if other.operation == request.operation]
-        if len(waiting) >= floor.pending_per_person or len(same) >= most:  # R-K20
-            return Refuse(
-                "too-many-pending", "the requester has too many requests waiting here; cancel one, or wait"
-            )
+        flood = Refuse(
+            "too-many-pending", "the requester has too many requests waiting here; cancel one, or wait"
+        )
+        try:
+            mine = self.directory.ids(Query(creator=request.creator, executor=request.executor, since=since))
+        except DirectoryLimitError:  # more than the directory gives at once are more than any limit
+            return flood
+        waiting, same = 0, 0
+        # Read one by one, up to the limit only: a flood must not cost its own square.
+        for other in sorted(frozenset(mine) - self.claims.ended(mine) - {request.id}):
+            found = self._waiting(other)
+            waiting += found is not None
+            same += found is not None and found.operation == request.operation
+            if waiting >= floor.pending_per_person or same >= most:  # R-K20
+                return flood
         return None
+
+    def _waiting(self, request_id: str) -> Request | None:
+        """Read a request that our journal has not ended; None where it waits for nothing."""
+        try:
+            subtree = self.directory.load(request_id)
+        except RefusedError:  # malformed
+            return None
+        return None if subtree is None or self._has_ended(subtree) else subtree.request
 
     def _is_taken(self, request_id: str) -> bool:
         claim = self.claims.claim(request_id)

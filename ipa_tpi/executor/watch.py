@@ -7,11 +7,11 @@ read anew.
 import logging
 import random
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
 
 from ipa_tpi.adapters.directory import LdapDirectory
-from ipa_tpi.errors import TpiError
+from ipa_tpi.errors import DirectoryLimitError, TpiError
 from ipa_tpi.executor.claims import Claims
 from ipa_tpi.executor.schedule import Schedule
 from ipa_tpi.ports import Query
@@ -19,8 +19,11 @@ from ipa_tpi.ports import Query
 _LOG = logging.getLogger(__name__)
 _FIRST_PAUSE_SECONDS = 0.2
 _LONGEST_PAUSE_SECONDS = 10.0
-_RECENT = timedelta(minutes=10)
 _HISTORY = timedelta(days=15)  # longer than any window can be, see decide.policy
+_AHEAD = timedelta(days=1)  # what is stamped ahead of our clock is refused, so it has to be found
+_SHORTEST = timedelta(seconds=1)  # stamps have whole seconds
+
+Search = Callable[[datetime, datetime], Iterable[str]]
 
 
 class Watch:
@@ -108,14 +111,29 @@ class Watch:
             self._schedule.wake(request_id)
         directory = self._connect()
         try:
-            # The newest first: an older flood beyond the server's size limit hides nothing new.
-            for age in (_RECENT, _HISTORY):
-                found = directory.ids(Query(executor=self._me, since=self._clock() - age))
-                for request_id in frozenset(found) - self._claims.finished():
+            since, until = self._clock() - _HISTORY, self._clock() + _AHEAD
+            there: set[str] = set()
+            for found in _slices(lambda a, z: directory.ids(Query("", self._me, a, z)), since, until):
+                there |= found
+                for request_id in found - self._claims.finished():
                     self._schedule.wake(request_id)
             # R-X12: a restored directory may have lost the result of what had ended.
-            answered = directory.answered(self._me, self._clock() - _HISTORY)
-            for request_id in (frozenset(found) & self._claims.answered()) - answered:
+            lost = there & self._claims.answered()
+            for answered in _slices(lambda a, z: directory.answered(self._me, a, z), since, until):
+                lost -= answered
+            for request_id in lost:
                 self._schedule.wake(request_id)
         finally:
             directory.close()
+
+
+def _slices(search: Search, since: datetime, until: datetime) -> Iterator[frozenset[str]]:
+    """Search a span of time, in parts where it holds more than the directory gives at once; the newest first."""
+    try:
+        yield frozenset(search(since, until))
+    except DirectoryLimitError:
+        middle = since + (until - since) / 2
+        if until - since < _SHORTEST:
+            raise
+        yield from _slices(search, middle, until)
+        yield from _slices(search, since, middle)

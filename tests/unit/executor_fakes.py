@@ -164,6 +164,11 @@ class FakeDirectory:
         with self.weather.around("directory.load"):
             return self._load(request_id)
 
+    def ids(self, query: Query) -> Sequence[str]:
+        """List the ids of requests."""
+        with self.weather.around("directory.ids"):
+            return [tree.request.id for tree in self._trees() if _fits(tree.request, query)]
+
     def find(self, query: Query) -> Sequence[Subtree]:
         """List requests."""
         with self.weather.around("directory.find"):
