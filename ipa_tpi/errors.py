@@ -56,6 +56,12 @@ class DirectoryUnavailableError(UnavailableError):
     code = "directory-unavailable"
 
 
+class DirectoryLimitError(DirectoryUnavailableError):
+    """The directory holds more than it gives at once, so a complete answer cannot be had."""
+
+    code = "directory-limit"
+
+
 class KerberosError(UnavailableError):
     """A ticket is missing, expired, or could not be had or accepted."""
 
@@ -215,6 +221,7 @@ HTTP_STATUS: Final[dict[str, int]] = {
     "directory-refused": 403,
     "unavailable": 503,
     "directory-unavailable": 503,
+    "directory-limit": 503,
     "service-manager-unavailable": 503,
     "journal-unavailable": 503,
     "audit-unavailable": 503,

@@ -36,12 +36,14 @@ class Query:
         executor: DN of the executor.
         since: Only requests made at or after this time.
         prefix: Only requests whose id begins so.
+        until: Only requests made at or before this time.
     """
 
     creator: str = ""
     executor: str = ""
     since: datetime | None = None
     prefix: str = ""
+    until: datetime | None = None
 
 
 class Directory(Protocol):
@@ -79,8 +81,19 @@ class Directory(Protocol):
             RefusedError: Code ``malformed-request`` when the entry is not exactly a request.
         """
 
+    def ids(self, query: Query) -> Sequence[str]:
+        """List the ids of requests, malformed ones too.
+
+        Raises:
+            DirectoryLimitError: There are more than the directory gives at once.
+        """
+
     def find(self, query: Query) -> Sequence[Subtree]:
-        """List requests with everything below them; ones that are malformed are left out."""
+        """List requests with everything below them; ones that are malformed are left out.
+
+        Raises:
+            DirectoryLimitError: As `ids`.
+        """
 
     def add_request(self, entry: NewEntry) -> None:
         """Add a request.

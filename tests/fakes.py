@@ -368,6 +368,11 @@ class FakeDirectory:
                     children.append(child)
         return Subtree(request, tuple(children), malformed)
 
+    def ids(self, query: Query) -> Sequence[str]:
+        """List the ids of requests."""
+        self._maybe_fail("ids")
+        return [tree.request.id for tree in self._found(query)]
+
     def find(self, query: Query) -> Sequence[Subtree]:
         """List requests."""
         self._maybe_fail("find")

@@ -21,7 +21,13 @@ from ldap.controls.psearch import PersistentSearchControl
 from ipa_tpi.adapters.gss import bind
 from ipa_tpi.decide.intake import RawEntry, read_child, read_request
 from ipa_tpi.decide.policy import load_operation, load_rule
-from ipa_tpi.errors import DirectoryRefusedError, DirectoryUnavailableError, NotFoundError, RefusedError
+from ipa_tpi.errors import (
+    DirectoryLimitError,
+    DirectoryRefusedError,
+    DirectoryUnavailableError,
+    NotFoundError,
+    RefusedError,
+)
 from ipa_tpi.model import Account, Child, HostEntry, Kind, Operation, Policy, Refuse, Request, Rule, Subtree
 from ipa_tpi.ports import NewEntry, Query
 
@@ -253,12 +259,27 @@ class LdapDirectory:
             terms.append(ldap.filter.filter_format("(creatorsName=%s)", [query.creator]))
         if query.executor:
             terms.append(ldap.filter.filter_format("(ipaTpiExecutor=%s)", [query.executor]))
-        if query.since is not None:
-            terms.append(f"(createTimestamp>={query.since.astimezone(UTC):%Y%m%d%H%M%SZ})")
+        terms.append(_between(query.since, query.until))
         wanted = f"(&{''.join(terms)})"
         found = self._search(self._requests_dn(), ldap.SCOPE_ONELEVEL, wanted, ["ipaTpiRequestId"])
         ids = [_first(raw, "ipatpirequestid") for _, raw in found]
         return [one for one in ids if one.startswith(query.prefix)]
+
+    def answered(self, executor: str, since: datetime, until: datetime) -> frozenset[str]:
+        """List the ids of requests that bear a result.
+
+        Args:
+            executor: DN of the executor whose results count.
+            since: Only results made at or after this time.
+            until: Only results made at or before this time.
+
+        Raises:
+            DirectoryLimitError: There are more than the directory gives at once.
+        """
+        creator = ldap.filter.filter_format("(creatorsName=%s)", [executor])
+        wanted = f"(&(objectClass=ipaTpiResult){creator}{_between(since, until)})"
+        found = self._search(self._requests_dn(), ldap.SCOPE_SUBTREE, wanted, ["1.1"])
+        return frozenset(self._request_id_of(dn) for dn, _ in found)
 
     def find(self, query: Query) -> Sequence[Subtree]:
         """List requests with everything below them."""
@@ -434,6 +455,13 @@ def _first(raw: Raw, name: str) -> str:
     return next(iter(raw.get(name, ())), b"").decode("utf-8", "replace")
 
 
+def _between(since: datetime | None, until: datetime | None) -> str:
+    terms = (("createTimestamp>=", since), ("createTimestamp<=", until))
+    return "".join(
+        f"({name}{moment.astimezone(UTC):%Y%m%d%H%M%SZ})" for name, moment in terms if moment is not None
+    )
+
+
 def _time(text: str) -> datetime | None:
     if not text:
         return None
@@ -468,6 +496,11 @@ def _translated(what: str) -> Iterator[None]:
         raise RefusedError(
             "the directory holds a voice of yours below this request already; a voice is used once",
             code="already-voiced",
+        ) from error
+    except (ldap.SIZELIMIT_EXCEEDED, ldap.ADMINLIMIT_EXCEEDED) as error:
+        raise DirectoryLimitError(
+            f"the directory holds more requests than it gives at once ({_info(error)}); ask for fewer, "
+            "as ipa-tpi list --mine and ipa-tpi show ID do, and tell an administrator"
         ) from error
     except ldap.LDAPError as error:
         raise DirectoryUnavailableError(

@@ -335,6 +335,24 @@ class Claims:
         )
         return frozenset(row[0] for row in rows)
 
+    def ended(self, requests: Sequence[str]) -> frozenset[str]:
+        """Tell which of these requests have ended."""
+        rows = self._all(
+            "SELECT request FROM claims WHERE state = 'ended' AND request IN (SELECT value FROM json_each(?))",
+            json.dumps(list(requests)),
+        )
+        return frozenset(row[0] for row in rows)
+
+    def answered(self) -> frozenset[str]:
+        """Give the ids of all requests whose result we have put into the directory."""
+        return frozenset(
+            row[0]
+            for row in self._all(
+                "SELECT claims.request FROM claims JOIN written ON written.request = claims.request"
+                " AND written.role = 'result' WHERE claims.published = 1"
+            )
+        )
+
     def unfinished(self) -> frozenset[str]:
         """Give the ids of requests that were promised or ended, and not published."""
         return frozenset(row[0] for row in self._all("SELECT request FROM claims WHERE published = 0"))

@@ -18,7 +18,8 @@ A reading operation (`decide.policy.is_reading`) ends after its preview: it is s
 result, at once; it has no execution entry, and is read again after a restart.
 
 On restart: nothing from 4 on: begin at 1; 4 without 7: add the execution entry if it is absent,
-go on at 6; 7 without 9: indeterminate; 9 without 10: do 10.
+go on at 6; 7 without 9: indeterminate; 9 without 10: do 10.  A result that the directory has lost
+afterwards is added again, whoever wakes us.
 
 A refusal is a decision on complete reads, and is final.  An error (directory, KDC, D-Bus, disk,
 audit) before 7 is not a refusal: `Dispatcher.process` raises it, nothing was done, and the caller
@@ -37,6 +38,7 @@ from ipa_tpi.decide.intake import fingerprint
 from ipa_tpi.decide.policy import is_reading
 from ipa_tpi.errors import (
     ActionFailedError,
+    DirectoryLimitError,
     DirectoryUnavailableError,
     OutcomeUnknownError,
     RefusedError,
@@ -59,6 +61,7 @@ from ipa_tpi.model import (
     Operation,
     Outcome,
     Refuse,
+    Request,
     Result,
     Subtree,
     Withdrawal,
@@ -227,6 +230,28 @@ class Dispatcher:
             )
         elif not claim.published:  # 9 without 10
             self._publish(subtree, claim)
+        else:
+            self._republish(subtree, claim)
+
+    def _republish(self, subtree: Subtree, claim: Claim) -> None:
+        """Add the very same result again where the directory has lost it, as a restored one has (X12)."""
+        request = subtree.request
+        entry = self.claims.written(request.id, "result")
+        # What ended malformed, or before this journal began, has no result of ours.
+        if entry is None or entry.entry_id in self.claims.judged(request.id):
+            return
+        if any(result.entry_id == entry.entry_id for result in subtree.of(Result)):
+            return
+        self.audit.record(
+            "republished",
+            request=request.id,
+            outcome=claim.outcome.value if claim.outcome is not None else "",
+        )
+        try:
+            self.publication.add(request.id, entry)
+        except RefusedError as error:
+            self.claims.judge(request.id, entry.entry_id, error.code)  # `process` raises, and is told once
+            raise
 
     def _preview(self, subtree: Subtree) -> datetime | None:
         request = subtree.request
@@ -440,16 +465,30 @@ class Dispatcher:
         request, floor = subtree.request, self.place.floor
         since = self.clock() - timedelta(seconds=wanted.approval_seconds)
         most = min(floor.pending_per_operation, wanted.pending_limit or floor.pending_per_operation)
-        mine = self.directory.find(Query(creator=request.creator, executor=request.executor, since=since))
-        waiting = [
-            other.request for other in mine if not self._has_ended(other) and other.request.id != request.id
-        ]
-        same = [other for other in waiting if other.operation == request.operation]
-        if len(waiting) >= floor.pending_per_person or len(same) >= most:  # R-K20
-            return Refuse(
-                "too-many-pending", "the requester has too many requests waiting here; cancel one, or wait"
-            )
+        flood = Refuse(
+            "too-many-pending", "the requester has too many requests waiting here; cancel one, or wait"
+        )
+        try:
+            mine = self.directory.ids(Query(creator=request.creator, executor=request.executor, since=since))
+        except DirectoryLimitError:  # more than the directory gives at once are more than any limit
+            return flood
+        waiting, same = 0, 0
+        # Read one by one, up to the limit only: a flood must not cost its own square.
+        for other in sorted(frozenset(mine) - self.claims.ended(mine) - {request.id}):
+            found = self._waiting(other)
+            waiting += found is not None
+            same += found is not None and found.operation == request.operation
+            if waiting >= floor.pending_per_person or same >= most:  # R-K20
+                return flood
         return None
+
+    def _waiting(self, request_id: str) -> Request | None:
+        """Read a request that our journal has not ended; None where it waits for nothing."""
+        try:
+            subtree = self.directory.load(request_id)
+        except RefusedError:  # malformed
+            return None
+        return None if subtree is None or self._has_ended(subtree) else subtree.request
 
     def _is_taken(self, request_id: str) -> bool:
         claim = self.claims.claim(request_id)

@@ -6,19 +6,23 @@ read anew.
 
 import logging
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final, Protocol
 
-from ipa_tpi.errors import TpiError
+from ipa_tpi.errors import DirectoryLimitError, TpiError
 from ipa_tpi.executor.schedule import Schedule
 from ipa_tpi.ports import Query
 
 _LOG: Final = logging.getLogger(__name__)
 FIRST_PAUSE_SECONDS: Final = 0.2
 LONGEST_PAUSE_SECONDS: Final = 10.0
-_RECENT: Final = timedelta(minutes=10)
 _HISTORY: Final = timedelta(days=15)  # longer than any window can be, see decide.policy
+_AHEAD: Final = timedelta(days=1)  # what is stamped ahead of our clock is refused, so it has to be found
+_SHORTEST: Final = timedelta(seconds=1)  # stamps have whole seconds
+
+Search = Callable[[datetime, datetime], Iterable[str]]
 
 
 class Stop(Protocol):
@@ -40,6 +44,9 @@ class Watched(Protocol):
     def ids(self, query: Query) -> Sequence[str]:
         """List the ids of requests."""
 
+    def answered(self, executor: str, since: datetime, until: datetime) -> frozenset[str]:
+        """List the ids of requests that bear a result."""
+
     def close(self) -> None:
         """End the connection; never raises."""
 
@@ -52,6 +59,9 @@ class Finished(Protocol):
 
     def unfinished(self) -> frozenset[str]:
         """Give the ids of requests that were promised or ended, and not published."""
+
+    def answered(self) -> frozenset[str]:
+        """Give the ids of all requests whose result we have put into the directory."""
 
 
 class Watch:
@@ -147,13 +157,18 @@ class Watch:
             self._schedule.remind(request_id)
         directory = self._connect()
         try:
-            # The newest first: an older flood beyond the server's size limit hides nothing new.
-            for age in (_RECENT, _HISTORY):
-                found = directory.ids(Query(executor=self._me, since=self._clock() - age))
-                finished = self._claims.finished(found)
-                for request_id in found:
-                    if request_id not in finished:
-                        self._schedule.remind(request_id)
+            since, until = self._clock() - _HISTORY, self._clock() + _AHEAD
+            there: set[str] = set()
+            for found in _slices(partial(_ids, directory, self._me), since, until):
+                there |= found
+                for request_id in found - self._claims.finished(sorted(found)):
+                    self._schedule.remind(request_id)
+            # R-X12: a restored directory may have lost the result of what had ended.
+            lost = there & self._claims.answered()
+            for answered in _slices(partial(directory.answered, self._me), since, until):
+                lost -= answered
+            for request_id in lost:
+                self._schedule.remind(request_id)
         finally:
             directory.close()
 
@@ -172,3 +187,19 @@ class _Pauses:
     def start_anew(self) -> None:
         """Note that it went well."""
         self._next = FIRST_PAUSE_SECONDS
+
+
+def _ids(directory: Watched, me: str, since: datetime, until: datetime) -> Sequence[str]:
+    return directory.ids(Query(executor=me, since=since, until=until))
+
+
+def _slices(search: Search, since: datetime, until: datetime) -> Iterator[frozenset[str]]:
+    """Search a span of time, in parts where it holds more than the directory gives at once; the newest first."""
+    try:
+        yield frozenset(search(since, until))
+    except DirectoryLimitError:
+        middle = since + (until - since) / 2
+        if until - since < _SHORTEST:
+            raise
+        yield from _slices(search, middle, until)
+        yield from _slices(search, since, middle)
