@@ -14,7 +14,7 @@ from typing import Final
 from ipa_tpi.errors import TooManyRequestsError
 
 AT_ONCE: Final = 6  # of the threads that a process has (httpd/ipa-tpi.conf)
-BURST: Final = 300
+BURST: Final = 500
 PER_SECOND: Final = 20.0
 _REMEMBERED: Final = 1024
 
