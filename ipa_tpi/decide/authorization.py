@@ -24,6 +24,9 @@ Checks, in order, each by itself sufficient to refuse:
    may request by a rule.
 7. Its digest, recomputed, is the stored one.
 8. The state (`approval.standing`), with every voice judged anew.
+
+A reading operation is asked about once, with the stage ``read``, and goes no other way: it is
+allowed where an operation of the other kind could be shown.
 """
 
 import re
@@ -43,7 +46,8 @@ from ipa_tpi.decide.identity import (
     identity_of,
 )
 from ipa_tpi.decide.intake import check_parameters, check_text, fingerprint
-from ipa_tpi.decide.policy import may, usable_operation
+from ipa_tpi.decide.policy import is_reading, may, usable_operation
+from ipa_tpi.decide.units import check_unit
 from ipa_tpi.model import (
     Account,
     Allow,
@@ -63,7 +67,7 @@ from ipa_tpi.model import (
     Subtree,
 )
 
-Stage = Literal["preview", "dispatch", "last"]
+Stage = Literal["preview", "read", "dispatch", "last"]
 _WAS_APPROVED: Final = frozenset({State.PENDING, State.AWAITING_PREVIEW, State.EXPIRED})
 
 
@@ -182,8 +186,13 @@ def authorize(facts: Facts, stage: Stage) -> Authorization:
     if floor is None:  # R-X13
         return Authorization(
             Refuse(
-                "operation-not-on-floor", f"the floor of {facts.target} does not allow {request.operation}"
+                "operation-not-on-floor",
+                f"the floor of {facts.target} does not allow {request.operation}; ask its administrator (ipa-tpi-floor(5))",
             ),
+        )
+    if is_reading(operation.name) != (stage == "read"):  # R-K02: no stage of one kind opens the other
+        return Authorization(
+            Refuse("not-reading", f"{operation.name} cannot be taken through the stage {stage}; report this")
         )
     setting = Setting(facts.policy, operation, facts.host, facts.floor, facts.now, facts.approve_permission)
     refusal = (
@@ -195,7 +204,9 @@ def authorize(facts: Facts, stage: Stage) -> Authorization:
         or _check_digest(request, requester)
     )
     if refusal is not None or requester is None:
-        return Authorization(refusal or Refuse("requester-gone", "the requester's account is gone"))
+        return Authorization(
+            refusal or Refuse("requester-gone", "the requester's account is gone; make a new request")
+        )
     case = _case(facts, setting, floor, requester)
     result = standing(case)
     complete = len(result.counted) >= case.terms.required_approvals
@@ -244,7 +255,7 @@ def check_definition(request: Request, operation: Operation) -> Refuse | None:
     if request.interface not in operation.interfaces:  # R-E15
         return Refuse(
             "interface-not-allowed",
-            f"{operation.name} cannot be asked for through the interface {request.interface!a}",
+            f"{operation.name} cannot be asked for through the interface {request.interface!a}; use another one",
         )
     if operation.reason_pattern and re.fullmatch(operation.reason_pattern, request.reason) is None:  # R-K14
         return Refuse(
@@ -272,17 +283,19 @@ def check_floor_parameters(request: Request, floor: FloorOperation, target: str)
         target: The host, for the message.
 
     Returns:
-        None, or a refusal ``below-floor``.
+        None, or a refusal ``below-floor``, ``unit-reserved`` or ``bad-parameters``.
     """
-    instance = request.parameters.get("instance")
-    if instance is not None and instance not in floor.instances:
-        allowed = ", ".join(sorted(floor.instances)) or "none"
-        return Refuse(
-            "below-floor",
-            f"{target} allows {request.operation} only of: {allowed} (its floor file, /etc/ipa/tpi/floor.toml), "
-            f"and not of {instance!a}",
-        )
-    return None
+    for name, named in (("instance", floor.instances), ("unit", floor.units)):
+        value = request.parameters.get(name)
+        if value is not None and value not in named:
+            allowed = ", ".join(sorted(named)) or "none"
+            return Refuse(
+                "below-floor",
+                f"{target} allows {request.operation} only of: {allowed} (its floor file, /etc/ipa/tpi/floor.toml), "
+                f"and not of {value!a}; ask for one of them",
+            )
+    unit = request.parameters.get("unit")
+    return check_unit(unit, reading=is_reading(request.operation)) if unit is not None else None
 
 
 def judge_requester(request: Request, requester: Account | None, setting: Setting) -> Refuse | None:
@@ -305,7 +318,8 @@ def judge_requester(request: Request, requester: Account | None, setting: Settin
         return refusal
     if requester.created > request.created:
         return Refuse(
-            "account-too-young", f"the account of {requester.principal} is younger than the request"
+            "account-too-young",
+            f"the account of {requester.principal} is younger than the request; make a new request",
         )
     decision = may(setting.policy, Right.REQUEST, requester, setting.operation, setting.host)
     return decision if isinstance(decision, Refuse) else None
@@ -329,7 +343,10 @@ def judge_voice(voice: Account | None, request: Request, requester: Account, set
         return Voice(refusal, forged=forged)
     identity = identity_of(voice)
     if voice.created > request.created:
-        refusal = Refuse("account-too-young", f"the account of {voice.principal} is younger than the request")
+        refusal = Refuse(
+            "account-too-young",
+            f"the account of {voice.principal} is younger than the request; another person has to approve",
+        )
     if refusal is None:
         refusal = check_distinct(identity_of(requester), identity)  # R-A04
     if refusal is None:
@@ -345,7 +362,10 @@ def judge_voice(voice: Account | None, request: Request, requester: Account, set
 def _check_place(facts: Facts) -> Refuse | None:
     request = facts.subtree.request
     if request.target != facts.target or request.executor != facts.me:
-        return Refuse("wrong-target", f"the request is for {request.target}, and this is {facts.target}")
+        return Refuse(
+            "wrong-target",
+            f"the request is for {request.target}, and this is {facts.target}; make a new request",
+        )
     return None
 
 
@@ -388,7 +408,8 @@ def _check_journal(facts: Facts) -> Refuse | None:
     for child in facts.subtree.children:
         if child.creator == facts.me and child.entry_id not in facts.memory.written:
             return Refuse(
-                "forged-entry", f"the entry {child.dn} bears this executor's name and is not in its journal"
+                "forged-entry",
+                f"the entry {child.dn} bears this executor's name and is not in its journal; tell an auditor",
             )
     return None
 
@@ -401,7 +422,8 @@ def _check_remembered(facts: Facts, dn: str) -> Refuse | None:
 def _check_digest(request: Request, requester: Account | None) -> Refuse | None:
     if requester is None or request_digest(request, requester.principal) != request.digest:  # R-K10
         return Refuse(
-            "digest-mismatch", "the digest that the request bears is not the digest of what it asks for"
+            "digest-mismatch",
+            "the digest that the request bears is not that of what it asks for; make a new request, and tell an auditor",
         )
     return None
 
@@ -433,8 +455,11 @@ def _case(facts: Facts, setting: Setting, floor: FloorOperation, requester: Acco
 def _by_state(result: Standing, stage: Stage, *, complete: bool) -> Allow | NotYet | Refuse:
     if result.state is State.APPROVED:
         return Allow("approved by " + ", ".join(approval.creator for approval in result.counted))
-    if result.state is State.AWAITING_PREVIEW and stage == "preview" and result.code == "awaiting-preview":
+    shows = stage in {"preview", "read"} and result.code == "awaiting-preview"
+    if result.state is State.AWAITING_PREVIEW and shows:
         return Allow("the request's proof is verified")
+    if result.state is State.PENDING and stage == "read":  # shown before a restart, and not yet told
+        return Allow("the request's proof was verified, and nothing has to be approved")
     if stage == "last" and not complete and result.state in _WAS_APPROVED:  # R-K15: it is so no longer
         return Refuse("withdrawn", "an approval was withdrawn or no longer counts; make a new request")
     if result.state in {State.PENDING, State.AWAITING_PREVIEW}:
@@ -446,4 +471,8 @@ def _by_state(result: Standing, stage: Stage, *, complete: bool) -> Allow | NotY
     if result.state is State.DENIED and result.code:
         return Refuse(result.code, result.message)
     # An execution or a result lies there that is not the one we are about to make.
-    return Refuse("execution-exists", "the request was begun or ended already", Outcome.INDETERMINATE)
+    return Refuse(
+        "execution-exists",
+        "the request was begun or ended already; look at the target, then make a new request if it is needed",
+        Outcome.INDETERMINATE,
+    )

@@ -43,12 +43,13 @@ from ipa_tpi.errors import (
     ServiceManagerError,
     TpiError,
 )
-from ipa_tpi.executor.claims import Claims, create
+from ipa_tpi.executor.claims import Claims
 from ipa_tpi.executor.dispatch import Dispatcher, Place
+from ipa_tpi.executor.journal import create
 from ipa_tpi.executor.publication import Publication
 from ipa_tpi.executor.receipts import Receipts
 from ipa_tpi.model import Account, Child, Floor, HostEntry, Json, Policy, Proof, Refuse, Request, Subtree
-from ipa_tpi.ports import AcceptedProof, NewEntry, Query, UnitState
+from ipa_tpi.ports import AcceptedProof, Job, NewEntry, Query, UnitState
 
 REQUESTS = "cn=requests,cn=tpi,dc=tpi,dc=test"
 
@@ -135,6 +136,26 @@ class FakeDirectory:
         self.target: HostEntry | None = TARGET
         self.requests: dict[str, RawEntry] = {}
         self.children: dict[str, dict[str, RawEntry]] = {}
+        self.seen: list[str] = []
+        self.closed = 0
+
+    def close(self) -> None:
+        """End the connection; the same one serves again."""
+        self.closed += 1
+
+    def watch(self, stop: Callable[[], bool]) -> Iterator[str]:
+        """Give what is in `seen`, then be lost; ended by `stop`, just end."""
+        with self.weather.around("directory.watch"):
+            yield ""
+            yield from self.seen
+        if not stop():
+            raise DirectoryUnavailableError("the connection is lost")
+
+    def ids(self, query: Query) -> Sequence[str]:
+        """List the ids of requests, malformed ones too."""
+        with self.weather.around("directory.ids"):
+            since = query.since
+            return [name for name, raw in self.requests.items() if since is None or raw.created >= since]
 
     def whoami(self) -> str:
         """Tell who is bound."""
@@ -269,6 +290,7 @@ class FakeSystemd:
         self.answer = "done"
         self.refusal: TpiError | None = None
         self.pid = 100
+        self.blind = False
 
     def unit_state(self, unit: str) -> UnitState:
         """Tell a unit's state."""
@@ -277,13 +299,17 @@ class FakeSystemd:
                 raise self.refusal
             return UnitState("active", "running", self.pid, f"invocation-of-{unit}")
 
-    def restart(self, unit: str, timeout_seconds: int) -> str:
-        """Restart a unit."""
-        with self.weather.around("systemd.restart"):
-            self.acts.append(unit)
+    def run_job(self, unit: str, verb: str, timeout_seconds: int) -> Job:
+        """Run a job."""
+        with self.weather.around("systemd.run_job"):
+            if self.refusal is not None:
+                raise self.refusal
+            before = UnitState("active", "running", self.pid, f"invocation-of-{unit}")
+            self.acts.append(unit if verb == "restart" else f"{verb} {unit}")
             self.pid += 1
             self.timeout_seconds = timeout_seconds
-            return self.answer
+            after = UnitState("active", "running", self.pid, f"invocation-of-{unit}")
+            return Job(self.answer, before, None if self.blind else after)
 
 
 class FakeVerifier:
@@ -471,3 +497,22 @@ class Box:
 
 
 Event = Callable[[Box], object]
+
+
+class FakeStop:
+    """Tells a loop to end after so many rests, and how long each of them was to be (`executor.watch.Stop`)."""
+
+    def __init__(self, rests: int, then: Callable[[], object] = lambda: None) -> None:
+        self.left = rests
+        self.rests: list[float] = []
+        self.then = then
+
+    def is_set(self) -> bool:
+        """Tell whether it is time to end."""
+        return self.left <= 0
+
+    def wait(self, timeout: float) -> None:
+        """Rest without waiting."""
+        self.rests.append(timeout)
+        self.left -= 1
+        self.then()

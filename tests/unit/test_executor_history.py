@@ -7,7 +7,8 @@ import pytest
 from decide_builders import HOST, REQUEST_ID, T0, an_id
 from executor_fakes import Box
 
-from ipa_tpi.executor.claims import Claims, create
+from ipa_tpi.executor.claims import Claims
+from ipa_tpi.executor.journal import create
 
 
 def _lose_the_journal(box: Box, folder: Path, seconds: int) -> None:
@@ -36,7 +37,7 @@ def test_what_had_ended_before_the_journal_began_gets_no_second_result(box: Box,
     assert box.process() is None
     assert box.outcomes() == ["executed"]
     assert box.audit.events().count("history") == 1
-    assert box.claims.finished() == {REQUEST_ID}
+    assert box.claims.finished([REQUEST_ID, an_id(1)]) == {REQUEST_ID}
     assert box.claims.judged(REQUEST_ID) == {}
 
 
