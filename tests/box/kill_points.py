@@ -19,7 +19,7 @@ class Point:
     """Where something is killed.
 
     Attributes:
-        step: Of the ten, or the web service's verb.
+        step: Of the ten; ``preview``; or the web service's verb.
         name: For people.
         calls: Patterns, one after the other; the process stands still after the last one's call.
         there: Class of the entry whose add is on its way; it is waited for, so that only the answer is lost.
@@ -43,7 +43,8 @@ def add(object_class: str) -> str:
     return rf"^write\(.*ipaTpiEntryId=.*{object_class}"
 
 
-_RECEIPT, _EXECUTION, _RESULT = add("ipaTpiReceipt"), add("ipaTpiExecution"), add("ipaTpiResult")
+_RECEIPT, _PREVIEW = add("ipaTpiReceipt"), add("ipaTpiPreview")
+_EXECUTION, _RESULT = add("ipaTpiExecution"), add("ipaTpiResult")
 
 EXECUTOR_POINTS = (
     Point("1", "a new entry is journalled at first sight", (COMMIT,)),
@@ -69,12 +70,28 @@ EXECUTOR_POINTS = (
     Point("10", "the result is marked as added", (_RESULT, COMMIT)),
     Point("10", "the request is marked as published", (_RESULT, COMMIT, COMMIT)),
 )
+# Before a request is dispatched at all: what step 1 is for the requester's proof, and what will be approved.
+PREVIEW_POINTS = (
+    Point("preview", "the request is journalled at first sight", (COMMIT,)),
+    Point("preview", "the requester's proof is verified, and not journalled", (event("proof-verified"),)),
+    Point("preview", "the verdict is journalled", (event("proof-verified"), COMMIT)),
+    Point("preview", "the receipt is in the directory, unanswered", (_RECEIPT,), there="ipaTpiReceipt"),
+    Point("preview", "the preview is audited, and not journalled", (event("preview"),)),
+    Point("preview", "the preview is journalled", (event("preview"), COMMIT)),
+    Point("preview", "the preview is in the directory, unanswered", (_PREVIEW,), there="ipaTpiPreview"),
+    Point("preview", "the preview is marked as added", (_PREVIEW, COMMIT)),
+)
 # After these the executor cannot know whether it acted; before them it has not, after them it has noted it.
 INDETERMINATE_STEPS = frozenset({"7", "8"})
 
 # With the directory as victim, an add that it never took is a case of its own.
 NEVER_TAKEN_POINTS = (
-    Point("1", "the receipt never arrives", (event("proof-verified"), COMMIT, COMMIT, _RECEIPT), never_taken=True),
+    Point(
+        "1",
+        "the receipt never arrives",
+        (event("proof-verified"), COMMIT, COMMIT, _RECEIPT),
+        never_taken=True,
+    ),
     Point("5", "the execution entry never arrives", (event("intent"), _EXECUTION), never_taken=True),
     Point("10", "the result never arrives", (event("outcome"), COMMIT, _RESULT), never_taken=True),
 )
@@ -84,7 +101,11 @@ _PROOF = add("ipaTpiProof")
 # The add of a request is the one call of the web service that carries parameters.
 _ENTRY = {"request": r"^write\(.*ipaTpiParameters", "approve": add("ipaTpiApproval")}
 _CLASS = {"request": "ipaTpiRequest", "approve": "ipaTpiApproval", "prove": "ipaTpiProof"}
-_DONE = {"request": event("created"), "approve": event("approved"), "prove": event("proven")}
+_DONE = {
+    "request": event("request-created"),
+    "approve": event("approval-added"),
+    "prove": event("proof-added"),
+}
 
 
 def _of_two(verb: str) -> tuple[Point, ...]:
@@ -103,6 +124,7 @@ WEB_POINTS = (
     Point("prove", "the proof is there, unanswered", (_PROOF,), there="ipaTpiProof"),
     Point("prove", "before the answer", (_DONE["prove"],)),
 )
+UNPROVEN = next(point for point in WEB_POINTS if (point.step, point.there) == ("approve", "ipaTpiApproval"))
 WEB_NEVER_TAKEN_POINTS = (
     *(
         Point(verb, "the entry never arrives", (_ATTEMPT, _ENTRY[verb]), never_taken=True)
@@ -114,5 +136,18 @@ WEB_NEVER_TAKEN_POINTS = (
     ),
     Point("prove", "the proof never arrives", (_ATTEMPT, _PROOF), never_taken=True),
 )
+# All has been read back: the directory's death takes nothing from the answer.
+ANSWERED_POINTS = tuple(point for point in WEB_POINTS if point.name == "before the answer")
 # The web service's answer has been given, and the directory dies at once.
 AFTER_THE_ANSWER = (Point("request", "after the answer", ()), Point("approve", "after the answer", ()))
+
+
+def cells() -> list[tuple[str, Point]]:
+    """Give the whole matrix: who dies, and where."""
+    executors = (*PREVIEW_POINTS, *EXECUTOR_POINTS)
+    return [
+        *(("executor", point) for point in executors),
+        *(("directory", point) for point in (*executors, *NEVER_TAKEN_POINTS)),
+        *(("directory", point) for point in (*WEB_POINTS, *WEB_NEVER_TAKEN_POINTS, *AFTER_THE_ANSWER)),
+        *(("web", point) for point in (*WEB_POINTS, *EXECUTOR_POINTS)),
+    ]

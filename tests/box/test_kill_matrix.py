@@ -1,0 +1,108 @@
+"""Attack: kill -9 of executor, web service or directory at each of the ten steps, and at each word of a person.
+
+What an attacker (or an out-of-memory killer) would gain: an approval that is spent twice, a restart that nobody
+knows of, or an approval that is lost and has to be asked for again until people stop reading.
+
+One round of a choice of cells, so that each step has each victim or one that tells more; `make kill-matrix` plays
+all cells, many times.  docs/kill-matrix.md holds its last table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import pytest
+from kill_points import INDETERMINATE_STEPS, Point, cells
+from kill_rounds import play
+from kill_scene import quick_units
+from world import EXECUTOR, World, eventually
+
+# Of each victim and step the cells whose names hold one of these: the add whose answer is lost, where there is one.
+CHOSEN = {
+    "executor": (
+        "the verdict is journalled",
+        "the policy is being read",
+        "the unit is being looked at",
+        "the intent is journalled",
+        "the execution entry is in the directory",
+        "the claim is audited",
+        "the claim is journalled",
+        "systemd has been asked",
+        "the outcome is journalled",
+        "the result is in the directory",
+        "the preview is journalled",
+    ),
+    "directory": (
+        "the receipt never arrives",
+        "the policy is being read",
+        "the unit is being looked at",
+        "the intent is audited",
+        "the execution entry never arrives",
+        "the claim is journalled",
+        "the result never arrives",
+        "the proof never arrives",
+        "after the answer",
+    ),
+    "web": (
+        "the entry is there, its proof is not",
+        "both are there, unanswered",
+        "the proof is there, unanswered",
+        "the verdict is journalled",
+        "systemd has been asked",
+    ),
+}
+
+
+@dataclass
+class Counted:
+    """Starts of the unit: those before the first round, and those that the rounds account for."""
+
+    before: list[str]
+    starts: int = 0
+    played: list[str] = field(default_factory=list)
+
+
+@pytest.fixture(scope="module")
+def counted(world: World) -> Iterator[Counted]:
+    """Have the daemons come back at once; in the end nothing has run that no round accounts for."""
+    with quick_units(world):
+        found = Counted(world.starts())
+        yield found
+        # Once more from its journal: what has ended stays ended.
+        world.kill()
+        eventually(lambda: world.show(EXECUTOR, "ActiveState") == "active")
+        assert len(world.starts()) - len(found.before) == found.starts
+
+
+def chosen() -> list[tuple[str, Point]]:
+    """Give the cells of this file."""
+    return [
+        (victim, point) for victim, point in cells() if any(part in point.name for part in CHOSEN[victim])
+    ]
+
+
+@pytest.mark.parametrize(
+    ("victim", "point"), chosen(), ids=[f"{victim}-{point.step}-{point.name}" for victim, point in chosen()]
+)
+def test_r_k13_killed_it_runs_once_and_nothing_is_lost(
+    world: World, counted: Counted, victim: str, point: Point
+) -> None:
+    ended = play(world, victim, point)
+    counted.starts += ended.starts
+    doubtful = victim == "executor" and point.step in INDETERMINATE_STEPS
+    assert ended.outcome == ("indeterminate" if doubtful else "executed")
+    assert ended.starts == (0 if doubtful and point.step == "7" else 1)
+
+
+def test_the_choice_has_every_step() -> None:
+    steps = {point.step for _, point in cells()}
+    assert steps == {point.step for _, point in chosen()} == {*map(str, range(1, 11)), *PERSONS, "preview"}
+    assert {point.step for victim, point in chosen() if victim == "executor"} == steps - PERSONS
+    every = {(victim, point.name) for victim, point in cells()}
+    for victim, parts in CHOSEN.items():
+        for part in parts:
+            assert any(part in name for one, name in every if one == victim), (victim, part)
+
+
+PERSONS = {"request", "approve", "prove"}
