@@ -57,6 +57,7 @@ _ALL: Final = "(|(objectClass=*)(objectClass=ldapSubEntry))"
 # 389-ds: only what is stored. Class of Service above cn=tpi could otherwise lay other values over an entry,
 # creatorsName and memberUser included, without touching it. Critical: a server without it is not read from.
 _REAL_ATTRIBUTES: Final = RequestControl("2.16.840.1.113730.3.4.17", criticality=True)
+_ADD: Final = "add"
 _WATCH_SLICE_SECONDS: Final = 1.0
 
 
@@ -366,7 +367,7 @@ class LdapDirectory:
         values = {name: list(given) for name, given in entry.attributes.items()}
         content = [("objectClass", [b"top", entry.object_class.encode()]), (rdn, [entry.entry_id.encode()])]
         content += values.items()
-        with _translated("add"):
+        with _translated(_ADD):
             self._connection.add_s(dn, content)
 
 
@@ -439,9 +440,13 @@ def _translated(what: str) -> Iterator[None]:
             code="already-voiced",
         ) from error
     except ldap.LDAPError as error:
-        raise DirectoryUnavailableError(
-            f"the directory could not {what}: {_info(error)}; nothing was changed that is not shown. Try again.",
-        ) from error
+        # Of an add that was sent nobody can tell whether it arrived.
+        hint = (
+            "it may have been recorded all the same: look before you try again"
+            if what == _ADD
+            else "nothing was changed that is not shown. Try again"
+        )
+        raise DirectoryUnavailableError(f"the directory could not {what}: {_info(error)}; {hint}.") from error
 
 
 def _info(error: ldap.LDAPError) -> str:

@@ -19,6 +19,10 @@ from ipa_tpi.ports import UnitState
 _BUS_NAME: Final = "org.freedesktop.systemd1"
 _MANAGER: Final = DBusAddress("/org/freedesktop/systemd1", _BUS_NAME, f"{_BUS_NAME}.Manager")
 _QUERY_SECONDS: Final = 5.0
+# What the bus says in systemd's stead when nobody knows what became of a call that it had delivered.
+_UNANSWERED: Final = frozenset(
+    f"org.freedesktop.DBus.Error.{name}" for name in ("NoReply", "Timeout", "TimedOut", "Disconnected")
+)
 _LOST: Final = (OSError, ConnectionError, TimeoutError, EOFError)
 
 
@@ -69,7 +73,7 @@ class Systemd:
                         if signal.body[1] == job:
                             return str(signal.body[3])
                 except DBusErrorResponse as error:
-                    raise ActionFailedError(f"systemd refused to restart {unit}: {_reason(error)}") from error
+                    raise _judge_refusal(unit, error) from error
                 except _LOST as error:
                     raise OutcomeUnknownError(
                         f"systemd did not tell how the restart of {unit} ended: {error}"
@@ -94,6 +98,12 @@ def _properties(bus: DBusConnection, path: str, interface: str) -> dict[str, Any
     address = DBusAddress(path, _BUS_NAME, f"{_BUS_NAME}.{interface}")
     found = _call(bus, Properties(address).get_all())[0]
     return {name: value for name, (_, value) in found.items()}
+
+
+def _judge_refusal(unit: str, error: DBusErrorResponse) -> ActionFailedError | OutcomeUnknownError:
+    if error.name in _UNANSWERED:
+        return OutcomeUnknownError(f"systemd did not tell how the restart of {unit} ended: {_reason(error)}")
+    return ActionFailedError(f"systemd refused to restart {unit}: {_reason(error)}")
 
 
 def _reason(error: DBusErrorResponse) -> str:

@@ -83,7 +83,7 @@ class Transport:
         proof = _server_token(response)
         if proof is not None:
             negotiation.verify(proof)
-        return self._judge(response, data)
+        return self._judge(method, response, data)
 
     def close(self) -> None:
         """Close the connection; the next request opens another."""
@@ -165,7 +165,7 @@ class Transport:
             "recorded. Look with 'ipa-tpi show' or 'ipa-tpi list --mine' before you repeat it.",
         )
 
-    def _judge(self, response: http.client.HTTPResponse, data: bytes) -> bytes:
+    def _judge(self, method: str, response: http.client.HTTPResponse, data: bytes) -> bytes:
         kind = response.headers.get_content_type()
         if kind == "application/problem+json":
             raise_problem(data, response.status, self.url)
@@ -176,6 +176,12 @@ class Transport:
                 f"{self.url} wants to send us elsewhere (HTTP {response.status}), which ipa-tpi never follows. "
                 "Give the right server with --server.",
                 code="server-untrusted",
+            )
+        if method != "GET" and response.status >= http.HTTPStatus.INTERNAL_SERVER_ERROR:
+            # Apache answers so for a service that dies amid a request.
+            raise OutcomeUnknownError(
+                f"{self.url} answered HTTP {response.status} in the service's stead, so your word may have been "
+                "recorded. Look with 'ipa-tpi show' or 'ipa-tpi list --mine' before you repeat it.",
             )
         if kind != "application/json" or response.status >= http.HTTPStatus.BAD_REQUEST:
             raise UnavailableError(

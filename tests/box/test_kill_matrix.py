@@ -18,38 +18,34 @@ from kill_rounds import play
 from kill_scene import quick_units
 from world import EXECUTOR, World, eventually
 
-# Of each victim and step the cells whose names hold one of these: the add whose answer is lost, where there is one.
+PERSONS = {"request", "approve", "prove"}
+# Step and the beginning of a name: the fewest rounds that have every step, every word and every victim.
 CHOSEN = {
     "executor": (
-        "the verdict is journalled",
-        "the policy is being read",
-        "the unit is being looked at",
-        "the intent is journalled",
-        "the execution entry is in the directory",
-        "the claim is audited",
-        "the claim is journalled",
-        "systemd has been asked",
-        "the outcome is journalled",
-        "the result is in the directory",
-        "the preview is journalled",
+        "1/the verdict is journalled",
+        "2/the policy is being read",
+        "3/the unit is being looked at",
+        "4/the intent is journalled",
+        "5/the execution entry is in the directory",
+        "6/the claim is audited",
+        "7/the claim is journalled",
+        "8/systemd has been asked",
+        "9/the outcome is journalled",
+        "10/the result is in the directory",
+        "preview/the preview is journalled",
     ),
     "directory": (
-        "the receipt never arrives",
-        "the policy is being read",
-        "the unit is being looked at",
-        "the intent is audited",
-        "the execution entry never arrives",
-        "the claim is journalled",
-        "the result never arrives",
-        "the proof never arrives",
-        "after the answer",
+        "1/the receipt never arrives",
+        "5/the execution entry never arrives",
+        "10/the result never arrives",
+        "approve/the proof never arrives",
+        "approve/after the answer",
     ),
     "web": (
-        "the entry is there, its proof is not",
-        "both are there, unanswered",
-        "the proof is there, unanswered",
-        "the verdict is journalled",
-        "systemd has been asked",
+        "request/both are there, unanswered",
+        "approve/the entry is there, its proof is not",
+        "prove/the proof is there, unanswered",
+        "8/systemd has been asked",
     ),
 }
 
@@ -78,7 +74,9 @@ def counted(world: World) -> Iterator[Counted]:
 def chosen() -> list[tuple[str, Point]]:
     """Give the cells of this file."""
     return [
-        (victim, point) for victim, point in cells() if any(part in point.name for part in CHOSEN[victim])
+        (victim, point)
+        for victim, point in cells()
+        if any(f"{point.step}/{point.name}".startswith(one) for one in CHOSEN[victim])
     ]
 
 
@@ -97,12 +95,7 @@ def test_r_k13_killed_it_runs_once_and_nothing_is_lost(
 
 def test_the_choice_has_every_step() -> None:
     steps = {point.step for _, point in cells()}
-    assert steps == {point.step for _, point in chosen()} == {*map(str, range(1, 11)), *PERSONS, "preview"}
+    assert steps == {*map(str, range(1, 11)), *PERSONS, "preview"}
+    assert {point.step for _, point in chosen()} == steps
     assert {point.step for victim, point in chosen() if victim == "executor"} == steps - PERSONS
-    every = {(victim, point.name) for victim, point in cells()}
-    for victim, parts in CHOSEN.items():
-        for part in parts:
-            assert any(part in name for one, name in every if one == victim), (victim, part)
-
-
-PERSONS = {"request", "approve", "prove"}
+    assert len(chosen()) == sum(len(names) for names in CHOSEN.values()), "a name of the choice is no cell's"
