@@ -18,7 +18,7 @@ SOURCES := ipa_tpi acls lab tests bench
 UNIT_WORKERS ?= 2
 REALM_WORKERS ?= 2
 
-.PHONY: help setup check lint types imports trace unit test realm box demo bench down lock clean coverage
+.PHONY: help setup check lint types imports trace unit test realm box demo bench kill-matrix down lock clean coverage
 help:
 	@sed -n '1,4s/^# //p' Makefile
 
@@ -58,6 +58,11 @@ demo: setup
 # Prints one table, ours beside its peers; takes about two and a half minutes.
 bench: setup
 	lab/bench.sh
+
+# Kills executor, web service and directory at every point, ROUNDS times each; 20 rounds take about an hour.
+ROUNDS ?= 20
+kill-matrix: setup
+	lab/kill-matrix.sh $(ROUNDS)
 
 down:
 	$(PYTHON) -m lab.box down --name demo

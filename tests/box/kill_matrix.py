@@ -13,7 +13,7 @@ import ldap
 from checks import cancel_what_is_open, remove_requests
 from kill_points import Point, cells
 from kill_rounds import DoubledError, play
-from kill_scene import quick_units
+from kill_scene import quick_units, settle
 from kill_verbs import LostError
 from world import EXECUTOR, REALM, World, eventually
 
@@ -66,6 +66,7 @@ def _play_cell(world: World, victim: str, point: Point, rounds: int) -> Counter[
             kinds = {DoubledError: "doubled", LostError: "lost"}
             counted[kinds.get(type(error), "not played")] += 1
             _tell(f"{_name(victim, point)}, round {number}: {type(error).__name__}: {error}")
+            settle(world)
             cancel_what_is_open(world)
             time.sleep(5)
             starts = len(world.starts()) - len(before)
@@ -76,6 +77,7 @@ def _play_cell(world: World, victim: str, point: Point, rounds: int) -> Counter[
     if late:
         _tell(f"{_name(victim, point)}: {late} starts came later")
         counted["doubled"] += late
+    settle(world)
     remove_requests(world)
     return counted
 

@@ -75,7 +75,7 @@ def play(world: World, victim: str, point: Point) -> Ended:
     if point.step in {"request", "preview"}:
         make = kill_verbs.request if point.step == "request" else _before_the_preview
         played.request_id = make(world, victim, point, reason)
-        eventually(lambda: world.of_class(played.request_id, "ipaTpiPreview"), LONG_SECONDS)
+        patient(lambda: world.of_class(played.request_id, "ipaTpiPreview"))
         patient(lambda: world.approve("bob", played.request_id))
         played.told.add("ipaTpiApproval")
     else:
