@@ -75,6 +75,7 @@ class _FloorOperation(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     required_approvals: Annotated[int, msgspec.Meta(ge=1, le=16)] = 1
     proof: bool = True
     instances: list[Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{1,64}\Z")]] = []
+    units: list[Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9:_.@\\-]{1,255}\Z")]] = []
 
 
 class _Floor(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -139,6 +140,7 @@ def read_floor(path: str) -> Floor:
             required_approvals=entry.required_approvals,
             proof=entry.proof,
             instances=frozenset(entry.instances),
+            units=frozenset(entry.units),
         )
         for name, entry in raw.operations.items()
     }

@@ -156,6 +156,8 @@ HTTP_STATUS: Final[dict[str, int]] = {
     "not-voter": 403,
     "too-many-pending": 429,
     "below-floor": 403,
+    "unit-reserved": 403,
+    "not-reading": 409,
     # state
     "not-found": 404,
     "not-pending": 409,

@@ -181,6 +181,7 @@ class FloorOperation:
     required_approvals: int
     proof: bool
     instances: frozenset[str] = frozenset()
+    units: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -121,12 +121,27 @@ class ProofVerifier(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class UnitState:
-    """What systemd says of a unit."""
+    """What systemd says of a unit; `main_pid` is 0 where there is none."""
 
     active: str
     sub: str
     main_pid: int
     invocation_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """How a job of systemd ended.
+
+    Attributes:
+        result: systemd's word; ``done`` is success.
+        before: The unit's state before it.
+        after: The unit's state after it; None where that could not be told.
+    """
+
+    result: str
+    before: UnitState
+    after: UnitState | None = None
 
 
 class ServiceManager(Protocol):
@@ -136,15 +151,17 @@ class ServiceManager(Protocol):
         """Tell a unit's state.
 
         Raises:
-            ActionFailedError: There is no such unit.
+            ActionFailedError: There is no such unit, or this is another name of one.
             ServiceManagerError: systemd did not answer.
         """
 
-    def restart(self, unit: str, timeout_seconds: int) -> str:
-        """Restart a unit and wait for the end of the job.
+    def run_job(self, unit: str, verb: str, timeout_seconds: int) -> Job:
+        """Start, stop, restart or reload a unit and wait for the end of the job.
 
-        Returns:
-            The job's result; ``done`` is success.
+        Args:
+            unit: Its full, true name.
+            verb: start, stop, restart or reload.
+            timeout_seconds: How long the job may take.
 
         Raises:
             ActionFailedError: systemd certainly refused.

@@ -18,7 +18,25 @@ pending_per_operation = 3
 [operations."dirsrv.restart"]
 required_approvals = 1
 proof = true
-instances = ["DS01"]
+instances = ["DS01", "TPI-TEST"]
+
+[operations."dirsrv.status"]
+instances = ["DS01", "TPI-TEST"]
+
+[operations."systemd.unit.start"]
+units = ["sample.service"]
+
+[operations."systemd.unit.stop"]
+units = ["sample.service"]
+
+[operations."systemd.unit.restart"]
+units = ["sample.service", "slow@1.service", "slow@2.service", "slow@3.service"]
+
+[operations."systemd.unit.reload"]
+units = ["sample.service"]
+
+[operations."systemd.unit.status"]
+units = ["sample.service", "dbus.service", "ipa-tpi-executor.service"]
 """
 
 

@@ -167,6 +167,13 @@ class World:
             if wanted in [value.lower() for value in raw["objectClass"]]
         ]
 
+    def of_class_when_up(self, request_id: str, name: str) -> list[dict[str, list[bytes]]]:
+        """Give what `of_class` gives, and nothing while the directory is down."""
+        try:
+            return self.of_class(request_id, name)
+        except (ldap.SERVER_DOWN, ldap.NO_SUCH_OBJECT):
+            return []
+
     # --- the executor and systemd ---------------------------------------------
 
     def systemctl(self, *arguments: str) -> str:

@@ -24,6 +24,9 @@ Checks, in order, each by itself sufficient to refuse:
    may request by a rule.
 7. Its digest, recomputed, is the stored one.
 8. The state (`approval.standing`), with every voice judged anew.
+
+A reading operation is asked about once, with the stage ``read``, and goes no other way: it is
+allowed where an operation of the other kind could be shown.
 """
 
 import re
@@ -43,7 +46,8 @@ from ipa_tpi.decide.identity import (
     identity_of,
 )
 from ipa_tpi.decide.intake import check_parameters, check_text, fingerprint
-from ipa_tpi.decide.policy import may, usable_operation
+from ipa_tpi.decide.policy import is_reading, may, usable_operation
+from ipa_tpi.decide.units import check_unit
 from ipa_tpi.model import (
     Account,
     Allow,
@@ -63,7 +67,7 @@ from ipa_tpi.model import (
     Subtree,
 )
 
-Stage = Literal["preview", "dispatch", "last"]
+Stage = Literal["preview", "read", "dispatch", "last"]
 _WAS_APPROVED: Final = frozenset({State.PENDING, State.AWAITING_PREVIEW, State.EXPIRED})
 
 
@@ -185,6 +189,10 @@ def authorize(facts: Facts, stage: Stage) -> Authorization:
                 "operation-not-on-floor", f"the floor of {facts.target} does not allow {request.operation}"
             ),
         )
+    if is_reading(operation.name) != (stage == "read"):  # R-K02: no stage of one kind opens the other
+        return Authorization(
+            Refuse("not-reading", f"{operation.name} cannot be taken through the stage {stage}; report this")
+        )
     setting = Setting(facts.policy, operation, facts.host, facts.floor, facts.now, facts.approve_permission)
     refusal = (
         check_definition(request, operation)
@@ -272,17 +280,19 @@ def check_floor_parameters(request: Request, floor: FloorOperation, target: str)
         target: The host, for the message.
 
     Returns:
-        None, or a refusal ``below-floor``.
+        None, or a refusal ``below-floor``, ``unit-reserved`` or ``bad-parameters``.
     """
-    instance = request.parameters.get("instance")
-    if instance is not None and instance not in floor.instances:
-        allowed = ", ".join(sorted(floor.instances)) or "none"
-        return Refuse(
-            "below-floor",
-            f"{target} allows {request.operation} only of: {allowed} (its floor file, /etc/ipa/tpi/floor.toml), "
-            f"and not of {instance!a}",
-        )
-    return None
+    for name, named in (("instance", floor.instances), ("unit", floor.units)):
+        value = request.parameters.get(name)
+        if value is not None and value not in named:
+            allowed = ", ".join(sorted(named)) or "none"
+            return Refuse(
+                "below-floor",
+                f"{target} allows {request.operation} only of: {allowed} (its floor file, /etc/ipa/tpi/floor.toml), "
+                f"and not of {value!a}",
+            )
+    unit = request.parameters.get("unit")
+    return check_unit(unit, reading=is_reading(request.operation)) if unit is not None else None
 
 
 def judge_requester(request: Request, requester: Account | None, setting: Setting) -> Refuse | None:
@@ -433,8 +443,11 @@ def _case(facts: Facts, setting: Setting, floor: FloorOperation, requester: Acco
 def _by_state(result: Standing, stage: Stage, *, complete: bool) -> Allow | NotYet | Refuse:
     if result.state is State.APPROVED:
         return Allow("approved by " + ", ".join(approval.creator for approval in result.counted))
-    if result.state is State.AWAITING_PREVIEW and stage == "preview" and result.code == "awaiting-preview":
+    shows = stage in {"preview", "read"} and result.code == "awaiting-preview"
+    if result.state is State.AWAITING_PREVIEW and shows:
         return Allow("the request's proof is verified")
+    if result.state is State.PENDING and stage == "read":  # shown before a restart, and not yet told
+        return Allow("the request's proof was verified, and nothing has to be approved")
     if stage == "last" and not complete and result.state in _WAS_APPROVED:  # R-K15: it is so no longer
         return Refuse("withdrawn", "an approval was withdrawn or no longer counts; make a new request")
     if result.state in {State.PENDING, State.AWAITING_PREVIEW}:

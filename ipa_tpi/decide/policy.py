@@ -9,6 +9,9 @@ Rules:
    where it may not be makes the whole definition unusable, with a message that names entry and
    attribute.  An unusable or disabled operation can be neither requested nor approved nor run.
 4. Every answer has a reason: the rule that allowed, or the nearest miss and what it lacked.
+5. Reading operations are a class fixed here, and not in LDAP: they change nothing, need a rule, a
+   floor and a proof as all others, and no approval.  Their definition says so (0 required approvals),
+   and no other definition may.
 """
 
 import json
@@ -32,6 +35,7 @@ from ipa_tpi.model import (
 
 Attributes = Mapping[str, Sequence[bytes]]
 
+READING: Final = frozenset({"dirsrv.status", "systemd.unit.status"})  # R-K02: fixed in code
 INTERFACES: Final = frozenset({"cli", "web", "framework", "jacket", "direct"})
 _OPERATION_NAME: Final = re.compile(r"[a-z][a-z0-9-]*(\.[a-z][a-z0-9-]*)+")
 _MAX_SECONDS: Final = 14 * 86400
@@ -126,6 +130,11 @@ def load_rule(dn: str, attributes: Attributes) -> Rule | Refuse:
         )
     except (_BadError, ValueError) as error:
         return Refuse("rule-malformed", f"the rule {dn} cannot be used: {error}")
+
+
+def is_reading(name: str) -> bool:
+    """Tell whether an operation only reads, and so needs no second person (K02)."""
+    return name in READING
 
 
 def usable_operation(policy: Policy, name: str) -> Operation | Refuse:
@@ -242,7 +251,7 @@ def _operation(dn: str, attributes: Attributes) -> Operation:
         digest=operation_digest(attributes),
         enabled=_flag(attributes, "ipaenabledflag"),
         parameters=_parameter_rules(_text(attributes, "ipatpiparameterschema")),
-        required_approvals=_number(attributes, "ipatpirequiredapprovals", _MAX_APPROVALS),
+        required_approvals=_required_approvals(name, attributes),
         approval_seconds=_number(attributes, "ipatpiapprovalseconds", _MAX_SECONDS, default=300),  # R-A03
         execution_seconds=_number(attributes, "ipatpiexecutionseconds", _MAX_SECONDS, default=300),
         timeout_seconds=_number(attributes, "ipatpitimeoutseconds", _MAX_SECONDS, default=60),
@@ -253,6 +262,14 @@ def _operation(dn: str, attributes: Attributes) -> Operation:
         pending_limit=_number(attributes, "ipatpipendinglimit", _MAX_SECONDS, default=0),
         destructive=_flag(attributes, "ipatpidestructive", default="FALSE"),
     )
+
+
+def _required_approvals(name: str, attributes: Attributes) -> int:
+    if is_reading(name):
+        if _text(attributes, "ipatpirequiredapprovals") != "0":
+            raise _BadError("ipaTpiRequiredApprovals is not 0, and this operation only reads")
+        return 0
+    return _number(attributes, "ipatpirequiredapprovals", _MAX_APPROVALS)  # R-K08
 
 
 def _demand_form(attributes: Attributes, classes: frozenset[str], known: frozenset[str]) -> None:

@@ -20,6 +20,7 @@ from ipa_tpi.errors import EXIT_ERROR, EXIT_OK, TpiError, UnavailableError
 from ipa_tpi.executor import claims
 from ipa_tpi.executor.claims import Claims
 from ipa_tpi.executor.dispatch import Dispatcher, Place
+from ipa_tpi.executor.operations import check_floor
 from ipa_tpi.executor.polkit import render_rule
 from ipa_tpi.executor.publication import Publication
 from ipa_tpi.executor.receipts import Receipts
@@ -31,7 +32,7 @@ from ipa_tpi.ports import Audit
 from ipa_tpi.wire import SocketMessage
 
 _LOG = logging.getLogger(__name__)
-_WORKERS: Final = 2
+_WORKERS: Final = 8  # R-A05: a restart that takes its minute blocks no other request
 _RETRY_SECONDS: Final = (0.2, 0.5, 1.0, 2.0, 5.0)
 _RETRY_REFUSED_SECONDS: Final = 30.0
 _USER: Final = "ipatpi-exec"
@@ -185,6 +186,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         config = read_executor_config(arguments.config)
         floor = read_floor(config.floor)
+        check_floor(floor)
         if arguments.verb == "polkit-rules":
             sys.stdout.write(render_rule(floor, _USER))
         elif arguments.verb == "init":

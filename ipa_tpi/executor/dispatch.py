@@ -14,6 +14,9 @@
      9  journal the outcome (synced)
     10  result entry, audit
 
+A reading operation (`decide.policy.is_reading`) ends after its preview: it is shown, and told as the
+result, at once; it has no execution entry, and is read again after a restart.
+
 On restart: nothing from 4 on: begin at 1; 4 without 7: add the execution entry if it is absent,
 go on at 6; 7 without 9: indeterminate; 9 without 10: do 10.
 
@@ -31,6 +34,7 @@ from ipa_tpi.decide.authorization import Authorization, Facts, authorize
 from ipa_tpi.decide.digest import canonical, preview_body, sha256
 from ipa_tpi.decide.identity import check_account, identity_of
 from ipa_tpi.decide.intake import fingerprint
+from ipa_tpi.decide.policy import is_reading
 from ipa_tpi.errors import (
     ActionFailedError,
     DirectoryUnavailableError,
@@ -151,9 +155,33 @@ class Dispatcher:
             return None
         if self.publication.catch_up(request_id):
             subtree = self._reload(request_id)
+        if is_reading(subtree.request.operation):
+            return self._read(subtree)
         if self.claims.precondition(request_id) is None:
             return self._preview(subtree)
         return self._dispatch(subtree)
+
+    def _read(self, subtree: Subtree) -> datetime | None:
+        """Show and tell at once what a reading operation reads (K02)."""
+        request = subtree.request
+        facts = self._facts(subtree)
+        authorization = authorize(facts, "read")
+        decision = authorization.decision
+        if isinstance(decision, Refuse):
+            self._refuse(subtree, decision)
+            return None
+        if isinstance(decision, NotYet):
+            return self._later(authorization.standing.deadline if authorization.standing else None)
+        self.audit.record("read", request=request.id, by=decision.by)
+        if self.claims.precondition(request.id) is None and not self._show(subtree):
+            return None
+        try:
+            told = operation(request.operation).act(request.parameters, self.services, 0)
+        except (ActionFailedError, RefusedError) as error:
+            self._finish(subtree, Outcome.FAILED, error.code, error.message, exit_status=1)
+        else:
+            self._finish(subtree, Outcome.EXECUTED, "", told.excerpt, exit_status=told.exit_status)
+        return None
 
     def _bury(self, request_id: str, claim: Claim | None, error: RefusedError) -> None:
         """End a request whose entry is malformed: it can bear no result, and is never run."""
@@ -202,18 +230,22 @@ class Dispatcher:
         if flood is not None:
             self._refuse(subtree, flood)
             return None
+        return self._dispatch(self._reload(request.id)) if self._show(subtree) else None
+
+    def _show(self, subtree: Subtree) -> bool:
+        request = subtree.request
         try:
             shown, precondition = operation(request.operation).preview(request.parameters, self.services)
         except (RefusedError, ActionFailedError) as error:
             self._refuse(subtree, Refuse(error.code, error.message))
-            return None
+            return False
         body = preview_body(shown, precondition)
         entry = entries.preview_entry(body, sha256(body))
         self.audit.record("preview", request=request.id, digest=sha256(body).hex())
         self.publication.add(
             request.id, self.claims.show(request.id, sha256(body), canonical(precondition), entry)
         )
-        return self._dispatch(self._reload(request.id))
+        return True
 
     def _dispatch(self, subtree: Subtree) -> datetime | None:
         request_id = subtree.request.id
@@ -319,15 +351,16 @@ class Dispatcher:
     def _publish(self, subtree: Subtree, claim: Claim) -> None:  # step 10
         request = subtree.request
         outcome = claim.outcome.value if claim.outcome is not None else ""
-        # An audit that fails here cannot undo what was done: `process` raises, and step 10 is tried again.
-        self.audit.record(
-            "outcome",
-            request=request.id,
-            operation=request.operation,
-            outcome=outcome,
-            code=claim.code,
-            excerpt=claim.excerpt,
-        )
+        if self.claims.written(request.id, "result") is None:
+            # An audit that fails here cannot undo what was done: `process` raises, and step 10 is tried again.
+            self.audit.record(
+                "outcome",
+                request=request.id,
+                operation=request.operation,
+                outcome=outcome,
+                code=claim.code,
+                excerpt=claim.excerpt,
+            )
         entry = self.claims.write(request.id, "result", entries.result_entry(claim))
         self.publication.add(request.id, entry)
         self.claims.publish(request.id)
@@ -379,7 +412,7 @@ class Dispatcher:
         request = subtree.request
         then = self.claims.precondition(request.id)
         try:
-            _, now = operation(request.operation).preview(request.parameters, self.services)
+            now = operation(request.operation).precondition(request.parameters, self.services)
         except (RefusedError, ActionFailedError) as error:
             return Refuse(error.code, error.message)
         if then is None or canonical(now) != then:  # R-K10

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 COMMIT = r"^fdatasync\("
 _POLICY = r"^write\(.*cn=tpirules,cn=tpi"
-_LOOK = r"^sendto\(.*LoadUnit"
+_LOOK = r"^sendto\(.*ListUnitsByNames"
 _RESTART = r"^sendto\(.*RestartUnit"
 
 
@@ -54,6 +54,7 @@ EXECUTOR_POINTS = (
     Point("1", "the receipt is in the directory, unanswered", (_RECEIPT,), there="ipaTpiReceipt"),
     Point("1", "the receipt is marked as added", (_RECEIPT, COMMIT)),
     Point("2", "the policy is being read", (_RECEIPT, _POLICY)),
+    # No operation names a validation program yet; this is what comes before the intent.
     Point("3", "the unit is being looked at", (_RECEIPT, _LOOK)),
     Point("4", "the intent is journalled", (_RECEIPT, _LOOK, COMMIT)),
     Point("4", "the intent is audited", (event("intent"),)),

@@ -48,7 +48,7 @@ from ipa_tpi.executor.dispatch import Dispatcher, Place
 from ipa_tpi.executor.publication import Publication
 from ipa_tpi.executor.receipts import Receipts
 from ipa_tpi.model import Account, Child, Floor, HostEntry, Json, Policy, Proof, Refuse, Request, Subtree
-from ipa_tpi.ports import AcceptedProof, NewEntry, Query, UnitState
+from ipa_tpi.ports import AcceptedProof, Job, NewEntry, Query, UnitState
 
 REQUESTS = "cn=requests,cn=tpi,dc=tpi,dc=test"
 
@@ -269,6 +269,7 @@ class FakeSystemd:
         self.answer = "done"
         self.refusal: TpiError | None = None
         self.pid = 100
+        self.blind = False
 
     def unit_state(self, unit: str) -> UnitState:
         """Tell a unit's state."""
@@ -277,13 +278,17 @@ class FakeSystemd:
                 raise self.refusal
             return UnitState("active", "running", self.pid, f"invocation-of-{unit}")
 
-    def restart(self, unit: str, timeout_seconds: int) -> str:
-        """Restart a unit."""
-        with self.weather.around("systemd.restart"):
-            self.acts.append(unit)
+    def run_job(self, unit: str, verb: str, timeout_seconds: int) -> Job:
+        """Run a job."""
+        with self.weather.around("systemd.run_job"):
+            if self.refusal is not None:
+                raise self.refusal
+            before = UnitState("active", "running", self.pid, f"invocation-of-{unit}")
+            self.acts.append(unit if verb == "restart" else f"{verb} {unit}")
             self.pid += 1
             self.timeout_seconds = timeout_seconds
-            return self.answer
+            after = UnitState("active", "running", self.pid, f"invocation-of-{unit}")
+            return Job(self.answer, before, None if self.blind else after)
 
 
 class FakeVerifier:

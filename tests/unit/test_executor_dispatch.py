@@ -127,7 +127,7 @@ def test_the_steps_happen_in_their_order(box: Box) -> None:
         "journal.added",
         "audit.claim",
         "journal.take",
-        "systemd.restart",
+        "systemd.run_job",
         "journal.end",
         "audit.outcome",
         "directory.add ipaTpiResult",
@@ -493,7 +493,7 @@ def test_what_comes_after_the_claim_changes_nothing(box: Box) -> None:
 def test_how_an_act_can_end_badly(box: Box, error: Any, outcome: str) -> None:
     previewed(box)
     box.approve()
-    box.weather.fails["systemd.restart"] = error
+    box.weather.fails["systemd.run_job"] = error
     box.process()
     ended(box, outcome, error.code)
 
@@ -515,7 +515,7 @@ def test_what_goes_wrong_after_the_restart_does_not_make_it_undone(box: Box, err
     """DESIGN section 2: an act whose end is unknown gives `indeterminate`, never `failed`."""
     previewed(box)
     box.approve()
-    box.weather.then["systemd.restart"] = lambda: setattr(box.systemd, "refusal", error)
+    box.weather.then["systemd.run_job"] = lambda: setattr(box.systemd, "refusal", error)
     box.process()
     assert box.systemd.acts == [UNIT]
     assert box.outcomes() in (["executed"], ["indeterminate"])

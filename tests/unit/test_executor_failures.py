@@ -84,7 +84,7 @@ class Moment:
 CALLS = calls_of_a_life()
 MOMENTS = [Moment(number, name) for number, name in enumerate(CALLS, start=1)]
 CLAIMED = CALLS.index("journal.take") + 1
-ACTED = CALLS.index("systemd.restart") + 1
+ACTED = CALLS.index("systemd.run_job") + 1
 ENDED = CALLS.index("journal.end") + 1
 WRITES = [moment for moment in MOMENTS if not moment.name.startswith(READS)]
 
