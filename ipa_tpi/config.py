@@ -74,6 +74,7 @@ class ExecutorConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
 class _FloorOperation(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     required_approvals: Annotated[int, msgspec.Meta(ge=1, le=16)] = 1
     proof: bool = True
+    fresh_seconds: Annotated[int, msgspec.Meta(ge=0, le=86400)] = 0
     instances: list[Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{1,64}\Z")]] = []
     units: list[Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9:_.@\\-]{1,255}\Z")]] = []
 
@@ -141,6 +142,7 @@ def read_floor(path: str) -> Floor:
             proof=entry.proof,
             instances=frozenset(entry.instances),
             units=frozenset(entry.units),
+            fresh_seconds=entry.fresh_seconds,
         )
         for name, entry in raw.operations.items()
     }

@@ -157,6 +157,11 @@ HTTP_STATUS: Final[dict[str, int]] = {
     "too-many-pending": 429,
     "below-floor": 403,
     "unit-reserved": 403,
+    "stage-order": 409,
+    "policy-unsatisfiable": 409,
+    "membership-too-young": 403,
+    "proof-indicator-missing": 403,
+    "proof-stale": 403,
     "not-reading": 409,
     # state
     "not-found": 404,

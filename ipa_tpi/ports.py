@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from ipa_tpi.model import Account, HostEntry, Json, Policy, Proof, Subtree
+from ipa_tpi.model import Account, Group, HostEntry, Json, Policy, Proof, Subtree
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +60,9 @@ class Directory(Protocol):
 
     def account_by_dn(self, dn: str) -> Account | None:
         """Read the account at this DN; None when there is none."""
+
+    def groups(self, names: frozenset[str]) -> Mapping[str, Group]:
+        """Read groups, roles, privileges and permissions by their DNs; one that cannot be read is left out."""
 
     def host(self, fqdn: str) -> HostEntry | None:
         """Read the entry of a host by its lower-case name."""

@@ -18,10 +18,22 @@ from ldap.controls import RequestControl
 from ldap.controls.psearch import PersistentSearchControl
 
 from ipa_tpi.adapters.gss import bind
+from ipa_tpi.decide.definition import load_operation, load_rule
 from ipa_tpi.decide.intake import RawEntry, read_child, read_request
-from ipa_tpi.decide.policy import load_operation, load_rule
 from ipa_tpi.errors import DirectoryRefusedError, DirectoryUnavailableError, NotFoundError, RefusedError
-from ipa_tpi.model import Account, Child, HostEntry, Kind, Operation, Policy, Refuse, Request, Rule, Subtree
+from ipa_tpi.model import (
+    Account,
+    Child,
+    Group,
+    HostEntry,
+    Kind,
+    Operation,
+    Policy,
+    Refuse,
+    Request,
+    Rule,
+    Subtree,
+)
 from ipa_tpi.ports import NewEntry, Query
 
 Raw = Mapping[str, Sequence[bytes]]
@@ -33,6 +45,7 @@ _DN_ATTRIBUTES: Final = frozenset(
         "ipatpiexecutor",
         "ipatpimemberoperation",
         "ipatpirequestingprincipal",
+        "ipatpirequiredgroup",
         "member",
         "memberhost",
         "memberof",
@@ -168,7 +181,7 @@ class LdapDirectory:
 
     def policy(self) -> Policy:
         """Read all rules, operations and operation groups."""
-        rules = [load_rule(dn, raw) for dn, raw in self._below("cn=tpirules,cn=tpi", "ipaTpiRule")]
+        rules = {dn: load_rule(dn, raw) for dn, raw in self._below("cn=tpirules,cn=tpi", "ipaTpiRule")}
         operations: dict[str, Operation] = {}
         malformed: dict[str, str] = {}
         for dn, raw in self._below("cn=tpioperations,cn=tpi", "ipaTpiOperation"):
@@ -182,7 +195,9 @@ class LdapDirectory:
             dn: frozenset(value.decode() for value in raw.get("member", ()))
             for dn, raw in self._below("cn=tpioperationgroups,cn=tpi", "ipaTpiOperationGroup")
         }
-        return Policy(tuple(rule for rule in rules if isinstance(rule, Rule)), operations, malformed, groups)
+        broken = {dn: rule.message for dn, rule in rules.items() if isinstance(rule, Refuse)}
+        usable = tuple(rule for rule in rules.values() if isinstance(rule, Rule))
+        return Policy(usable, operations, malformed, groups, broken)
 
     def account(self, principal: str) -> Account | None:
         """Read the one account that bears this principal name."""
@@ -203,6 +218,17 @@ class LdapDirectory:
         """Read the account at a DN."""
         found = self._search(dn, ldap.SCOPE_BASE, "(objectClass=krbPrincipalAux)", self._account_attributes())
         return self._to_account(*found[0]) if found else None
+
+    def groups(self, names: frozenset[str]) -> Mapping[str, Group]:
+        """Read groups by their DNs."""
+        found: dict[str, Group] = {}
+        for name in sorted(names):
+            entries = self._search(name, ldap.SCOPE_BASE, "(objectClass=*)", ["modifyTimestamp", "memberOf"])
+            modified = _time(_first(entries[0][1], "modifytimestamp")) if entries else None
+            if modified is not None:
+                above = frozenset(value.decode() for value in entries[0][1].get("memberof", ()))
+                found[name] = Group(name, modified, above)
+        return found
 
     def host(self, fqdn: str) -> HostEntry | None:
         """Read the entry of a host."""
@@ -371,10 +397,19 @@ class LdapDirectory:
 
 
 def _normal(raw: Mapping[str, Sequence[bytes]]) -> Raw:
-    return {
-        name.lower(): [_normal_value(value) for value in values] if name.lower() in _DN_ATTRIBUTES else values
-        for name, values in raw.items()
-    }
+    return {name.lower(): _normal_values(name.lower(), values) for name, values in raw.items()}
+
+
+def _normal_values(name: str, values: Sequence[bytes]) -> Sequence[bytes]:
+    if name in _DN_ATTRIBUTES:
+        return [_normal_value(value) for value in values]
+    return [_normal_stage(value) for value in values] if name == "ipatpistage" else values
+
+
+def _normal_stage(value: bytes) -> bytes:
+    order, first, rest = value.partition(b":")
+    count, second, dn = rest.partition(b":")
+    return order + first + count + second + _normal_value(dn) if second else value
 
 
 def _normal_value(value: bytes) -> bytes:

@@ -26,15 +26,17 @@ tries again later; once the window has ended, the decision itself becomes ``expi
 """
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from ipa_tpi.decide.authorization import Authorization, Facts, authorize
+from ipa_tpi.decide.definition import is_reading
 from ipa_tpi.decide.digest import canonical, preview_body, sha256
 from ipa_tpi.decide.identity import check_account, identity_of
 from ipa_tpi.decide.intake import fingerprint
-from ipa_tpi.decide.policy import is_reading
+from ipa_tpi.decide.policy import usable_operation
+from ipa_tpi.decide.proof import demands_of
 from ipa_tpi.errors import (
     ActionFailedError,
     DirectoryUnavailableError,
@@ -55,6 +57,7 @@ from ipa_tpi.model import (
     Denial,
     Execution,
     Floor,
+    Group,
     NotYet,
     Operation,
     Outcome,
@@ -149,7 +152,7 @@ class Dispatcher:
     def _advance(self, subtree: Subtree, claim: Claim | None) -> datetime | None:
         request_id = subtree.request.id
         self._remember(subtree)
-        self.receipts.verify(subtree)  # step 1
+        self._verify(subtree)  # step 1
         if claim is not None:
             self._go_on(subtree, claim)
             return None
@@ -160,6 +163,15 @@ class Dispatcher:
         if self.claims.precondition(request_id) is None:
             return self._preview(subtree)
         return self._dispatch(subtree)
+
+    def _verify(self, subtree: Subtree) -> None:
+        request, owed = subtree.request, self.receipts.owed(subtree)
+        if not owed:
+            return
+        wanted = usable_operation(self.directory.policy(), request.operation)
+        # What a ticket must be stands in the definition; without the one that was asked for nothing can come of it.
+        if isinstance(wanted, Operation) and wanted.digest == request.operation_digest:
+            self.receipts.verify(subtree, owed, demands_of(wanted, self.place.floor), self.clock())
 
     def _read(self, subtree: Subtree) -> datetime | None:
         """Show and tell at once what a reading operation reads (K02)."""
@@ -388,19 +400,31 @@ class Dispatcher:
         accounts: dict[str, Account | None] = {
             dn: self.directory.account_by_dn(dn) for dn in self._writers(subtree)
         }
+        policy = self.directory.policy()
         return Facts(
             me=self.place.me,
             target=self.place.target,
             realm=self.place.realm,
             now=self.clock(),
             subtree=subtree,
-            policy=self.directory.policy(),
+            policy=policy,
             host=self.directory.host(self.place.target),
             floor=self.place.floor,
             accounts=accounts,
             approve_permission=self.place.approve_permission,
             memory=self.claims.memory(subtree.request.id),
+            groups=self._groups(policy.operations.get(subtree.request.operation), accounts),
         )
+
+    def _groups(
+        self, wanted: Operation | None, accounts: Mapping[str, Account | None]
+    ) -> Mapping[str, Group]:
+        if wanted is None or not wanted.minimum_age_seconds:
+            return {}
+        names = frozenset(
+            dn for account in accounts.values() if account is not None for dn in account.member_of
+        )
+        return self.directory.groups(names)
 
     def _writers(self, subtree: Subtree) -> set[str]:
         return {

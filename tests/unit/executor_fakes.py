@@ -47,7 +47,19 @@ from ipa_tpi.executor.claims import Claims, create
 from ipa_tpi.executor.dispatch import Dispatcher, Place
 from ipa_tpi.executor.publication import Publication
 from ipa_tpi.executor.receipts import Receipts
-from ipa_tpi.model import Account, Child, Floor, HostEntry, Json, Policy, Proof, Refuse, Request, Subtree
+from ipa_tpi.model import (
+    Account,
+    Child,
+    Floor,
+    Group,
+    HostEntry,
+    Json,
+    Policy,
+    Proof,
+    Refuse,
+    Request,
+    Subtree,
+)
 from ipa_tpi.ports import AcceptedProof, Job, NewEntry, Query, UnitState
 
 REQUESTS = "cn=requests,cn=tpi,dc=tpi,dc=test"
@@ -133,6 +145,7 @@ class FakeDirectory:
         }
         self.rules: Policy = policy()
         self.target: HostEntry | None = TARGET
+        self.known_groups: dict[str, Group] = {}
         self.requests: dict[str, RawEntry] = {}
         self.children: dict[str, dict[str, RawEntry]] = {}
 
@@ -153,6 +166,11 @@ class FakeDirectory:
         """Read an account."""
         with self.weather.around("directory.account_by_dn"):
             return self.people.get(dn)
+
+    def groups(self, names: frozenset[str]) -> dict[str, Group]:
+        """Read groups."""
+        with self.weather.around("directory.groups"):
+            return {dn: group for dn, group in self.known_groups.items() if dn in names}
 
     def host(self, fqdn: str) -> HostEntry | None:
         """Read the target's entry."""
