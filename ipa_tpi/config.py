@@ -53,6 +53,7 @@ class ExecutorConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
         socket: Path of the local socket.
         nudge_user: The only user who may say ``nudge``.
         health_user: The only user who may say ``health``.
+        validator_socket: Path of the socket behind which validation programs run.
         poll_seconds: How often the directory is searched beside the persistent search.
     """
 
@@ -68,6 +69,7 @@ class ExecutorConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     nudge_user: str = "ipatpi-web"
     health_user: str = "root"
     audit: str = "journald"
+    validator_socket: str = "/run/ipa-tpi-validate/validate.sock"
     poll_seconds: Positive = 10
 
 

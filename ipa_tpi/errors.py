@@ -92,6 +92,12 @@ class JournalError(UnavailableError):
     code = "journal-unavailable"
 
 
+class ValidatorUnavailableError(UnavailableError):
+    """The service that runs validation programs did not answer, and none was started."""
+
+    code = "validator-unavailable"
+
+
 class AuditError(UnavailableError):
     """The audit record could not be written, so the step that it records must not happen."""
 
@@ -157,6 +163,9 @@ HTTP_STATUS: Final[dict[str, int]] = {
     "too-many-pending": 429,
     "below-floor": 403,
     "unit-reserved": 403,
+    "validation-refused": 403,
+    "validation-failed": 403,
+    "validation-timeout": 403,
     "stage-order": 409,
     "policy-unsatisfiable": 409,
     "membership-too-young": 403,

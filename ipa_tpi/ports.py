@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from ipa_tpi.model import Account, Group, HostEntry, Json, Policy, Proof, Subtree
+from ipa_tpi.model import Account, Group, HostEntry, Json, Policy, Proof, Refuse, Subtree
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +170,26 @@ class ServiceManager(Protocol):
             ActionFailedError: systemd certainly refused.
             ServiceManagerError: The call certainly did not reach systemd.
             OutcomeUnknownError: It may have.
+        """
+
+
+class Validators(Protocol):
+    """The validation programs of this host (K05)."""
+
+    def ask(self, program: str, question: Mapping[str, str], timeout_seconds: int) -> Refuse | None:
+        """Run a program and wait for its answer.
+
+        Args:
+            program: Its plain file name.
+            question: The environment that it gets: the TPI_ variables of the contract.
+            timeout_seconds: After which it is ended, and has refused.
+
+        Returns:
+            None when it accepts, else a refusal ``validation-refused`` (or ``validation-failed`` where
+            it gave no answer that the contract knows, ``validation-timeout`` where none in time).
+
+        Raises:
+            ValidatorUnavailableError: No program was started.
         """
 
 

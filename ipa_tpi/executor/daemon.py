@@ -15,6 +15,7 @@ from ipa_tpi.adapters.audit import open_audit
 from ipa_tpi.adapters.directory import LdapDirectory, approve_permission_dn, executor_dn, open_directory
 from ipa_tpi.adapters.gss import GssVerifier, keytab_credentials
 from ipa_tpi.adapters.systemd import Systemd
+from ipa_tpi.adapters.validation import ValidationSocket
 from ipa_tpi.config import ExecutorConfig, read_executor_config, read_floor
 from ipa_tpi.errors import EXIT_ERROR, EXIT_OK, TpiError, UnavailableError
 from ipa_tpi.executor import claims
@@ -141,7 +142,15 @@ class Executor:
         place = Place(self._me, config.host, config.realm, self._floor, approve_permission_dn(config.suffix))
         receipts = Receipts(directory, self._journal, publication, verifier, self._audit, config.realm)
         return Dispatcher(
-            place, directory, self._journal, receipts, publication, Systemd(), self._audit, claims.utc_now
+            place,
+            directory,
+            self._journal,
+            receipts,
+            publication,
+            Systemd(),
+            ValidationSocket(config.validator_socket),
+            self._audit,
+            claims.utc_now,
         )
 
     def _nudge(self, message: SocketMessage) -> dict[str, Json]:

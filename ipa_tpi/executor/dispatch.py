@@ -66,10 +66,11 @@ from ipa_tpi.model import (
     Subtree,
     Withdrawal,
 )
-from ipa_tpi.ports import Audit, Directory, Query, ServiceManager
+from ipa_tpi.ports import Audit, Directory, Query, ServiceManager, Validators
 
 _KEPT = (Denial, Withdrawal, Cancellation, Execution, Result)
 _LOOK_AGAIN_SECONDS = 30
+_VALIDATION_SECONDS = 10
 _VOICES = (Approval, Denial, Withdrawal, Cancellation)
 
 
@@ -103,6 +104,7 @@ class Dispatcher:
         receipts: Step 1.
         publication: How entries get into the directory.
         services: systemd.
+        validators: Runs validation programs.
         audit: The audit trail.
         clock: Tells the time in UTC.
     """
@@ -113,6 +115,7 @@ class Dispatcher:
     receipts: Receipts
     publication: Publication
     services: ServiceManager
+    validators: Validators
     audit: Audit
     clock: Callable[[], datetime]
 
@@ -261,7 +264,8 @@ class Dispatcher:
 
     def _dispatch(self, subtree: Subtree) -> datetime | None:
         request_id = subtree.request.id
-        authorization = authorize(self._facts(subtree), "dispatch")  # step 2
+        facts = self._facts(subtree)
+        authorization = authorize(facts, "dispatch")  # step 2
         decision = authorization.decision
         self._audit_voices(subtree, authorization)
         if isinstance(decision, Refuse):
@@ -269,15 +273,42 @@ class Dispatcher:
             return None
         if isinstance(decision, NotYet):
             return self._later(authorization.standing.deadline if authorization.standing else None)
-        refusal = self._compare_precondition(subtree)
+        refusal = self._compare_precondition(subtree) or self._validate(facts, authorization)  # steps 2, 3
         if refusal is not None:
             self._refuse(subtree, refusal)
             return None
-        # Step 3: no operation names a validation program yet; one that did would not have loaded (decide.policy).
         nonce = secrets.token_hex(32)
         self.claims.intend(request_id, nonce, self.clock(), entries.execution_entry(nonce))  # step 4
         self._go_on(subtree, Claim("intent", nonce))
         return None
+
+    def _validate(self, facts: Facts, authorization: Authorization) -> Refuse | None:
+        """Ask the operation's validation program, where it names one; its no is final (K05)."""
+        request = facts.subtree.request
+        wanted = facts.policy.operations[request.operation]
+        if not wanted.validation_program:
+            return None
+        names = {dn: account.principal for dn, account in facts.accounts.items() if account is not None}
+        counted = authorization.standing.counted if authorization.standing is not None else ()
+        question = {
+            "TPI_REQUEST_ID": request.id,
+            "TPI_OPERATION": request.operation,
+            "TPI_TARGET": request.target,
+            "TPI_REQUESTER": names[request.creator],
+            "TPI_APPROVERS": " ".join(names[approval.creator] for approval in counted),
+            "TPI_PARAMETERS": canonical(dict(request.parameters)).decode(),
+            "TPI_REASON": request.reason,
+            "TPI_TICKET": request.ticket,
+        }
+        seconds = min(wanted.timeout_seconds, _VALIDATION_SECONDS)
+        refusal = self.validators.ask(wanted.validation_program, question, seconds)
+        self.audit.record(
+            "validated",
+            request=request.id,
+            program=wanted.validation_program,
+            code=refusal.code if refusal is not None else "",
+        )
+        return refusal
 
     def _audit_voices(self, subtree: Subtree, authorization: Authorization) -> None:
         """Audit, once, each approval that does not count (A04, A08); a proof may still come."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -309,6 +309,21 @@ class FakeSystemd:
             return Job(self.answer, before, None if self.blind else after)
 
 
+class FakeValidators:
+    """`ipa_tpi.ports.Validators`: answers what it was told to."""
+
+    def __init__(self, weather: Weather) -> None:
+        self.weather = weather
+        self.answer: Refuse | None = None
+        self.asked: list[tuple[str, dict[str, str], int]] = []
+
+    def ask(self, program: str, question: Mapping[str, str], timeout_seconds: int) -> Refuse | None:
+        """Run a program."""
+        with self.weather.around("validators.ask"):
+            self.asked.append((program, dict(question), timeout_seconds))
+            return self.answer
+
+
 class FakeVerifier:
     """`ipa_tpi.ports.ProofVerifier`: a token says in plain text who made it, and its MIC is the text itself."""
 
@@ -379,6 +394,7 @@ class Box:
         self.clock = Clock()
         self.directory = FakeDirectory(self.weather, self.clock)
         self.systemd = FakeSystemd(self.weather)
+        self.validators = FakeValidators(self.weather)
         self.audit = FakeAudit(self.weather)
         self.floor = floor
         self.path = str(folder / "journal.sqlite")
@@ -407,7 +423,15 @@ class Box:
         receipts = Receipts(self.directory, claims, publication, verifier, self.audit, REALM)
         place = Place(EXECUTOR, HOST, REALM, self.floor, APPROVE_PERMISSION)
         return Dispatcher(
-            place, self.directory, claims, receipts, publication, self.systemd, self.audit, self.clock
+            place,
+            self.directory,
+            claims,
+            receipts,
+            publication,
+            self.systemd,
+            self.validators,
+            self.audit,
+            self.clock,
         )
 
     # What people do.
