@@ -230,6 +230,7 @@ HTTP_STATUS: Final[dict[str, int]] = {
     "service-manager-unavailable": 503,
     "journal-unavailable": 503,
     "audit-unavailable": 503,
+    "validator-unavailable": 503,
     "server-unreachable": 503,
     "server-untrusted": 503,
     "clock-skew": 401,
