@@ -9,3 +9,4 @@ trap '"$python" -m lab.box down --name "$name" >&2' EXIT
 "$python" -m lab.box up --name "$name" --fresh >&2
 "$python" -m lab.box run --name "$name" -- env PYTHONPATH=/src:/src/acls:/src/tests PYTHONDONTWRITEBYTECODE=1 \
     /var/cache/ipa-tpi/venv/bin/python /src/bench/first_path.py
+"$python" -m bench.decision
