@@ -42,7 +42,7 @@ trace:
 
 unit:
 	$(PYTHON) -m pytest -q -n $(UNIT_WORKERS) tests/unit --cov --cov-report=
-	$(BIN)/coverage report --include='ipa_tpi/decide/*' --fail-under=100 --skip-covered
+	$(BIN)/coverage report --include='ipa_tpi/decide/*,ipa_tpi/executor/*,ipa_tpi/wire.py' --fail-under=100 --skip-covered
 
 realm: setup
 	$(PYTHON) -m pytest -q -n $(REALM_WORKERS) tests/realm

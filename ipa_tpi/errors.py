@@ -126,6 +126,7 @@ HTTP_STATUS: Final[dict[str, int]] = {
     "bad-id": 400,
     "not-json": 415,
     "too-large": 413,
+    "answer-too-large": 500,
     "method-not-allowed": 405,
     "cross-origin": 403,
     "text-not-allowed": 422,
@@ -161,6 +162,8 @@ HTTP_STATUS: Final[dict[str, int]] = {
     "not-requester": 403,
     "not-voter": 403,
     "too-many-pending": 429,
+    "rate-limited": 429,
+    "busy": 503,
     "below-floor": 403,
     "unit-reserved": 403,
     "not-reading": 409,
@@ -191,7 +194,6 @@ HTTP_STATUS: Final[dict[str, int]] = {
     "precondition-changed": 409,
     "wrong-target": 409,
     "execution-exists": 409,
-    "result-exists": 409,
     "requester-gone": 409,
     "withdrawn": 409,
     "account-too-young": 403,
@@ -226,7 +228,9 @@ HTTP_STATUS: Final[dict[str, int]] = {
     "server-unreachable": 503,
     "server-untrusted": 503,
     "clock-skew": 401,
+    "not-confirmed": 409,  # of the command line alone: the person did not say yes
     "config": 500,
+    "restart-needed": 409,
     "error": 500,
 }
 
@@ -271,6 +275,7 @@ def exit_status(code: str) -> int:
         "cancelled": EXIT_CANCELLED,
         "not-found": EXIT_NOT_FOUND,
         "no-ticket": EXIT_ERROR,
+        "not-confirmed": EXIT_ERROR,
     }
     if code in special:
         return special[code]

@@ -36,12 +36,14 @@ class Query:
         executor: DN of the executor.
         since: Only requests made at or after this time.
         until: Only requests made at or before this time.
+        prefix: Only requests whose id begins so.
     """
 
     creator: str = ""
     executor: str = ""
     since: datetime | None = None
     until: datetime | None = None
+    prefix: str = ""
 
 
 class Directory(Protocol):
@@ -62,6 +64,12 @@ class Directory(Protocol):
 
     def account_by_dn(self, dn: str) -> Account | None:
         """Read the account at this DN; None when there is none."""
+
+    def candidates(self, permission: str) -> Sequence[Account]:
+        """Read every person who has a permission, by the normal DN of it."""
+
+    def targets(self) -> Sequence[str]:
+        """List the names of the hosts that have an executor."""
 
     def host(self, fqdn: str) -> HostEntry | None:
         """Read the entry of a host by its lower-case name."""

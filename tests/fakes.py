@@ -331,6 +331,17 @@ class FakeDirectory:
         self._maybe_fail("account_by_dn")
         return self._realm.accounts.get(dn)
 
+    def candidates(self, permission: str) -> Sequence[Account]:
+        """Find the people who have a permission."""
+        self._maybe_fail("candidates")
+        everybody = self._realm.accounts.values()
+        return [one for one in everybody if one.kind is Kind.PERSON and permission in one.member_of]
+
+    def targets(self) -> Sequence[str]:
+        """List the hosts that have an executor."""
+        self._maybe_fail("targets")
+        return sorted((HOST, OTHER_HOST))
+
     def host(self, fqdn: str) -> HostEntry | None:
         """Find a host."""
         return self._realm.hosts.get(fqdn)
@@ -400,6 +411,7 @@ class FakeDirectory:
                 tree is not None
                 and query.creator in {"", tree.request.creator}
                 and query.executor in {"", tree.request.executor}
+                and tree.request.id.startswith(query.prefix)
                 and (query.since is None or tree.request.created >= query.since)
             ):
                 yield tree

@@ -5,6 +5,7 @@ referral, or a lost connection is an error and never a shorter answer.  Every ca
 Searches filter on indexed attributes.
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -63,6 +64,7 @@ _ALL: Final = "(|(objectClass=*)(objectClass=ldapSubEntry))"
 # 389-ds: only what is stored. Class of Service above cn=tpi could otherwise lay other values over an entry,
 # creatorsName and memberUser included, without touching it. Critical: a server without it is not read from.
 _REAL_ATTRIBUTES: Final = RequestControl("2.16.840.1.113730.3.4.17", criticality=True)
+_UNREADABLE: Final[Mapping[str, Sequence[bytes]]] = {"nsaccountlock": [b"unreadable"]}
 _WATCH_SLICE_SECONDS: Final = 1.0
 
 
@@ -203,12 +205,30 @@ class LdapDirectory:
                 f"several accounts bear the name {principal!a}; ask an administrator",
                 code="ambiguous-principal",
             )
-        return self._to_account(*found[0]) if found else None
+        return self._to_account(*found[0], self._laid_over(found[0][0])) if found else None
 
     def account_by_dn(self, dn: str) -> Account | None:
         """Read the account at a DN."""
         found = self._search(dn, ldap.SCOPE_BASE, "(objectClass=krbPrincipalAux)", self._account_attributes())
-        return self._to_account(*found[0]) if found else None
+        return self._to_account(*found[0], self._laid_over(found[0][0])) if found else None
+
+    def candidates(self, permission: str) -> Sequence[Account]:
+        """Read every person who has a permission: two searches, however many there are."""
+        base = f"cn=users,cn=accounts,{self._suffix}"
+        wanted = ldap.filter.filter_format("(&(objectClass=krbPrincipalAux)(memberOf=%s))", [permission])
+        found = self._search(base, ldap.SCOPE_ONELEVEL, wanted, self._account_attributes())
+        locks = dict(self._search(base, ldap.SCOPE_ONELEVEL, wanted, ["nsAccountLock"], virtual=True))
+        return [self._to_account(dn, raw, locks.get(dn, _UNREADABLE)) for dn, raw in found]
+
+    def targets(self) -> Sequence[str]:
+        """List the names of the hosts that have an executor."""
+        found = self._search(
+            f"cn=executors,cn=tpi,{self._suffix}", ldap.SCOPE_BASE, "(objectClass=*)", ["member"]
+        )
+        members = [value.decode() for _, raw in found for value in raw.get("member", ())]
+        services = f"@[^,]+,cn=services,cn=accounts,{re.escape(normal_dn(self._suffix))}"
+        hosts = (re.fullmatch(rf"krbprincipalname=tpi/([a-z0-9.-]+){services}", dn) for dn in members)
+        return sorted({host[1] for host in hosts if host is not None})
 
     def host(self, fqdn: str) -> HostEntry | None:
         """Read the entry of a host."""
@@ -242,7 +262,8 @@ class LdapDirectory:
         terms.append(_between(query.since, query.until))
         wanted = f"(&{''.join(terms)})"
         found = self._search(self._requests_dn(), ldap.SCOPE_ONELEVEL, wanted, ["ipaTpiRequestId"])
-        return [_first(raw, "ipatpirequestid") for _, raw in found]
+        ids = [_first(raw, "ipatpirequestid") for _, raw in found]
+        return [one for one in ids if one.startswith(query.prefix)]
 
     def answered(self, executor: str, since: datetime, until: datetime) -> frozenset[str]:
         """List the ids of requests that bear a result.
@@ -322,7 +343,9 @@ class LdapDirectory:
                 except ldap.TIMEOUT:
                     continue
                 if kind == ldap.RES_SEARCH_RESULT:
-                    raise DirectoryUnavailableError("the directory ended the watch")
+                    raise DirectoryUnavailableError(
+                        "the directory ended the watch; it is begun again by itself"
+                    )
                 for dn, _ in data:
                     yield self._request_id_of(dn)
 
@@ -339,10 +362,12 @@ class LdapDirectory:
     def _account_attributes(self) -> list[str]:
         return [*_ACCOUNT, self._person_attribute] if self._person_attribute else _ACCOUNT
 
-    def _to_account(self, dn: str, raw: Raw) -> Account:
+    def _laid_over(self, dn: str) -> Raw:
         # A lock may well be laid over an account (a role, Class of Service); everything else is what is stored.
         locks = self._search(dn, ldap.SCOPE_BASE, "(objectClass=*)", ["nsAccountLock"], virtual=True)
-        laid_over: Raw = locks[0][1] if locks else {"nsaccountlock": [b"unreadable"]}
+        return locks[0][1] if locks else _UNREADABLE
+
+    def _to_account(self, dn: str, raw: Raw, laid_over: Raw) -> Account:
         names = [value.decode("utf-8", "replace") for value in raw.get("krbprincipalname", ())]
         canonical = _first(raw, "krbcanonicalname") or (names[0] if len(names) == 1 else "")
         persons = raw.get(self._person_attribute.lower(), ()) if self._person_attribute else ()
@@ -444,7 +469,7 @@ def _time(text: str) -> datetime | None:
         return datetime.strptime(text, "%Y%m%d%H%M%SZ").replace(tzinfo=UTC)
     except ValueError as error:
         raise DirectoryUnavailableError(
-            f"the directory holds a time that cannot be read: {text!a}"
+            f"the directory holds a time that cannot be read: {text!a}; ask an administrator to correct it"
         ) from error
 
 
@@ -454,13 +479,19 @@ def _translated(what: str) -> Iterator[None]:
     try:
         yield
     except ldap.NO_SUCH_OBJECT as error:
-        raise NotFoundError("the directory has no such entry") from error
+        raise NotFoundError("the directory has no such entry; look again: ipa-tpi list") from error
     except (ldap.INSUFFICIENT_ACCESS, ldap.INVALID_CREDENTIALS, ldap.INAPPROPRIATE_AUTH) as error:
-        raise DirectoryRefusedError(f"the directory refused to {what}: {_info(error)}") from error
+        raise DirectoryRefusedError(
+            f"the directory refused to {what}: {_info(error)}; ask an administrator for the role that it takes"
+        ) from error
     except ldap.UNWILLING_TO_PERFORM as error:
-        raise DirectoryRefusedError(f"the directory is not willing to {what}: {_info(error)}") from error
+        raise DirectoryRefusedError(
+            f"the directory is not willing to {what}: {_info(error)}; ask an administrator"
+        ) from error
     except ldap.ALREADY_EXISTS as error:
-        raise RefusedError("there is an entry with this id already", code="id-taken") from error
+        raise RefusedError(
+            "there is an entry with this id already; try again, which makes a new id", code="id-taken"
+        ) from error
     except ldap.CONSTRAINT_VIOLATION as error:
         raise RefusedError(
             "the directory holds a voice of yours below this request already; a voice is used once",

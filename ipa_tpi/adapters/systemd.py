@@ -44,7 +44,7 @@ class Systemd:
                 _call(bus, new_method_call(_MANAGER, "Subscribe"))
             except (DBusErrorResponse, *_LOST) as error:
                 raise ServiceManagerError(
-                    f"systemd did not answer before anything was asked of it: {error}"
+                    f"systemd did not answer before anything was asked of it: {error}; see: systemctl status dbus"
                 ) from error
             with bus.filter(rule, bufsize=256) as signals:
                 try:
@@ -57,10 +57,12 @@ class Systemd:
                             result = str(signal.body[3])
                             break
                 except DBusErrorResponse as error:
-                    raise ActionFailedError(f"systemd refused to {verb} {unit}: {_reason(error)}") from error
+                    raise ActionFailedError(
+                        f"systemd refused to {verb} {unit}: {_reason(error)}; see: journalctl -u {unit}"
+                    ) from error
                 except _LOST as error:
                     raise OutcomeUnknownError(
-                        f"systemd did not tell how the {verb} of {unit} ended: {error}"
+                        f"systemd did not tell how the {verb} of {unit} ended: {error}; look: systemctl status {unit}"
                     ) from error
             return Job(result, before, _state_after(bus, unit))
 
@@ -79,9 +81,13 @@ def _state(bus: DBusConnection, unit: str) -> UnitState:
         main_pid = _property(bus, path, "Service", "MainPID") if unit.endswith(".service") else 0
         invocation = _property(bus, path, "Unit", "InvocationID")
     except DBusErrorResponse as error:
-        raise ActionFailedError(f"systemd does not tell about {unit}: {_reason(error)}") from error
+        raise ActionFailedError(
+            f"systemd does not tell about {unit}: {_reason(error)}; see: systemctl status {unit}"
+        ) from error
     except _LOST as error:
-        raise ServiceManagerError(f"systemd did not answer about {unit}: {error}") from error
+        raise ServiceManagerError(
+            f"systemd did not answer about {unit}: {error}; it is asked again by itself"
+        ) from error
     return UnitState(str(active), str(sub), int(main_pid), bytes(invocation).hex())
 
 
@@ -98,7 +104,9 @@ def _bus() -> Iterator[DBusConnection]:
     try:
         connection = open_dbus_connection(bus="SYSTEM")
     except (*_LOST, KeyError, ValueError) as error:
-        raise ServiceManagerError(f"the system bus cannot be reached: {error}") from error
+        raise ServiceManagerError(
+            f"the system bus cannot be reached: {error}; see: systemctl status dbus"
+        ) from error
     with closing(connection):
         yield connection
 

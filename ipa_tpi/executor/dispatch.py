@@ -187,14 +187,26 @@ class Dispatcher:
         return None
 
     def _bury(self, request_id: str, claim: Claim | None, error: RefusedError) -> None:
-        """End a request whose entry is malformed: it can bear no result, and is never run."""
+        """End a request whose entry is malformed: it can bear no result, and nothing is run, now or later."""
         if error.code != "malformed-request":
             raise error
-        if claim is None:
-            self.audit.record("refused", request=request_id, code=error.code, message=error.message)
-            ended = Claim("ended", "", Outcome.DENIED, error.code, error.message)
-            self.claims.end(request_id, ended, self.clock())
-            self.claims.publish(request_id)
+        if claim is not None and claim.published:
+            return
+        if claim is None or claim.state == "intent":
+            claim = Claim("ended", "", Outcome.DENIED, error.code, error.message)
+            self.claims.end(request_id, claim, self.clock())
+        elif claim.state == "claimed":  # 7 without 9: R-K13
+            claim = Claim("ended", "", Outcome.INDETERMINATE, "outcome-unknown", error.message)
+            self.claims.end(request_id, claim, self.clock())
+        # An audit that fails here is tried again: the request stays unpublished until then.
+        self.audit.record(
+            "refused",
+            request=request_id,
+            code=error.code,
+            message=error.message,
+            outcome=claim.outcome.value if claim.outcome is not None else "",
+        )
+        self.claims.publish(request_id)
 
     def _is_history(self, subtree: Subtree) -> bool:
         """Leave alone what had ended before this journal began; a second result would contradict the first (X12)."""
@@ -322,7 +334,10 @@ class Dispatcher:
         if not isinstance(decision, Allow) or refusal is not None:
             last = refusal or decision
             self._refuse(
-                again, last if isinstance(last, Refuse) else Refuse("refused", "it is approved no longer")
+                again,
+                last
+                if isinstance(last, Refuse)
+                else Refuse("refused", "it is approved no longer; make a new request"),
             )
             return
         self.audit.record("claim", request=request.id, by=decision.by)

@@ -28,15 +28,17 @@ from ipa_tpi.decide.policy import usable_operation
 from ipa_tpi.decide.proof import MAX_PROOFS
 from ipa_tpi.errors import AuditError, NotFoundError, RefusedError, TpiError, UnavailableError
 from ipa_tpi.flow import guards
+from ipa_tpi.flow.approvers import Approvers, Candidate, find_approvers
 from ipa_tpi.flow.entries import draft, proof_entry, request_entry, voice_entry
 from ipa_tpi.flow.events import Event
 from ipa_tpi.flow.guards import Wanted
+from ipa_tpi.flow.listing import Page, Selection, turn_to
 from ipa_tpi.flow.reading import Reading, Seen, Site
-from ipa_tpi.model import Account, Policy, Proof, Purpose, Refuse, Request, State
+from ipa_tpi.model import Account, Policy, Proof, Purpose, Refuse, Request, State, Subtree
 from ipa_tpi.ports import Audit, Directory, Nudger, Query
 from ipa_tpi.wire import ProofBody, RequestBody, VoiceBody
 
-__all__ = ["Event", "Flow", "Seen", "Site"]
+__all__ = ["Approvers", "Candidate", "Catalogue", "Event", "Flow", "Page", "Seen", "Selection", "Site"]
 
 _WAITING: Final = frozenset({State.AWAITING_PREVIEW, State.PENDING, State.APPROVED})
 
@@ -54,6 +56,15 @@ _APPROVAL: Final = _Word(Purpose.APPROVE, "ipaTpiApproval", Event.APPROVED)
 _DENIAL: Final = _Word(Purpose.DENY, "ipaTpiDenial", Event.DENIED)
 _WITHDRAWAL: Final = _Word(Purpose.WITHDRAW, "ipaTpiWithdrawal", Event.WITHDRAWN)
 _CANCELLATION: Final = _Word(Purpose.CANCEL, "ipaTpiCancellation", Event.CANCELLED)
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """What can be asked for: the policy, the hosts that have an executor, and this host with its floor."""
+
+    policy: Policy
+    targets: Sequence[str]
+    site: Site
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,40 +124,49 @@ class Flow:
         with self._recorded("show", caller, request_id):
             return self._see(caller, request_id, self._reading())
 
-    def listing(
-        self, caller: str, state: State | None = None, *, mine: bool = False, approvable: bool = False
-    ) -> Sequence[Seen]:
-        """List requests that the caller may see, newest first.
-
-        Args:
-            caller: The authenticated principal.
-            state: Only those in this state.
-            mine: Only the caller's own.
-            approvable: Only those that the caller could approve now.
-
-        Returns:
-            Them.
-        """
+    def listing(self, caller: str, selection: Selection) -> Page:
+        """List requests that the caller may see, newest first."""
         with self._recorded("list", caller, ""):
             reading = self._reading()
             who = self._who(caller, reading)
-            alive = approvable or state in guards.LIVE
-            query = Query(creator=who.dn if mine else "", since=reading.window_start() if alive else None)
+            query = Query(
+                creator=who.dn if selection.mine else "",
+                since=reading.window_start() if selection.alive() else None,
+                prefix=selection.prefix,
+            )
             found = [reading.judge(subtree, who) for subtree in self.directory.find(query)]
-            wanted = [
-                seen
-                for seen in found
-                if (state is None or seen.standing.state is state)
-                and (not approvable or guards.check_approvable(seen) is None)
-            ]
-            return sorted(wanted, key=_age, reverse=True)
+            before = reading.judge(self._load(selection.before), who) if selection.before else None
+            return turn_to(found, selection, before)
 
-    def operations(self, caller: str) -> Policy:
-        """Read what can be asked for."""
+    def approvers(self, caller: str, request_id: str, user: str = "") -> Approvers:
+        """Tell who could still approve a request, and why others could not (K16).
+
+        Args:
+            caller: The authenticated principal.
+            request_id: The request; who may see it may ask.
+            user: Only about this person, with or without the realm; the sums are over everybody all the same.
+
+        Returns:
+            The answer.
+        """
+        with self._recorded("approvers", caller, request_id):
+            reading = self._reading()
+            seen = self._see(caller, request_id, reading)
+            people = self.directory.candidates(self.site.approve_permission)
+            everybody = find_approvers(seen, people, reading)
+            if not user:
+                return everybody
+            principal = user if "@" in user else f"{user}@{self.site.realm}"
+            refusal = check_principal(principal, self.site.realm)
+            account = self.directory.account(principal) if refusal is None else None
+            return everybody.only(principal, account, refusal, reading)
+
+    def operations(self, caller: str) -> Catalogue:
+        """Read what can be asked for, and of which hosts."""
         with self._recorded("operations", caller, ""):
             reading = self._reading()
             self._who(caller, reading)
-            return reading.policy
+            return Catalogue(reading.policy, self.directory.targets(), self.site)
 
     def approve(self, caller: str, request_id: str, body: VoiceBody) -> Seen:
         """Approve exactly what was shown (K10), as another person than the requester (A04)."""
@@ -212,10 +232,13 @@ class Flow:
         account = self.directory.account(caller)
         refusal = check_account(account, caller, reading.now, self.site.floor.person_attribute)
         if refusal is not None or account is None:
-            raise _refused(refusal or Refuse("unknown-principal", "the directory has no such account"))
+            raise _refused(
+                refusal
+                or Refuse("unknown-principal", "the directory has no such account; ask an administrator")
+            )
         if self.directory.whoami() != account.dn:  # R-K01
             raise RefusedError(
-                "the directory takes this connection for another account than the caller's; nothing was done",
+                "the directory takes this connection for another account than the caller's, so nothing was done; run kinit and try again",
                 code="caller-mismatch",
             )
         reading.know(account)
@@ -227,7 +250,8 @@ class Flow:
             raise _refused(operation)
         if reading.host(request.target) is None:
             raise RefusedError(
-                f"the directory knows no host {request.target!a}; check --host", code="target-not-served"
+                f"the directory knows no host {request.target!a}; check --host, see: ipa-tpi hosts",
+                code="target-not-served",
             )
         _demand(check_definition(request, operation))  # R-K10, R-K14
         _demand(reading.check_floor(request))  # R-X13
@@ -240,10 +264,13 @@ class Flow:
     def _see(self, caller: str, request_id: str, reading: Reading) -> Seen:
         _demand(check_identifier(request_id))
         who = self._who(caller, reading)
+        return reading.judge(self._load(request_id), who)
+
+    def _load(self, request_id: str) -> Subtree:
         subtree = self.directory.load(request_id)
         if subtree is None:
             raise NotFoundError(f"there is no request {request_id} that you may see; look: ipa-tpi list")
-        return reading.judge(subtree, who)
+        return subtree
 
     def _speak(self, word: _Word, seen: Seen, body: VoiceBody, reading: Reading) -> Seen:
         request_id, digest = seen.subtree.request.id, bytes.fromhex(body.digest)
@@ -262,8 +289,8 @@ class Flow:
             self.directory.add_child(request_id, proof_entry(self.new_id(), proof))
         except TpiError as error:
             raise UnavailableError(
-                f"your word is recorded below request {request_id}, but its proof could not be added: {error.message} "
-                f"Run: ipa-tpi prove {request_id}",
+                f"your word is recorded below request {request_id}, but its proof could not be added "
+                f"({error.message}); run: ipa-tpi prove {request_id}",
                 code="proof-missing",
             ) from error
 
@@ -280,7 +307,7 @@ class Flow:
             self._record(event, who, request_id, operation=request.operation, target=request.target)
         except AuditError as error:
             raise AuditError(
-                f"recorded below request {request_id}, but not in the audit: {error.message}"
+                f"recorded below request {request_id}, but not in the audit: {error.message}. Tell an administrator."
             ) from error
         return reading.judge(subtree, who)
 
@@ -304,10 +331,6 @@ class Flow:
                 message=error.message,
             )
             raise
-
-
-def _age(seen: Seen) -> tuple[datetime, str]:
-    return seen.subtree.request.created, seen.subtree.request.id
 
 
 def _demand(refusal: Refuse | None) -> None:

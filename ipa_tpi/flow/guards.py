@@ -8,7 +8,9 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from ipa_tpi.decide.approval import Terms
+from ipa_tpi.decide.approval import Terms, Voice
+from ipa_tpi.decide.identity import check_distinct
+from ipa_tpi.decide.policy import is_reading
 from ipa_tpi.decide.proof import KINDS
 from ipa_tpi.flow.reading import Seen
 from ipa_tpi.model import (
@@ -59,11 +61,25 @@ def check_approvable(seen: Seen) -> Refuse | None:
     Returns:
         None, or the first refusal.
     """
-    return (
-        seen.voices[seen.caller.dn].refusal
-        or check_unspoken(seen)
-        or check_open(seen, frozenset({State.PENDING}))
-    )
+    caller = seen.caller.dn
+    return check_approver(seen, caller, seen.voices[caller], frozenset({State.PENDING}))
+
+
+def check_approver(seen: Seen, dn: str, voice: Voice, states: Collection[State]) -> Refuse | None:
+    """Would an approval by this account count (K02, K03, A04, K16)?
+
+    Args:
+        seen: The request.
+        dn: The account's normal DN.
+        voice: What the rules say of it.
+        states: Those in which the answer may be yes.
+
+    Returns:
+        None, or the first refusal.
+    """
+    if is_reading(seen.subtree.request.operation):
+        return Refuse("already-decided", "it only reads, so nobody has to approve it")
+    return voice.refusal or _check_unspoken(seen, dn) or _check_other(seen, voice) or check_open(seen, states)
 
 
 def check_deniable(seen: Seen) -> Refuse | None:
@@ -93,9 +109,13 @@ def check_withdrawable(seen: Seen) -> Refuse | None:
         None, or the first refusal.
     """
     if not _own(seen, Approval):
-        return Refuse("nothing-to-withdraw", "you have not approved this request")
+        return Refuse(
+            "nothing-to-withdraw", "you have not approved this request; to stop it deny it: ipa-tpi deny ID"
+        )
     if _own(seen, Withdrawal):
-        return Refuse("nothing-to-withdraw", "you have withdrawn your approval already")
+        return Refuse(
+            "nothing-to-withdraw", "you have withdrawn your approval already; look: ipa-tpi show ID"
+        )
     return _check_stoppable(seen)
 
 
@@ -110,18 +130,15 @@ def check_cancellable(seen: Seen) -> Refuse | None:
     """
     if _own(seen, Cancellation):
         return Refuse(
-            "cancelled", "you have cancelled this request already; see what became of it: ipa-tpi show ID"
+            "cancelled",
+            f"you have cancelled this request already; see what became of it: ipa-tpi show {seen.subtree.request.id}",
         )
     return _not_requester(seen) or _check_stoppable(seen)
 
 
 def check_unspoken(seen: Seen) -> Refuse | None:
     """Has the caller no voice below the request yet?  A voice is used once."""
-    if _own(seen, Approval) or _own(seen, Denial):
-        return Refuse(
-            "already-voiced", "you have approved or denied this request already; a voice is used once"
-        )
-    return None
+    return _check_unspoken(seen, seen.caller.dn)
 
 
 def check_open(seen: Seen, states: Collection[State]) -> Refuse | None:
@@ -206,17 +223,20 @@ def check_proof(proof: ProofBody | None, wanted: Wanted) -> Refuse | None:
     if proof is None:
         return None
     if proof.kind not in KINDS:
-        return Refuse("proof-kind-unknown", f"proofs of the kind {proof.kind!a} are not known here")
+        return Refuse(
+            "proof-kind-unknown", f"proofs of the kind {proof.kind!a} are not known here; update ipa-tpi"
+        )
     if proof.purpose != wanted.purpose.value:
         return Refuse(
-            "proof-unexpected-purpose", f"the proof is for {proof.purpose!a}, not for {wanted.purpose.value}"
+            "proof-unexpected-purpose",
+            f"the proof is for {proof.purpose!a}, not for {wanted.purpose.value}; make it anew with ipa-tpi",
         )
     if bytes.fromhex(proof.digest) not in [digest for digest in wanted.digests if digest]:
         return Refuse(
             "proof-wrong-digest", "the proof is about something else than what lies here; look again"
         )
     if not proof.token or not proof.mic:
-        return Refuse("proof-invalid", "the proof has no token or no signature")
+        return Refuse("proof-invalid", "the proof has no token or no signature; make it anew with ipa-tpi")
     return None
 
 
@@ -242,7 +262,27 @@ def provable(seen: Seen, purpose: str) -> Wanted | Refuse:
         return _unsaid(seen, Withdrawal) or Wanted(Purpose.WITHDRAW, (approval,))
     if purpose == Purpose.CANCEL:
         return _unsaid(seen, Cancellation) or Wanted(Purpose.CANCEL, (request,))
-    return Refuse("proof-unexpected-purpose", f"a proof for {purpose!a} is of no use here")
+    return Refuse(
+        "proof-unexpected-purpose", f"a proof for {purpose!a} is of no use here; run: ipa-tpi prove ID"
+    )
+
+
+def _check_unspoken(seen: Seen, dn: str) -> Refuse | None:
+    if any(child.creator == dn for kind in (Approval, Denial) for child in seen.subtree.of(kind)):
+        return Refuse(
+            "already-voiced",
+            "you have approved or denied this request already, and a voice is used once; look: ipa-tpi show ID",
+        )
+    return None
+
+
+def _check_other(seen: Seen, voice: Voice) -> Refuse | None:
+    # R-X09: a second account of somebody whose approval counts would only use its voice up.
+    counted = [seen.voices[approval.creator].identity for approval in seen.standing.counted]
+    if voice.identity is None:
+        return None
+    refusals = (check_distinct(one, voice.identity) for one in counted if one is not None)
+    return next((refusal for refusal in refusals if refusal is not None), None)
 
 
 def _not_requester(seen: Seen) -> Refuse | None:
@@ -266,5 +306,5 @@ def _unsaid(seen: Seen, kind: type[Child]) -> Refuse | None:
         return None
     return Refuse(
         "not-voter",
-        f"there is no {kind.__name__.lower()} by you below this request that a proof could be for",
+        f"there is no {kind.__name__.lower()} by you below this request that a proof could be for; look: ipa-tpi show ID",
     )

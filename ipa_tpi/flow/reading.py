@@ -20,7 +20,7 @@ from ipa_tpi.decide.authorization import (
     terms_of,
 )
 from ipa_tpi.decide.digest import request_digest
-from ipa_tpi.decide.policy import usable_operation
+from ipa_tpi.decide.policy import is_reading, usable_operation
 from ipa_tpi.errors import HTTP_STATUS
 from ipa_tpi.model import (
     Account,
@@ -92,6 +92,11 @@ class Seen:
     voices: Mapping[str, Voice]
     names: Mapping[str, str]
     blocked: Refuse | None = None
+
+    @property
+    def required_approvals(self) -> int:
+        """How many approvals it needs: none where it only reads."""
+        return 0 if is_reading(self.subtree.request.operation) else self.terms.required_approvals
 
 
 class Reading:
@@ -199,6 +204,19 @@ class Reading:
         names = {dn: self._name(dn) for dn in people | {request.creator}}
         return Seen(subtree, digest, terms, standing(case), self.now, caller, voices, names, blocked)
 
+    def voice(self, dn: str, request: Request) -> Voice:
+        """Tell what the rules say of an account that wrote, or would write, below a request.
+
+        Args:
+            dn: Its normal DN.
+            request: The request.
+
+        Returns:
+            What they say.
+        """
+        operation = usable_operation(self.policy, request.operation)
+        return self._voice(dn, request, self.account(request.creator), operation)
+
     def _is_here(self, request: Request) -> bool:
         return request.target == self._site.host
 
@@ -208,7 +226,7 @@ class Reading:
         if isinstance(operation, Refuse):
             return Voice(operation)
         if requester is None:
-            return Voice(Refuse("requester-gone", "the requester's account is gone"))
+            return Voice(Refuse("requester-gone", "the requester's account is gone; make a new request"))
         return judge_voice(self.account(dn), request, requester, self.setting(operation, request.target))
 
     def _blocked(
@@ -223,7 +241,8 @@ class Reading:
         )
         if refusal is None and digest != request.digest:  # R-K10
             return Refuse(
-                "digest-mismatch", "the digest that the request bears is not that of what it asks for"
+                "digest-mismatch",
+                "the digest that the request bears is not that of what it asks for; make a new request",
             )
         return refusal
 

@@ -300,3 +300,26 @@ def test_what_is_malformed_is_told(both: Both) -> None:
     request_id = both.request(ipaTpiParameters=b'{"b":1}')
     assert code_of(lambda: both.as_("frank").load(request_id)) == "malformed-request"
     assert request_id not in [tree.request.id for tree in both.as_("frank").find(Query())]
+
+
+def test_who_has_a_permission(both: Both) -> None:
+    for name in ("alice", "grace", "frank"):
+        found = {one.dn: one for one in both.as_(name).candidates(permission_dn("TPI Approve"))}
+        uids = ("alice", "bob", "carol", "erin", "erin-admin")
+        assert found.keys() == {person_dn(uid) for uid in uids}, name
+        assert found == {dn: both.as_(name).account_by_dn(dn) for dn in found}
+        auditors = [one.dn for one in both.as_(name).candidates(permission_dn("TPI Audit"))]
+        assert auditors == [person_dn("frank")]
+        assert both.as_(name).candidates(permission_dn("TPI Nothing (*)")) == []
+
+
+def test_which_hosts_have_an_executor(both: Both) -> None:
+    assert both.as_("alice").targets() == sorted((HOST, OTHER_HOST))
+    assert both.as_("frank").targets() == sorted((HOST, OTHER_HOST))
+
+
+def test_finding_by_the_beginning_of_an_id(both: Both) -> None:
+    request_id = both.request("erin")
+    found = both.as_("frank").find(Query(prefix=request_id[:8]))
+    assert [tree.request.id for tree in found] == [request_id]
+    assert both.as_("frank").find(Query(prefix="0" * 8)) == []

@@ -43,8 +43,9 @@ from ipa_tpi.errors import (
     ServiceManagerError,
     TpiError,
 )
-from ipa_tpi.executor.claims import Claims, create
+from ipa_tpi.executor.claims import Claims
 from ipa_tpi.executor.dispatch import Dispatcher, Place
+from ipa_tpi.executor.journal import create
 from ipa_tpi.executor.publication import Publication
 from ipa_tpi.executor.receipts import Receipts
 from ipa_tpi.model import Account, Child, Floor, HostEntry, Json, Policy, Proof, Refuse, Request, Subtree
@@ -135,6 +136,42 @@ class FakeDirectory:
         self.target: HostEntry | None = TARGET
         self.requests: dict[str, RawEntry] = {}
         self.children: dict[str, dict[str, RawEntry]] = {}
+        self.seen: list[str] = []
+        self.closed = 0
+
+    def close(self) -> None:
+        """End the connection; the same one serves again."""
+        self.closed += 1
+
+    def watch(self, stop: Callable[[], bool]) -> Iterator[str]:
+        """Give what is in `seen`, then be lost; ended by `stop`, just end."""
+        with self.weather.around("directory.watch"):
+            yield ""
+            yield from self.seen
+        if not stop():
+            raise DirectoryUnavailableError("the connection is lost")
+
+    def ids(self, query: Query) -> Sequence[str]:
+        """List the ids of requests, malformed ones too."""
+        with self.weather.around("directory.ids"):
+            return [
+                name
+                for name, raw in self.requests.items()
+                if query.creator in {"", raw.creator}
+                and query.executor.encode() in {b"", *raw.attributes["ipatpiexecutor"]}
+                and (query.since is None or raw.created >= query.since)
+                and (query.until is None or raw.created <= query.until)
+            ]
+
+    def answered(self, executor: str, since: datetime, until: datetime) -> frozenset[str]:
+        """List the ids of requests that bear a result."""
+        with self.weather.around("directory.answered"):
+            return frozenset(
+                name
+                for name in self.children
+                for raw in self.of("ipaTpiResult", name)
+                if raw.creator == executor and since <= raw.created <= until
+            )
 
     def whoami(self) -> str:
         """Tell who is bound."""
@@ -163,11 +200,6 @@ class FakeDirectory:
         """Read a request."""
         with self.weather.around("directory.load"):
             return self._load(request_id)
-
-    def ids(self, query: Query) -> Sequence[str]:
-        """List the ids of requests."""
-        with self.weather.around("directory.ids"):
-            return [tree.request.id for tree in self._trees() if _fits(tree.request, query)]
 
     def find(self, query: Query) -> Sequence[Subtree]:
         """List requests."""
@@ -481,3 +513,22 @@ class Box:
 
 
 Event = Callable[[Box], object]
+
+
+class FakeStop:
+    """Tells a loop to end after so many rests, and how long each of them was to be (`executor.watch.Stop`)."""
+
+    def __init__(self, rests: int, then: Callable[[], object] = lambda: None) -> None:
+        self.left = rests
+        self.rests: list[float] = []
+        self.then = then
+
+    def is_set(self) -> bool:
+        """Tell whether it is time to end."""
+        return self.left <= 0
+
+    def wait(self, timeout: float) -> None:
+        """Rest without waiting."""
+        self.rests.append(timeout)
+        self.left -= 1
+        self.then()
