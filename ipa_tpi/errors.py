@@ -74,6 +74,22 @@ class NoTicketError(KerberosError):
     code = "no-ticket"
 
 
+class TooManyRequestsError(UnavailableError):
+    """The caller asks for more at a time, or faster, than one caller may; nothing was done.
+
+    Args:
+        message: As of every error.
+        code: Likewise.
+        repeated: The same caller was told so already since he last was let in.
+    """
+
+    code = "too-many-requests"
+
+    def __init__(self, message: str, *, code: str | None = None, repeated: bool = False) -> None:
+        super().__init__(message, code=code)
+        self.repeated = repeated
+
+
 class ServiceManagerError(UnavailableError):
     """systemd did not answer over D-Bus before anything was asked of it."""
 
@@ -128,6 +144,8 @@ HTTP_STATUS: Final[dict[str, int]] = {
     "too-large": 413,
     "answer-too-large": 500,
     "method-not-allowed": 405,
+    "too-slow": 408,
+    "too-many-requests": 429,
     "cross-origin": 403,
     "text-not-allowed": 422,
     "unknown-operation": 422,
@@ -275,6 +293,7 @@ def exit_status(code: str) -> int:
         "cancelled": EXIT_CANCELLED,
         "not-found": EXIT_NOT_FOUND,
         "no-ticket": EXIT_ERROR,
+        "too-many-requests": EXIT_ERROR,
         "not-confirmed": EXIT_ERROR,
     }
     if code in special:

@@ -35,15 +35,15 @@ class Query:
         creator: DN of the requester.
         executor: DN of the executor.
         since: Only requests made at or after this time.
-        until: Only requests made at or before this time.
         prefix: Only requests whose id begins so.
+        until: Only requests made at or before this time.
     """
 
     creator: str = ""
     executor: str = ""
     since: datetime | None = None
-    until: datetime | None = None
     prefix: str = ""
+    until: datetime | None = None
 
 
 class Directory(Protocol):

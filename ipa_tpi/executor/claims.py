@@ -13,7 +13,7 @@ import os
 import sqlite3
 import threading
 from base64 import b64decode, b64encode
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -327,18 +327,31 @@ class Claims:
         """Step 10: mark the result as being in the directory."""
         self._change("UPDATE claims SET published = 1 WHERE request = ?", request)
 
-    def finished(self, requests: Collection[str]) -> frozenset[str]:
+    def finished(self, requests: Sequence[str]) -> frozenset[str]:
         """Tell which of these requests need nothing more."""
-        return self._which(requests, "published = 1")
+        rows = self._all(
+            "SELECT request FROM claims WHERE published = 1 AND request IN (SELECT value FROM json_each(?))",
+            json.dumps(list(requests)),
+        )
+        return frozenset(row[0] for row in rows)
 
-    def ended(self, requests: Collection[str]) -> frozenset[str]:
+    def ended(self, requests: Sequence[str]) -> frozenset[str]:
         """Tell which of these requests have ended."""
-        return self._which(requests, "state = 'ended'")
+        rows = self._all(
+            "SELECT request FROM claims WHERE state = 'ended' AND request IN (SELECT value FROM json_each(?))",
+            json.dumps(list(requests)),
+        )
+        return frozenset(row[0] for row in rows)
 
-    def answered(self, requests: Collection[str]) -> frozenset[str]:
-        """Tell of which of these requests the result is in the directory, as far as we know."""
-        given = "SELECT 1 FROM written WHERE written.request = claims.request AND role = 'result'"
-        return self._which(requests, f"published = 1 AND EXISTS ({given})")
+    def answered(self) -> frozenset[str]:
+        """Give the ids of all requests whose result we have put into the directory."""
+        return frozenset(
+            row[0]
+            for row in self._all(
+                "SELECT claims.request FROM claims JOIN written ON written.request = claims.request"
+                " AND written.role = 'result' WHERE claims.published = 1"
+            )
+        )
 
     def unfinished(self) -> frozenset[str]:
         """Give the ids of requests that were promised or ended, and not published."""
@@ -370,14 +383,6 @@ class Claims:
             raise JournalError(
                 f"the journal {self._path} belongs to another host; a copied host makes its own: ipa-tpi-executor init"
             )
-
-    def _which(self, requests: Collection[str], condition: str) -> frozenset[str]:
-        among = "request IN (SELECT value FROM json_each(?))"
-        rows = self._all(
-            f"SELECT request FROM claims WHERE {condition} AND {among}",  # noqa: S608 (constants of this class)
-            json.dumps(list(requests)),
-        )
-        return frozenset(row[0] for row in rows)
 
     def _kept(self, request: str, role: str) -> NewEntry:
         rows = self._all(

@@ -27,6 +27,7 @@ from ipa_tpi.model import Floor
 
 _LOG: Final = logging.getLogger(__name__)
 _USER: Final = "ipatpi-exec"
+_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -6,8 +6,9 @@ read anew.
 
 import logging
 import random
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final, Protocol
 
 from ipa_tpi.errors import DirectoryLimitError, TpiError
@@ -17,12 +18,11 @@ from ipa_tpi.ports import Query
 _LOG: Final = logging.getLogger(__name__)
 FIRST_PAUSE_SECONDS: Final = 0.2
 LONGEST_PAUSE_SECONDS: Final = 10.0
-_RECENT: Final = timedelta(minutes=10)
 _HISTORY: Final = timedelta(days=15)  # longer than any window can be, see decide.policy
 _AHEAD: Final = timedelta(days=1)  # what is stamped ahead of our clock is refused, so it has to be found
 _SHORTEST: Final = timedelta(seconds=1)  # stamps have whole seconds
 
-Search = Callable[[datetime, datetime], Collection[str]]
+Search = Callable[[datetime, datetime], Iterable[str]]
 
 
 class Stop(Protocol):
@@ -54,14 +54,14 @@ class Watched(Protocol):
 class Finished(Protocol):
     """The part of the journal that is needed here."""
 
-    def finished(self, requests: Collection[str]) -> frozenset[str]:
+    def finished(self, requests: Sequence[str]) -> frozenset[str]:
         """Tell which of these requests need nothing more."""
-
-    def answered(self, requests: Collection[str]) -> frozenset[str]:
-        """Tell of which of these requests the result is in the directory, as far as we know."""
 
     def unfinished(self) -> frozenset[str]:
         """Give the ids of requests that were promised or ended, and not published."""
+
+    def answered(self) -> frozenset[str]:
+        """Give the ids of all requests whose result we have put into the directory."""
 
 
 class Watch:
@@ -157,35 +157,20 @@ class Watch:
             self._schedule.remind(request_id)
         directory = self._connect()
         try:
-            now = self._clock()
-            spans = ((now - _RECENT, now + _AHEAD), (now - _HISTORY, now - _RECENT))  # the newest first
+            since, until = self._clock() - _HISTORY, self._clock() + _AHEAD
             there: set[str] = set()
-            for found in _slices(lambda a, z: directory.ids(Query("", self._me, a, z)), spans):
-                there.update(found)
-                finished = self._claims.finished(found)
-                for request_id in found:
-                    if request_id not in finished:
-                        self._schedule.remind(request_id)
+            for found in _slices(partial(_ids, directory, self._me), since, until):
+                there |= found
+                for request_id in found - self._claims.finished(sorted(found)):
+                    self._schedule.remind(request_id)
             # R-X12: a restored directory may have lost the result of what had ended.
-            lost = set(self._claims.answered(there))
-            for answered in _slices(lambda a, z: directory.answered(self._me, a, z), spans):
-                lost.difference_update(answered)
+            lost = there & self._claims.answered()
+            for answered in _slices(partial(directory.answered, self._me), since, until):
+                lost -= answered
             for request_id in lost:
                 self._schedule.remind(request_id)
         finally:
             directory.close()
-
-
-def _slices(search: Search, spans: Sequence[tuple[datetime, datetime]]) -> Iterator[Collection[str]]:
-    """Search spans of time in their order, and one that holds more than the directory gives at once in parts, the newest first."""
-    for since, until in spans:
-        try:
-            yield search(since, until)
-        except DirectoryLimitError:
-            if until - since < _SHORTEST:
-                raise
-            middle = since + (until - since) / 2
-            yield from _slices(search, ((middle, until), (since, middle)))
 
 
 class _Pauses:
@@ -202,3 +187,19 @@ class _Pauses:
     def start_anew(self) -> None:
         """Note that it went well."""
         self._next = FIRST_PAUSE_SECONDS
+
+
+def _ids(directory: Watched, me: str, since: datetime, until: datetime) -> Sequence[str]:
+    return directory.ids(Query(executor=me, since=since, until=until))
+
+
+def _slices(search: Search, since: datetime, until: datetime) -> Iterator[frozenset[str]]:
+    """Search a span of time, in parts where it holds more than the directory gives at once; the newest first."""
+    try:
+        yield frozenset(search(since, until))
+    except DirectoryLimitError:
+        middle = since + (until - since) / 2
+        if until - since < _SHORTEST:
+            raise
+        yield from _slices(search, middle, until)
+        yield from _slices(search, since, middle)

@@ -154,24 +154,7 @@ class FakeDirectory:
     def ids(self, query: Query) -> Sequence[str]:
         """List the ids of requests, malformed ones too."""
         with self.weather.around("directory.ids"):
-            return [
-                name
-                for name, raw in self.requests.items()
-                if query.creator in {"", raw.creator}
-                and query.executor.encode() in {b"", *raw.attributes["ipatpiexecutor"]}
-                and (query.since is None or raw.created >= query.since)
-                and (query.until is None or raw.created <= query.until)
-            ]
-
-    def answered(self, executor: str, since: datetime, until: datetime) -> frozenset[str]:
-        """List the ids of requests that bear a result."""
-        with self.weather.around("directory.answered"):
-            return frozenset(
-                name
-                for name in self.children
-                for raw in self.of("ipaTpiResult", name)
-                if raw.creator == executor and since <= raw.created <= until
-            )
+            return [name for name, raw in self.requests.items() if _fits(raw, query)]
 
     def whoami(self) -> str:
         """Tell who is bound."""
@@ -201,10 +184,20 @@ class FakeDirectory:
         with self.weather.around("directory.load"):
             return self._load(request_id)
 
+    def answered(self, executor: str, since: datetime, until: datetime) -> frozenset[str]:
+        """List the ids of requests that bear a result."""
+        with self.weather.around("directory.answered"):
+            return frozenset(
+                name
+                for name in self.requests
+                for raw in self.of("ipaTpiResult", name)
+                if raw.creator == executor and since <= raw.created <= until
+            )
+
     def find(self, query: Query) -> Sequence[Subtree]:
         """List requests."""
         with self.weather.around("directory.find"):
-            return [tree for tree in self._trees() if _fits(tree.request, query)]
+            return [tree for tree in self._trees() if _fits(self.requests[tree.request.id], query)]
 
     def add_request(self, entry: NewEntry) -> None:
         """The executor adds none."""
@@ -289,11 +282,13 @@ class FakeDirectory:
                 yield tree
 
 
-def _fits(asked: Request, query: Query) -> bool:
+def _fits(raw: RawEntry, query: Query) -> bool:
+    executor = raw.attributes["ipatpiexecutor"][0].decode()
     return (
-        query.creator in {"", asked.creator}
-        and query.executor in {"", asked.executor}
-        and (query.since is None or asked.created >= query.since)
+        query.creator in {"", raw.creator}
+        and query.executor in {"", executor}
+        and (query.since is None or raw.created >= query.since)
+        and (query.until is None or raw.created <= query.until)
     )
 
 
