@@ -523,8 +523,8 @@ def _translated(what: str) -> Iterator[None]:
         ) from error
     except (ldap.SIZELIMIT_EXCEEDED, ldap.ADMINLIMIT_EXCEEDED) as error:
         raise DirectoryLimitError(
-            f"the directory holds more requests than it gives at once ({_info(error)}); ask for fewer, "
-            "as ipa-tpi list --mine and ipa-tpi show ID do, and tell an administrator"
+            f"the directory holds more requests than it gives at once ({_info(error)}); tell an administrator, "
+            "and ask for fewer: ipa-tpi list --mine"
         ) from error
     except ldap.LDAPError as error:
         # Of an add that was sent nobody can tell whether it arrived.
