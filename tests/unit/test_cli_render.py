@@ -190,6 +190,8 @@ def test_a_line_is_broken_after_a_space() -> None:
     assert broken("  reason:  ", text, 40) == (
         "  reason:  the quick brown fox jumps \\\n           over the lazy dog\n"
     )
+    marked = broken("  ", "a" * 36 + "e\u0301" * 4, 40)
+    assert marked == "  " + "a" * 36 + "e\u0301\\\n  " + "e\u0301" * 3 + "\n"
     assert broken("  ", "a" * 38, 40) == f"  {'a' * 38}\n"
     assert broken("  ", "a" * 39, 40) == f"  {'a' * 37}\\\n  aa\n"
 
