@@ -153,6 +153,7 @@ def test_what_a_terminal_takes() -> None:
     TRICKY | ANY_TEXT, st.integers(40, 90), st.sampled_from(["", "  ", "  a name:  ", "x" * 60, "  漢字:  "])
 )
 @example("a" * 300, 40, "  name:  ")
+@example("\\" * 100, 40, "  ")
 @example("\\" * 100, 41, "  ")
 @example("漢" * 100, 41, "  ")
 @example("e\u0301" * 100, 41, "  ")
