@@ -19,7 +19,7 @@ SOURCES := ipa_tpi acls lab tests bench
 UNIT_WORKERS ?= 2
 REALM_WORKERS ?= 2
 
-.PHONY: help setup check lint types imports trace unit test realm box demo bench load down lock clean coverage
+.PHONY: help setup check lint types imports trace unit test realm box demo bench load kill-matrix down lock clean coverage
 help:
 	@sed -n '1,5s/^# //p' Makefile
 
@@ -63,6 +63,11 @@ bench: setup
 # Takes about a minute and a half.
 load: setup
 	lab/bench.sh bench/load.py
+
+# Kills executor, web service and directory at every point, ROUNDS times each; 20 rounds take about an hour.
+ROUNDS ?= 20
+kill-matrix: setup
+	lab/kill-matrix.sh $(ROUNDS)
 
 down:
 	$(PYTHON) -m lab.box down --name demo

@@ -67,6 +67,7 @@ _ALL: Final = "(|(objectClass=*)(objectClass=ldapSubEntry))"
 # creatorsName and memberUser included, without touching it. Critical: a server without it is not read from.
 _REAL_ATTRIBUTES: Final = RequestControl("2.16.840.1.113730.3.4.17", criticality=True)
 _UNREADABLE: Final[Mapping[str, Sequence[bytes]]] = {"nsaccountlock": [b"unreadable"]}
+_ADD: Final = "add"
 _WATCH_SLICE_SECONDS: Final = 1.0
 # How often a request is read that gained an entry while it was read.
 _LOADS: Final = 3
@@ -435,7 +436,7 @@ class LdapDirectory:
         values = {name: list(given) for name, given in entry.attributes.items()}
         content = [("objectClass", [b"top", entry.object_class.encode()]), (rdn, [entry.entry_id.encode()])]
         content += values.items()
-        with _translated("add"):
+        with _translated(_ADD):
             self._connection.add_s(dn, content)
 
 
@@ -526,9 +527,13 @@ def _translated(what: str) -> Iterator[None]:
             "as ipa-tpi list --mine and ipa-tpi show ID do, and tell an administrator"
         ) from error
     except ldap.LDAPError as error:
-        raise DirectoryUnavailableError(
-            f"the directory could not {what}: {_info(error)}; nothing was changed that is not shown. Try again.",
-        ) from error
+        # Of an add that was sent nobody can tell whether it arrived.
+        hint = (
+            "it may have been recorded all the same: look before you try again"
+            if what == _ADD
+            else "nothing was changed that is not shown. Try again"
+        )
+        raise DirectoryUnavailableError(f"the directory could not {what}: {_info(error)}; {hint}.") from error
 
 
 def _info(error: ldap.LDAPError) -> str:

@@ -295,11 +295,12 @@ class Flow:
             ) from error
 
     def _after(self, event: Event, who: Account, request_id: str, reading: Reading) -> Seen:
-        subtree = self.directory.load(request_id)
+        try:
+            subtree = self.directory.load(request_id)
+        except UnavailableError as error:
+            raise _unread(request_id, error.message, error.code) from error
         if subtree is None:
-            raise UnavailableError(
-                f"recorded, but request {request_id} cannot be read back; look: ipa-tpi show {request_id}"
-            )
+            raise _unread(request_id, "the directory does not show it", UnavailableError.code)
         request = subtree.request
         if request.target == self.site.host:
             self.nudger.nudge(request_id)
@@ -331,6 +332,14 @@ class Flow:
                 message=error.message,
             )
             raise
+
+
+def _unread(request_id: str, why: str, code: str) -> UnavailableError:
+    return UnavailableError(
+        f"recorded below request {request_id}, which cannot be read back ({why.rstrip('.')}); "
+        f"look: ipa-tpi show {request_id}",
+        code=code,
+    )
 
 
 def _demand(refusal: Refuse | None) -> None:
