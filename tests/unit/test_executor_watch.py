@@ -140,8 +140,11 @@ def test_the_search_asks_for_new_ones_first_and_for_all_that_can_be_open(scene: 
     assert scene.woken() == [an_id(2)]
 
 
-def test_what_is_on_hold_is_not_looked_at_by_the_search(scene: Scene) -> None:
+@pytest.mark.parametrize("promised", [False, True])
+def test_what_is_on_hold_is_not_looked_at_by_the_search(scene: Scene, promised: bool) -> None:
     scene.box.ask()
+    if promised:
+        scene.box.claims.end(REQUEST_ID, Claim("ended", "", Outcome.DENIED, "no-rule"), scene.box.clock())
     scene.schedule.hold(REQUEST_ID, 600)
     scene.watch().poll()
     assert scene.woken() == []
