@@ -123,7 +123,8 @@ def test_the_search_finds_what_is_open_and_leaves_what_has_ended(scene: Scene) -
             scene.box.claims.publish(an_id(number))
     scene.watch(rests=2).poll()
     # What is promised or ended and not published comes first, wherever the directory lists it.
-    assert scene.woken() == [an_id(1), an_id(2), an_id(3)]
+    assert scene.woken()[0] == an_id(1)
+    assert set(scene.woken()) == {an_id(1), an_id(2), an_id(3)}
     assert scene.stop.rests == [near(7), near(7)]
     assert scene.box.directory.closed == 2
 
