@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from ipa_tpi.model import Account, HostEntry, Json, Policy, Proof, Subtree
+from ipa_tpi.model import Account, Group, HostEntry, Json, Policy, Proof, Refuse, Subtree
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +36,14 @@ class Query:
         executor: DN of the executor.
         since: Only requests made at or after this time.
         prefix: Only requests whose id begins so.
+        until: Only requests made at or before this time.
     """
 
     creator: str = ""
     executor: str = ""
     since: datetime | None = None
     prefix: str = ""
+    until: datetime | None = None
 
 
 class Directory(Protocol):
@@ -69,6 +71,9 @@ class Directory(Protocol):
     def targets(self) -> Sequence[str]:
         """List the names of the hosts that have an executor."""
 
+    def groups(self, names: frozenset[str]) -> Mapping[str, Group]:
+        """Read groups, roles, privileges and permissions by their DNs; one that cannot be read is left out."""
+
     def host(self, fqdn: str) -> HostEntry | None:
         """Read the entry of a host by its lower-case name."""
 
@@ -79,8 +84,19 @@ class Directory(Protocol):
             RefusedError: Code ``malformed-request`` when the entry is not exactly a request.
         """
 
+    def ids(self, query: Query) -> Sequence[str]:
+        """List the ids of requests, malformed ones too.
+
+        Raises:
+            DirectoryLimitError: There are more than the directory gives at once.
+        """
+
     def find(self, query: Query) -> Sequence[Subtree]:
-        """List requests with everything below them; ones that are malformed are left out."""
+        """List requests with everything below them; ones that are malformed are left out.
+
+        Raises:
+            DirectoryLimitError: As `ids`.
+        """
 
     def add_request(self, entry: NewEntry) -> None:
         """Add a request.
@@ -175,6 +191,26 @@ class ServiceManager(Protocol):
             ActionFailedError: systemd certainly refused.
             ServiceManagerError: The call certainly did not reach systemd.
             OutcomeUnknownError: It may have.
+        """
+
+
+class Validators(Protocol):
+    """The validation programs of this host (K05)."""
+
+    def ask(self, program: str, question: Mapping[str, str], timeout_seconds: int) -> Refuse | None:
+        """Run a program and wait for its answer.
+
+        Args:
+            program: Its plain file name.
+            question: The environment that it gets: the TPI_ variables of the contract.
+            timeout_seconds: After which it is ended, and has refused.
+
+        Returns:
+            None when it accepts, else a refusal ``validation-refused`` (or ``validation-failed`` where
+            it gave no answer that the contract knows, ``validation-timeout`` where none in time).
+
+        Raises:
+            ValidatorUnavailableError: No program was started.
         """
 
 

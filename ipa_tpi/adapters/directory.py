@@ -19,10 +19,28 @@ from ldap.controls import RequestControl
 from ldap.controls.psearch import PersistentSearchControl
 
 from ipa_tpi.adapters.gss import bind
+from ipa_tpi.decide.definition import load_operation, load_rule
 from ipa_tpi.decide.intake import RawEntry, read_child, read_request
-from ipa_tpi.decide.policy import load_operation, load_rule
-from ipa_tpi.errors import DirectoryRefusedError, DirectoryUnavailableError, NotFoundError, RefusedError
-from ipa_tpi.model import Account, Child, HostEntry, Kind, Operation, Policy, Refuse, Request, Rule, Subtree
+from ipa_tpi.errors import (
+    DirectoryLimitError,
+    DirectoryRefusedError,
+    DirectoryUnavailableError,
+    NotFoundError,
+    RefusedError,
+)
+from ipa_tpi.model import (
+    Account,
+    Child,
+    Group,
+    HostEntry,
+    Kind,
+    Operation,
+    Policy,
+    Refuse,
+    Request,
+    Rule,
+    Subtree,
+)
 from ipa_tpi.ports import NewEntry, Query
 
 Raw = Mapping[str, Sequence[bytes]]
@@ -34,6 +52,7 @@ _DN_ATTRIBUTES: Final = frozenset(
         "ipatpiexecutor",
         "ipatpimemberoperation",
         "ipatpirequestingprincipal",
+        "ipatpirequiredgroup",
         "member",
         "memberhost",
         "memberof",
@@ -52,14 +71,19 @@ _ACCOUNT: Final = [
     "displayName",
     "cn",
 ]
-_WITH_OPERATIONAL: Final = ["*", "creatorsName", "createTimestamp", "nsds5ReplConflict"]
+# All operational attributes, none by name: asked for "*" and creatorsName, 389-ds answers with the value of
+# creatorsName;lang-xx, which whoever adds an entry can choose, in the place of its own stamp.
+_WITH_OPERATIONAL: Final = ["*", "+"]
 # 389-ds hides entries of this class from whoever does not name it, and makes replication conflicts such entries.
 _ALL: Final = "(|(objectClass=*)(objectClass=ldapSubEntry))"
 # 389-ds: only what is stored. Class of Service above cn=tpi could otherwise lay other values over an entry,
 # creatorsName and memberUser included, without touching it. Critical: a server without it is not read from.
 _REAL_ATTRIBUTES: Final = RequestControl("2.16.840.1.113730.3.4.17", criticality=True)
 _UNREADABLE: Final[Mapping[str, Sequence[bytes]]] = {"nsaccountlock": [b"unreadable"]}
+_ADD: Final = "add"
 _WATCH_SLICE_SECONDS: Final = 1.0
+# How often a request is read that gained an entry while it was read.
+_LOADS: Final = 3
 
 
 def normal_dn(text: str) -> str:
@@ -170,7 +194,7 @@ class LdapDirectory:
 
     def policy(self) -> Policy:
         """Read all rules, operations and operation groups."""
-        rules = [load_rule(dn, raw) for dn, raw in self._below("cn=tpirules,cn=tpi", "ipaTpiRule")]
+        rules = {dn: load_rule(dn, raw) for dn, raw in self._below("cn=tpirules,cn=tpi", "ipaTpiRule")}
         operations: dict[str, Operation] = {}
         malformed: dict[str, str] = {}
         for dn, raw in self._below("cn=tpioperations,cn=tpi", "ipaTpiOperation"):
@@ -184,7 +208,9 @@ class LdapDirectory:
             dn: frozenset(value.decode() for value in raw.get("member", ()))
             for dn, raw in self._below("cn=tpioperationgroups,cn=tpi", "ipaTpiOperationGroup")
         }
-        return Policy(tuple(rule for rule in rules if isinstance(rule, Rule)), operations, malformed, groups)
+        broken = {dn: rule.message for dn, rule in rules.items() if isinstance(rule, Refuse)}
+        usable = tuple(rule for rule in rules.values() if isinstance(rule, Rule))
+        return Policy(usable, operations, malformed, groups, broken)
 
     def account(self, principal: str) -> Account | None:
         """Read the one account that bears this principal name."""
@@ -224,6 +250,17 @@ class LdapDirectory:
         hosts = (re.fullmatch(rf"krbprincipalname=tpi/([a-z0-9.-]+){services}", dn) for dn in members)
         return sorted({host[1] for host in hosts if host is not None})
 
+    def groups(self, names: frozenset[str]) -> Mapping[str, Group]:
+        """Read groups by their DNs."""
+        found: dict[str, Group] = {}
+        for name in sorted(names):
+            entries = self._search(name, ldap.SCOPE_BASE, "(objectClass=*)", ["modifyTimestamp", "memberOf"])
+            modified = _time(_first(entries[0][1], "modifytimestamp")) if entries else None
+            if modified is not None:
+                above = frozenset(value.decode() for value in entries[0][1].get("memberof", ()))
+                found[name] = Group(name, modified, above)
+        return found
+
     def host(self, fqdn: str) -> HostEntry | None:
         """Read the entry of a host."""
         wanted = ldap.filter.filter_format("(&(objectClass=ipaHost)(fqdn=%s))", [fqdn])
@@ -236,15 +273,14 @@ class LdapDirectory:
 
     def load(self, request_id: str) -> Subtree | None:
         """Read a request with everything below it."""
-        base = self._request_dn(request_id)
-        found = self._search(base, ldap.SCOPE_SUBTREE, _ALL, _WITH_OPERATIONAL)
-        top = [entry for entry in found if entry[0] == normal_dn(base)]
-        if not top:
+        found = self._whole(self._request_dn(request_id))
+        if not found:
             return None
-        request = read_request(_to_raw(*top[0]))
+        top, *below = found
+        request = read_request(_to_raw(*top))
         if isinstance(request, Refuse):
             raise RefusedError(request.message, code=request.code)
-        return _to_subtree(request, [_to_raw(*entry) for entry in found if entry[0] != normal_dn(base)])
+        return _to_subtree(request, [_to_raw(*entry) for entry in below])
 
     def ids(self, query: Query) -> Sequence[str]:
         """List the ids of requests; see `find`."""
@@ -253,12 +289,27 @@ class LdapDirectory:
             terms.append(ldap.filter.filter_format("(creatorsName=%s)", [query.creator]))
         if query.executor:
             terms.append(ldap.filter.filter_format("(ipaTpiExecutor=%s)", [query.executor]))
-        if query.since is not None:
-            terms.append(f"(createTimestamp>={query.since.astimezone(UTC):%Y%m%d%H%M%SZ})")
+        terms.append(_between(query.since, query.until))
         wanted = f"(&{''.join(terms)})"
         found = self._search(self._requests_dn(), ldap.SCOPE_ONELEVEL, wanted, ["ipaTpiRequestId"])
         ids = [_first(raw, "ipatpirequestid") for _, raw in found]
         return [one for one in ids if one.startswith(query.prefix)]
+
+    def answered(self, executor: str, since: datetime, until: datetime) -> frozenset[str]:
+        """List the ids of requests that bear a result.
+
+        Args:
+            executor: DN of the executor whose results count.
+            since: Only results made at or after this time.
+            until: Only results made at or before this time.
+
+        Raises:
+            DirectoryLimitError: There are more than the directory gives at once.
+        """
+        creator = ldap.filter.filter_format("(creatorsName=%s)", [executor])
+        wanted = f"(&(objectClass=ipaTpiResult){creator}{_between(since, until)})"
+        found = self._search(self._requests_dn(), ldap.SCOPE_SUBTREE, wanted, ["1.1"])
+        return frozenset(self._request_id_of(dn) for dn, _ in found)
 
     def find(self, query: Query) -> Sequence[Subtree]:
         """List requests with everything below them."""
@@ -322,9 +373,31 @@ class LdapDirectory:
                 except ldap.TIMEOUT:
                     continue
                 if kind == ldap.RES_SEARCH_RESULT:
-                    raise DirectoryUnavailableError("the directory ended the watch")
+                    raise DirectoryUnavailableError(
+                        "the directory ended the watch; it is begun again by itself"
+                    )
                 for dn, _ in data:
                     yield self._request_id_of(dn)
+
+    def _whole(self, base: str) -> list[tuple[str, Raw]]:
+        """Read an entry and all below it, the entry first; nothing if it is not there."""
+        # R-K15: whoever may write an ACI above cn=tpi can deny us to read a veto or a withdrawal. That shows in the
+        # count of the entries below, which the server keeps without regard to access control.
+        dn = normal_dn(base)
+        for _ in range(_LOADS):
+            found = self._search(base, ldap.SCOPE_SUBTREE, _ALL, _WITH_OPERATIONAL)
+            top = [entry for entry in found if entry[0] == dn]
+            below = [entry for entry in found if entry[0] != dn]
+            # "+" brings it only where it is not 0.
+            count = _first(top[0][1], "numsubordinates") if top else ""
+            if not below and not count:
+                return top
+            if count.isdecimal() and len(below) >= int(count):
+                return top + below
+        raise DirectoryUnavailableError(
+            f"the directory shows {len(below)} of {count or 'an unknown number of'} entries below {dn}; "
+            "look for an access rule above cn=tpi that hides some"
+        )
 
     def _request_id_of(self, dn: str) -> str:
         parts = normal_dn(dn).removesuffix("," + normal_dn(self._requests_dn())).split(",")
@@ -389,15 +462,24 @@ class LdapDirectory:
         values = {name: list(given) for name, given in entry.attributes.items()}
         content = [("objectClass", [b"top", entry.object_class.encode()]), (rdn, [entry.entry_id.encode()])]
         content += values.items()
-        with _translated("add"):
+        with _translated(_ADD):
             self._connection.add_s(dn, content)
 
 
 def _normal(raw: Mapping[str, Sequence[bytes]]) -> Raw:
-    return {
-        name.lower(): [_normal_value(value) for value in values] if name.lower() in _DN_ATTRIBUTES else values
-        for name, values in raw.items()
-    }
+    return {name.lower(): _normal_values(name.lower(), values) for name, values in raw.items()}
+
+
+def _normal_values(name: str, values: Sequence[bytes]) -> Sequence[bytes]:
+    if name in _DN_ATTRIBUTES:
+        return [_normal_value(value) for value in values]
+    return [_normal_stage(value) for value in values] if name == "ipatpistage" else values
+
+
+def _normal_stage(value: bytes) -> bytes:
+    order, first, rest = value.partition(b":")
+    count, second, dn = rest.partition(b":")
+    return order + first + count + second + _normal_value(dn) if second else value
 
 
 def _normal_value(value: bytes) -> bytes:
@@ -432,6 +514,13 @@ def _first(raw: Raw, name: str) -> str:
     return next(iter(raw.get(name, ())), b"").decode("utf-8", "replace")
 
 
+def _between(since: datetime | None, until: datetime | None) -> str:
+    terms = (("createTimestamp>=", since), ("createTimestamp<=", until))
+    return "".join(
+        f"({name}{moment.astimezone(UTC):%Y%m%d%H%M%SZ})" for name, moment in terms if moment is not None
+    )
+
+
 def _time(text: str) -> datetime | None:
     if not text:
         return None
@@ -439,7 +528,7 @@ def _time(text: str) -> datetime | None:
         return datetime.strptime(text, "%Y%m%d%H%M%SZ").replace(tzinfo=UTC)
     except ValueError as error:
         raise DirectoryUnavailableError(
-            f"the directory holds a time that cannot be read: {text!a}"
+            f"the directory holds a time that cannot be read: {text!a}; ask an administrator to correct it"
         ) from error
 
 
@@ -449,22 +538,37 @@ def _translated(what: str) -> Iterator[None]:
     try:
         yield
     except ldap.NO_SUCH_OBJECT as error:
-        raise NotFoundError("the directory has no such entry") from error
+        raise NotFoundError("the directory has no such entry; look again: ipa-tpi list") from error
     except (ldap.INSUFFICIENT_ACCESS, ldap.INVALID_CREDENTIALS, ldap.INAPPROPRIATE_AUTH) as error:
-        raise DirectoryRefusedError(f"the directory refused to {what}: {_info(error)}") from error
+        raise DirectoryRefusedError(
+            f"the directory refused to {what}: {_info(error)}; ask an administrator for the role that it takes"
+        ) from error
     except ldap.UNWILLING_TO_PERFORM as error:
-        raise DirectoryRefusedError(f"the directory is not willing to {what}: {_info(error)}") from error
+        raise DirectoryRefusedError(
+            f"the directory is not willing to {what}: {_info(error)}; ask an administrator"
+        ) from error
     except ldap.ALREADY_EXISTS as error:
-        raise RefusedError("there is an entry with this id already", code="id-taken") from error
+        raise RefusedError(
+            "there is an entry with this id already; try again, which makes a new id", code="id-taken"
+        ) from error
     except ldap.CONSTRAINT_VIOLATION as error:
         raise RefusedError(
             "the directory holds a voice of yours below this request already; a voice is used once",
             code="already-voiced",
         ) from error
-    except ldap.LDAPError as error:
-        raise DirectoryUnavailableError(
-            f"the directory could not {what}: {_info(error)}; nothing was changed that is not shown. Try again.",
+    except (ldap.SIZELIMIT_EXCEEDED, ldap.ADMINLIMIT_EXCEEDED) as error:
+        raise DirectoryLimitError(
+            f"the directory holds more requests than it gives at once ({_info(error)}); tell an administrator, "
+            "and ask for fewer: ipa-tpi list --mine"
         ) from error
+    except ldap.LDAPError as error:
+        # Of an add that was sent nobody can tell whether it arrived.
+        hint = (
+            "it may have been recorded all the same: look before you try again"
+            if what == _ADD
+            else "nothing was changed that is not shown. Try again"
+        )
+        raise DirectoryUnavailableError(f"the directory could not {what}: {_info(error)}; {hint}.") from error
 
 
 def _info(error: ldap.LDAPError) -> str:
