@@ -160,3 +160,20 @@ def test_a_search_that_fails_comes_again_and_then_at_its_usual_pace(
     scene.watch(rests=4).poll()
     assert scene.stop.rests == [near(0.2), near(0.4), near(7), near(7)]
     assert "poll: the directory does not answer" in caplog.text
+
+
+def test_the_search_finds_a_result_that_the_directory_has_lost(scene: Scene) -> None:
+    """R-X12: of what had ended, that alone."""
+    for number in range(2):
+        scene.box.ask(request_id=an_id(number))
+        scene.box.say("bob", "ipaTpiDenial", bytes(32), an_id(number))
+        scene.box.process(an_id(number))
+        assert scene.box.outcomes(an_id(number)) == ["denied"]
+    scene.watch().poll()
+    assert scene.woken() == []
+    (result,) = scene.box.directory.of("ipaTpiResult", an_id(1))
+    del scene.box.directory.children[an_id(1)][result.attributes["ipatpientryid"][0].decode()]
+    scene.watch().poll()
+    assert scene.woken() == [an_id(1)]
+    scene.box.process(an_id(1))
+    assert scene.box.outcomes(an_id(1)) == ["denied"]
