@@ -54,8 +54,10 @@ def judge(method: str, status: int, headers: HTTPMessage, data: bytes, url: str)
             "Give the right server with --server.",
             code="server-untrusted",
         )
-    _refuse_bare(status, url)
-    if status >= HTTPStatus.INTERNAL_SERVER_ERROR and method != "GET":
+    unsure = status >= HTTPStatus.INTERNAL_SERVER_ERROR and method != "GET"
+    if not unsure:
+        _refuse_bare(status, url)
+    else:  # the web server answers so for a service that died amid a request
         raise OutcomeUnknownError(
             f"{url} failed while it worked on the request (HTTP {status}), so it may have been recorded. "
             "Look with 'ipa-tpi list --mine' before you repeat it.",

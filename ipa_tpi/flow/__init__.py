@@ -255,6 +255,8 @@ class Flow:
             )
         _demand(check_definition(request, operation))  # R-K10, R-K14
         _demand(reading.check_floor(request))  # R-X13
+        if operation.minimum_age_seconds:
+            reading.known({who.dn})
         _demand(judge_requester(request, who, reading.setting(operation, request.target)))  # R-K03
         own = self.directory.find(Query(creator=who.dn, since=reading.window_start()))
         waiting = [subtree for subtree in own if reading.judge(subtree, who).standing.state in _WAITING]
