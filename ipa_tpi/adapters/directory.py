@@ -52,7 +52,9 @@ _ACCOUNT: Final = [
     "displayName",
     "cn",
 ]
-_WITH_OPERATIONAL: Final = ["*", "creatorsName", "createTimestamp", "nsds5ReplConflict"]
+# All operational attributes, none by name: asked for "*" and creatorsName, 389-ds answers with the value of
+# creatorsName;lang-xx, which whoever adds an entry can choose, in the place of its own stamp.
+_WITH_OPERATIONAL: Final = ["*", "+"]
 # 389-ds hides entries of this class from whoever does not name it, and makes replication conflicts such entries.
 _ALL: Final = "(|(objectClass=*)(objectClass=ldapSubEntry))"
 # 389-ds: only what is stored. Class of Service above cn=tpi could otherwise lay other values over an entry,
@@ -60,6 +62,8 @@ _ALL: Final = "(|(objectClass=*)(objectClass=ldapSubEntry))"
 _REAL_ATTRIBUTES: Final = RequestControl("2.16.840.1.113730.3.4.17", criticality=True)
 _UNREADABLE: Final[Mapping[str, Sequence[bytes]]] = {"nsaccountlock": [b"unreadable"]}
 _WATCH_SLICE_SECONDS: Final = 1.0
+# How often a request is read that gained an entry while it was read.
+_LOADS: Final = 3
 
 
 def normal_dn(text: str) -> str:
@@ -236,15 +240,14 @@ class LdapDirectory:
 
     def load(self, request_id: str) -> Subtree | None:
         """Read a request with everything below it."""
-        base = self._request_dn(request_id)
-        found = self._search(base, ldap.SCOPE_SUBTREE, _ALL, _WITH_OPERATIONAL)
-        top = [entry for entry in found if entry[0] == normal_dn(base)]
-        if not top:
+        found = self._whole(self._request_dn(request_id))
+        if not found:
             return None
-        request = read_request(_to_raw(*top[0]))
+        top, *below = found
+        request = read_request(_to_raw(*top))
         if isinstance(request, Refuse):
             raise RefusedError(request.message, code=request.code)
-        return _to_subtree(request, [_to_raw(*entry) for entry in found if entry[0] != normal_dn(base)])
+        return _to_subtree(request, [_to_raw(*entry) for entry in below])
 
     def ids(self, query: Query) -> Sequence[str]:
         """List the ids of requests; see `find`."""
@@ -325,6 +328,26 @@ class LdapDirectory:
                     raise DirectoryUnavailableError("the directory ended the watch")
                 for dn, _ in data:
                     yield self._request_id_of(dn)
+
+    def _whole(self, base: str) -> list[tuple[str, Raw]]:
+        """Read an entry and all below it, the entry first; nothing if it is not there."""
+        # R-K15: whoever may write an ACI above cn=tpi can deny us to read a veto or a withdrawal. That shows in the
+        # count of the entries below, which the server keeps without regard to access control.
+        dn = normal_dn(base)
+        for _ in range(_LOADS):
+            found = self._search(base, ldap.SCOPE_SUBTREE, _ALL, _WITH_OPERATIONAL)
+            top = [entry for entry in found if entry[0] == dn]
+            below = [entry for entry in found if entry[0] != dn]
+            # "+" brings it only where it is not 0.
+            count = _first(top[0][1], "numsubordinates") if top else ""
+            if not below and not count:
+                return top
+            if count.isdecimal() and len(below) >= int(count):
+                return top + below
+        raise DirectoryUnavailableError(
+            f"the directory shows {len(below)} of {count or 'an unknown number of'} entries below {dn}; "
+            "look for an access rule above cn=tpi that hides some"
+        )
 
     def _request_id_of(self, dn: str) -> str:
         parts = normal_dn(dn).removesuffix("," + normal_dn(self._requests_dn())).split(",")

@@ -6,8 +6,10 @@ Rules:
    surrogate, private-use or unassigned characters and no line breaks (K11).
 2. A parameter is named by the operation's definition, matches the whole of its pattern, and all
    of them are there.
-3. An entry is read only if its set of classes is exactly a known one; only named attributes are
-   read; a single-valued attribute has exactly one value (DESIGN section 3).
+3. An entry is read only if its set of classes is exactly a known one and none of its attributes
+   bears an option (``creatorsName;lang-en``, which a client can set, counts as creatorsName in the
+   directory's filters); only named attributes are read; a single-valued attribute has exactly one
+   value (DESIGN section 3).
 4. Parameters are stored as canonical JSON and compared with their own re-encoding.
 5. Whatever does not fit is named as malformed with its reason; it is never skipped in silence.
 """
@@ -179,6 +181,7 @@ def read_request(raw: RawEntry) -> Request | Refuse:
     """
     try:
         _demand_classes(raw, {"top", "ipatpivoice", "ipatpirequest"})
+        _demand_no_options(raw)
         request = Request(
             id=_text(raw, "ipatpirequestid"),
             operation=_text(raw, "ipatpioperationname"),
@@ -218,6 +221,7 @@ def read_child(raw: RawEntry) -> Child | Refuse:
         names = ", ".join(sorted(_classes(raw)))
         return Refuse("malformed-entry", f"the entry {raw.dn} has the unknown set of classes {names!a}")
     try:
+        _demand_no_options(raw)
         return reader(raw)
     except _MalformedError as error:
         return Refuse("malformed-entry", f"the entry {raw.dn} is malformed: {error}")
@@ -259,6 +263,12 @@ def _classes(raw: RawEntry) -> frozenset[str]:
 def _demand_classes(raw: RawEntry, expected: set[str]) -> None:
     if _classes(raw) != expected:
         raise _MalformedError(f"its classes are {', '.join(sorted(_classes(raw)))}")
+
+
+def _demand_no_options(raw: RawEntry) -> None:
+    options = sorted(name for name in raw.attributes if ";" in name)
+    if options:  # R-X02
+        raise _MalformedError(f"{options[0]} is an attribute with an option")
 
 
 def _one(raw: RawEntry, name: str) -> bytes | None:
