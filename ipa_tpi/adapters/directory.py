@@ -257,11 +257,23 @@ class LdapDirectory:
         if query.executor:
             terms.append(ldap.filter.filter_format("(ipaTpiExecutor=%s)", [query.executor]))
         if query.since is not None:
-            terms.append(f"(createTimestamp>={query.since.astimezone(UTC):%Y%m%d%H%M%SZ})")
+            terms.append(_since(query.since))
         wanted = f"(&{''.join(terms)})"
         found = self._search(self._requests_dn(), ldap.SCOPE_ONELEVEL, wanted, ["ipaTpiRequestId"])
         ids = [_first(raw, "ipatpirequestid") for _, raw in found]
         return [one for one in ids if one.startswith(query.prefix)]
+
+    def answered(self, executor: str, since: datetime) -> frozenset[str]:
+        """List the ids of requests that bear a result.
+
+        Args:
+            executor: DN of the executor whose results count.
+            since: Only results made at or after this time.
+        """
+        wanted = ldap.filter.filter_format("(&(objectClass=ipaTpiResult)(creatorsName=%s)", [executor])
+        wanted += f"{_since(since)})"
+        found = self._search(self._requests_dn(), ldap.SCOPE_SUBTREE, wanted, ["1.1"])
+        return frozenset(self._request_id_of(dn) for dn, _ in found)
 
     def find(self, query: Query) -> Sequence[Subtree]:
         """List requests with everything below them."""
@@ -453,6 +465,10 @@ def _to_subtree(request: Request, below: list[RawEntry]) -> Subtree:
 
 def _first(raw: Raw, name: str) -> str:
     return next(iter(raw.get(name, ())), b"").decode("utf-8", "replace")
+
+
+def _since(moment: datetime) -> str:
+    return f"(createTimestamp>={moment.astimezone(UTC):%Y%m%d%H%M%SZ})"
 
 
 def _time(text: str) -> datetime | None:

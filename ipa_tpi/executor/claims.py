@@ -392,6 +392,16 @@ class Claims:
         """Give the ids of all requests that need nothing more."""
         return frozenset(row[0] for row in self._all("SELECT request FROM claims WHERE published = 1"))
 
+    def answered(self) -> frozenset[str]:
+        """Give the ids of all requests whose result we have put into the directory."""
+        return frozenset(
+            row[0]
+            for row in self._all(
+                "SELECT claims.request FROM claims JOIN written ON written.request = claims.request"
+                " AND written.role = 'result' WHERE claims.published = 1"
+            )
+        )
+
     def unfinished(self) -> frozenset[str]:
         """Give the ids of requests that were promised or ended, and not published."""
         return frozenset(row[0] for row in self._all("SELECT request FROM claims WHERE published = 0"))

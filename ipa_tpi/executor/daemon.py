@@ -7,6 +7,8 @@ import signal
 import socket as sockets
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Final
 
@@ -36,6 +38,7 @@ _WORKERS: Final = 8  # R-A05: a restart that takes its minute blocks no other re
 _RETRY_SECONDS: Final = (0.2, 0.5, 1.0, 2.0, 5.0)
 _RETRY_REFUSED_SECONDS: Final = 30.0
 _USER: Final = "ipatpi-exec"
+_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
 
 class Executor:
@@ -75,10 +78,11 @@ class Executor:
     def run(self, stop: threading.Event) -> None:
         """Run until `stop` is set."""
         self._audit.record("executor-started", version=__version__, host=self._config.host)
-        self._watch.start()
-        self._socket.start()
-        for worker in self._workers:
-            worker.start()
+        with _signals_kept_from_threads():
+            self._watch.start()
+            self._socket.start()
+            for worker in self._workers:
+                worker.start()
         _notify("READY=1")
         stop.wait()
         _notify("STOPPING=1")
@@ -202,7 +206,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def _run(config: ExecutorConfig, floor: Floor) -> None:
     stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in _SIGNALS:
         signal.signal(number, lambda *_: stop.set())
     audit = open_audit(config.audit, "executor")
     journal = Claims(config.journal, config.host)
@@ -210,6 +214,20 @@ def _run(config: ExecutorConfig, floor: Floor) -> None:
         Executor(config, floor, journal, audit).run(stop)
     finally:
         journal.close()
+
+
+@contextmanager
+def _signals_kept_from_threads() -> Iterator[None]:
+    """Have threads that start in here take no signal.
+
+    One that stands still (SIGSTOP, a debugger) may get it on another thread than the first; only the first one runs
+    Python's handler, and it would not wake for that.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _close(directory: LdapDirectory | None) -> None:

@@ -18,7 +18,8 @@ A reading operation (`decide.policy.is_reading`) ends after its preview: it is s
 result, at once; it has no execution entry, and is read again after a restart.
 
 On restart: nothing from 4 on: begin at 1; 4 without 7: add the execution entry if it is absent,
-go on at 6; 7 without 9: indeterminate; 9 without 10: do 10.
+go on at 6; 7 without 9: indeterminate; 9 without 10: do 10.  A result that the directory has lost
+afterwards is added again, whoever wakes us.
 
 A refusal is a decision on complete reads, and is final.  An error (directory, KDC, D-Bus, disk,
 audit) before 7 is not a refusal: `Dispatcher.process` raises it, nothing was done, and the caller
@@ -215,6 +216,28 @@ class Dispatcher:
             )
         elif not claim.published:  # 9 without 10
             self._publish(subtree, claim)
+        else:
+            self._republish(subtree, claim)
+
+    def _republish(self, subtree: Subtree, claim: Claim) -> None:
+        """Add the very same result again where the directory has lost it, as a restored one has (X12)."""
+        request = subtree.request
+        entry = self.claims.written(request.id, "result")
+        # What ended malformed, or before this journal began, has no result of ours.
+        if entry is None or entry.entry_id in self.claims.judged(request.id):
+            return
+        if any(result.entry_id == entry.entry_id for result in subtree.of(Result)):
+            return
+        self.audit.record(
+            "republished",
+            request=request.id,
+            outcome=claim.outcome.value if claim.outcome is not None else "",
+        )
+        try:
+            self.publication.add(request.id, entry)
+        except RefusedError as error:
+            self.claims.judge(request.id, entry.entry_id, error.code)  # `process` raises, and is told once
+            raise
 
     def _preview(self, subtree: Subtree) -> datetime | None:
         request = subtree.request

@@ -113,5 +113,9 @@ class Watch:
                 found = directory.ids(Query(executor=self._me, since=self._clock() - age))
                 for request_id in frozenset(found) - self._claims.finished():
                     self._schedule.wake(request_id)
+            # R-X12: a restored directory may have lost the result of what had ended.
+            answered = directory.answered(self._me, self._clock() - _HISTORY)
+            for request_id in (frozenset(found) & self._claims.answered()) - answered:
+                self._schedule.wake(request_id)
         finally:
             directory.close()
