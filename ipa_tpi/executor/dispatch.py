@@ -44,12 +44,11 @@ from ipa_tpi.errors import (
     ServiceManagerError,
 )
 from ipa_tpi.executor import entries
-from ipa_tpi.executor.claims import Claim, Claims
+from ipa_tpi.executor.claims import Claim, Claims, Sight
 from ipa_tpi.executor.operations import operation
 from ipa_tpi.executor.publication import Publication
 from ipa_tpi.executor.receipts import Receipts
 from ipa_tpi.model import (
-    Account,
     Allow,
     Approval,
     Cancellation,
@@ -396,21 +395,25 @@ class Dispatcher:
             self.audit.record(
                 "request-seen", request=request.id, operation=request.operation, creator=request.creator
             )
-            self.claims.see(request.id, request.id, now, fingerprint(request), kept=False)
-        for child in subtree.children:
-            if child.entry_id not in memory.first_seen:
-                kept = isinstance(child, _KEPT)
-                self.claims.see(request.id, child.entry_id, now, fingerprint(child), kept=kept)
-        for dn in self._writers(subtree) - memory.identities.keys():
-            account = self.directory.account_by_dn(dn)
-            usable = check_account(account, "", now, self.place.floor.person_attribute) is None
-            if account is not None and usable:
-                self.claims.remember(request.id, identity_of(account))
+            self.claims.see(request.id, [Sight(request.id, fingerprint(request))], now)
+        sights = [
+            Sight(child.entry_id, fingerprint(child), kept=isinstance(child, _KEPT))
+            for child in subtree.children
+            if child.entry_id not in memory.first_seen
+        ]
+        self.claims.see(request.id, sights, now)
+        unknown = self._writers(subtree) - memory.identities.keys()
+        accounts = self.directory.meet(unknown).accounts.values()
+        usable = [
+            identity_of(account)
+            for account in accounts
+            if account is not None
+            and check_account(account, "", now, self.place.floor.person_attribute) is None
+        ]
+        self.claims.remember(request.id, usable)
 
     def _facts(self, subtree: Subtree) -> Facts:
-        accounts: dict[str, Account | None] = {
-            dn: self.directory.account_by_dn(dn) for dn in self._writers(subtree)
-        }
+        people = self.directory.meet(self._writers(subtree), (self.place.target,))
         return Facts(
             me=self.place.me,
             target=self.place.target,
@@ -418,9 +421,9 @@ class Dispatcher:
             now=self.clock(),
             subtree=subtree,
             policy=self.directory.policy(),
-            host=self.directory.host(self.place.target),
+            host=people.hosts[self.place.target],
             floor=self.place.floor,
-            accounts=accounts,
+            accounts=people.accounts,
             approve_permission=self.place.approve_permission,
             memory=self.claims.memory(subtree.request.id),
         )
@@ -448,12 +451,12 @@ class Dispatcher:
         request, floor = subtree.request, self.place.floor
         since = self.clock() - timedelta(seconds=wanted.approval_seconds)
         most = min(floor.pending_per_operation, wanted.pending_limit or floor.pending_per_operation)
-        mine = self.directory.find(Query(creator=request.creator, executor=request.executor, since=since))
-        waiting = [
-            other.request for other in mine if not self._has_ended(other) and other.request.id != request.id
-        ]
-        same = [other for other in waiting if other.operation == request.operation]
-        if len(waiting) >= floor.pending_per_person or len(same) >= most:  # R-K20
+        query = Query(creator=request.creator, executor=request.executor, since=since)
+        others = {one.id: one.operation for one in self.directory.newest(query, self.clock())}
+        others.pop(request.id, None)
+        ended = self.claims.ended(list(others))
+        waiting = [name for other, name in others.items() if other not in ended and self._waits(other)]
+        if len(waiting) >= floor.pending_per_person or waiting.count(request.operation) >= most:  # R-K20
             return Refuse(
                 "too-many-pending", "the requester has too many requests waiting here; cancel one, or wait"
             )
@@ -463,12 +466,17 @@ class Dispatcher:
         claim = self.claims.claim(request_id)
         return claim is not None and claim.state != "intent"
 
-    def _has_ended(self, subtree: Subtree) -> bool:
-        claim = self.claims.claim(subtree.request.id)
-        if claim is not None:
-            return claim.state == "ended"
+    def _waits(self, request_id: str) -> bool:
+        if self.claims.claim(request_id) is not None:
+            return True
+        try:
+            subtree = self.directory.load(request_id)
+        except RefusedError:  # malformed; it will be buried
+            return False
         # A new journal does not know yet what ended before it.
-        return any(result.creator == self.place.me for result in subtree.of(Result))
+        return subtree is not None and not any(
+            result.creator == self.place.me for result in subtree.of(Result)
+        )
 
     def _reload(self, request_id: str) -> Subtree:
         subtree = self.directory.load(request_id)

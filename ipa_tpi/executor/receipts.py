@@ -4,6 +4,7 @@ A proof is verified once.  Its receipt is keyed by the SHA-256 of its token: the
 changes nothing (E14).
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ipa_tpi.decide.digest import approval_digest, request_digest, sha256
@@ -54,16 +55,21 @@ class Receipts:
             for proof in subtree.of(Proof)
             if proof.entry_id not in judged or _role(proof) not in written
         ]
-        for proof in owed[:MAX_PROOFS]:
-            outcome = judged.get(proof.entry_id) or self._judge(subtree, proof)
+        now = owed[:MAX_PROOFS]
+        people = self._people(subtree, [proof for proof in now if proof.entry_id not in judged])
+        for proof in now:
+            outcome = judged.get(proof.entry_id) or self._judge(subtree, proof, people)
             entry = entries.receipt_entry(proof.entry_id, outcome)
             self.publication.add(request_id, self.claims.write(request_id, _role(proof), entry))
 
-    def _judge(self, subtree: Subtree, proof: Proof) -> str:
+    def _people(self, subtree: Subtree, proofs: Sequence[Proof]) -> Mapping[str, Account | None]:
+        dns = {subtree.request.creator, *(proof.creator for proof in proofs)}
+        return self.directory.meet(dns).accounts if proofs else {}
+
+    def _judge(self, subtree: Subtree, proof: Proof, people: Mapping[str, Account | None]) -> str:
         request = subtree.request
         token = sha256(proof.token).hex()
-        writer = self.directory.account_by_dn(proof.creator)
-        verdict = self._verdict(subtree, proof, writer, token)
+        verdict = self._verdict(subtree, proof, people, token)
         if isinstance(verdict, Refuse):
             self.audit.record(
                 "proof-refused",
@@ -96,12 +102,12 @@ class Receipts:
         return "verified"
 
     def _verdict(
-        self, subtree: Subtree, proof: Proof, writer: Account | None, token: str
+        self, subtree: Subtree, proof: Proof, people: Mapping[str, Account | None], token: str
     ) -> AcceptedProof | Refuse:
         if self.claims.knows_token(token):  # R-E14
             return Refuse("proof-replayed", "this token was used before")
         request = subtree.request
-        requester = self.directory.account_by_dn(request.creator)
+        requester = people[request.creator]
         if requester is None:
             return Refuse("requester-gone", "the requester's account is gone")
         digest = request_digest(request, requester.principal)
@@ -113,7 +119,7 @@ class Receipts:
             accepted = self.verifier.accept(proof, text)
         except RefusedError as error:
             return Refuse(error.code, error.message)
-        return judge(accepted, writer, self.realm) or accepted
+        return judge(accepted, people[proof.creator], self.realm) or accepted
 
 
 def _role(proof: Proof) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -48,7 +48,7 @@ from ipa_tpi.executor.dispatch import Dispatcher, Place
 from ipa_tpi.executor.publication import Publication
 from ipa_tpi.executor.receipts import Receipts
 from ipa_tpi.model import Account, Child, Floor, HostEntry, Json, Policy, Proof, Refuse, Request, Subtree
-from ipa_tpi.ports import AcceptedProof, Job, NewEntry, Query, UnitState
+from ipa_tpi.ports import AcceptedProof, Heading, Job, NewEntry, People, Query, UnitState
 
 REQUESTS = "cn=requests,cn=tpi,dc=tpi,dc=test"
 
@@ -164,10 +164,29 @@ class FakeDirectory:
         with self.weather.around("directory.load"):
             return self._load(request_id)
 
-    def find(self, query: Query) -> Sequence[Subtree]:
+    def meet(self, dns: Collection[str] = (), hosts: Collection[str] = (), principal: str = "") -> People:
+        """Read accounts and hosts."""
+        return People(
+            self.account(principal) if principal else None,
+            {dn: self.account_by_dn(dn) for dn in sorted(dns)},
+            {fqdn: self.host(fqdn) for fqdn in sorted(hosts)},
+        )
+
+    def newest(self, query: Query, now: datetime) -> Iterator[Heading]:  # noqa: ARG002 (one search finds all)
         """List requests."""
-        with self.weather.around("directory.find"):
-            return [tree for tree in self._trees() if _fits(tree.request, query)]
+        with self.weather.around("directory.newest"):
+            found = [
+                Heading(
+                    request_id, raw.created, _text(raw, "ipatpioperationname"), _text(raw, "ipatpiexecutor")
+                )
+                for request_id, raw in self.requests.items()
+                if _fits(raw, query)
+            ]
+        yield from sorted(found, key=lambda one: (one.created, one.id), reverse=True)
+
+    def answered(self, executor: str, since: datetime) -> frozenset[str]:
+        """The executor asks its journal."""
+        raise AssertionError(executor, since)
 
     def add_request(self, entry: NewEntry) -> None:
         """The executor adds none."""
@@ -242,21 +261,16 @@ class FakeDirectory:
                 children.append(child)
         return Subtree(asked, tuple(children), malformed)
 
-    def _trees(self) -> Iterator[Subtree]:
-        for request_id in self.requests:
-            try:
-                tree = self._load(request_id)
-            except RefusedError:
-                continue
-            if tree is not None:
-                yield tree
+
+def _text(raw: RawEntry, name: str) -> str:
+    return raw.attributes[name][0].decode()
 
 
-def _fits(asked: Request, query: Query) -> bool:
+def _fits(raw: RawEntry, query: Query) -> bool:
     return (
-        query.creator in {"", asked.creator}
-        and query.executor in {"", asked.executor}
-        and (query.since is None or asked.created >= query.since)
+        query.creator in {"", raw.creator}
+        and query.executor in {"", _text(raw, "ipatpiexecutor")}
+        and (query.since is None or raw.created >= query.since)
     )
 
 

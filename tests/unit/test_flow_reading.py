@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from collections.abc import Iterator
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -11,8 +12,8 @@ from flow_scene import Scene
 from ipa_tpi.errors import DirectoryUnavailableError
 from ipa_tpi.flow import Event, Page, Selection
 from ipa_tpi.flow.guards import check_approvable
-from ipa_tpi.model import State, Subtree
-from ipa_tpi.ports import Query
+from ipa_tpi.model import State
+from ipa_tpi.ports import Heading, Query
 from tests.fakes import REALM, START, SUFFIX, person_dn, refused
 
 
@@ -132,11 +133,12 @@ def test_what_can_still_be_alive_is_searched_by_time(scene: Scene) -> None:
     flow = scene.flow("bob")
     queries: list[Query] = []
 
-    def noting(query: Query) -> list[Subtree]:
+    def noting(query: Query, now: datetime) -> Iterator[Heading]:
+        assert now == START
         queries.append(query)
-        return []
+        return iter(())
 
-    flow.directory.find = noting  # type: ignore[method-assign]
+    flow.directory.newest = noting  # type: ignore[method-assign]
     for state, approvable in ((None, False), (State.EXPIRED, False), (State.PENDING, False), (None, True)):
         flow.listing(f"bob@{REALM}", Selection(state, approvable=approvable))
     assert [query.since is not None for query in queries] == [False, False, True, True]
@@ -163,7 +165,7 @@ def test_accounts_and_policy_are_read_once(scene: Scene) -> None:
 
 def test_a_read_that_fails_shows_nothing(scene: Scene) -> None:
     scene.pending()
-    scene.realm.failing["find"] = [DirectoryUnavailableError("gone")]
+    scene.realm.failing["newest"] = [DirectoryUnavailableError("gone")]
     with refused("directory-unavailable"):
         scene.flow("bob").listing(f"bob@{REALM}", Selection())
     scene.realm.failing["account_by_dn"] = [DirectoryUnavailableError("gone")]
