@@ -126,8 +126,8 @@ def command(argv: Sequence[str]) -> int:
         if os.geteuid() == 0:
             raise
         raise ConfigError(
-            f"this is for root on a server of the domain, and you are not root ({error.message}). "
-            "Log in there and run: sudo ipa-tpi converge"
+            "only root on a server of the domain can do this, and you are not root. Log in there and "
+            f"run: sudo ipa-tpi converge (here: {error.message})"
         ) from error
     sys.stdout.write(_as_json(report) if options.json else _as_text(report))
     return EXIT_DONE

@@ -67,7 +67,7 @@ def _make_parser(words: frozenset[str]) -> argparse.ArgumentParser:
     parser = _Parser(
         prog=PROGRAM,
         description="Two-person integrity: ask for a critical operation, and approve what somebody else asked for.",
-        epilog="Every verb of 'ipa-tpi request' is also a verb of its own: 'ipa-tpi approve ID'.",
+        epilog="Every verb below 'request' is also a verb of its own: 'ipa-tpi approve ID'.",
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")

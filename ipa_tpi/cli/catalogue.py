@@ -1,8 +1,14 @@
 """What can be asked for, as people read it: each operation with all that its definition and this server demand."""
 
+from typing import Final
+
 from ipa_tpi.cli.layout import broken, fields
 from ipa_tpi.cli.render import duration, safe
 from ipa_tpi.wire import OperationList, OperationView, ParameterView
+
+_NOTHING: Final = (
+    "No operations that you may know of. Ask an administrator whether you have a role of ipa-tpi.\n"
+)
 
 
 def operations_sheet(known: OperationList, columns: int | None) -> str:
@@ -20,7 +26,7 @@ def operations_sheet(known: OperationList, columns: int | None) -> str:
         broken(f"refused: {safe(name)}: ", safe(why), columns, 4)
         for name, why in sorted(known.malformed.items())
     )
-    return (shown or "No operations.\n") + ("\n" if refused else "") + refused
+    return (shown or _NOTHING) + ("\n" if refused else "") + refused
 
 
 def hosts_sheet(known: OperationList) -> str:
@@ -53,9 +59,7 @@ def _operation(operation: OperationView, known: OperationList, columns: int | No
                 for name, rule in sorted(operation.parameters.items())
             ),
             ("approvals", _approvals(operation, known)),
-            ("to approve", duration(operation.approval_seconds)),
-            ("then to begin", duration(operation.execution_seconds)),
-            ("then to run", duration(operation.timeout_seconds)),
+            ("time", _windows(operation)),
             ("through", ", ".join(operation.interfaces)),
             ("reason", _demand(operation.reason_pattern)),
             ("ticket", _demand(operation.ticket_pattern)),
@@ -90,6 +94,16 @@ def _approvals(operation: OperationView, known: OperationList) -> str:
     if operation.floor.required_approvals > operation.required_approvals:
         return f"{said}; {operation.floor.required_approvals} on {known.host}"
     return said
+
+
+def _windows(operation: OperationView) -> str:
+    run = f"{duration(operation.timeout_seconds)} to run"
+    if operation.required_approvals == 0:
+        return run
+    return (
+        f"{duration(operation.approval_seconds)} to approve, then {duration(operation.execution_seconds)} to begin, "
+        f"then {run}"
+    )
 
 
 def _demand(pattern: str) -> str:

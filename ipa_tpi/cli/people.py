@@ -27,7 +27,13 @@ def approvers_sheet(view: ApproversView, columns: int | None) -> str:
         Lines.
     """
     known = {chance for chance, _ in _GROUPS}
-    groups = [(head, [one for one in view.candidates if one.chance == chance]) for chance, head in _GROUPS]
+    # Where nobody is needed, that is why everybody else cannot: it is said once, or to who asks about one person.
+    over = (view.state in _ENDED or view.missing == 0) and len(view.candidates) > 1
+    groups = [
+        (head, [one for one in view.candidates if one.chance == chance])
+        for chance, head in _GROUPS
+        if chance != "cannot" or not over
+    ]
     groups.append(("Others", [one for one in view.candidates if one.chance not in known]))
     because = f" ({safe(view.message)})" if view.message else ""
     return (

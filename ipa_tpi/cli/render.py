@@ -95,14 +95,15 @@ def duration(seconds: int) -> str:
         seconds: It; a negative one counts as none.
 
     Returns:
-        It, as ``45 s``, ``3 min 20 s`` or ``2 h 5 min``.
+        It, as ``45 s``, ``3 min 20 s``, ``5 min`` or ``2 h 5 min``.
     """
     left = max(seconds, 0)
     if left < _MINUTE:
         return f"{left} s"
     if left < _HOUR:
-        return f"{left // _MINUTE} min {left % _MINUTE} s"
-    return f"{left // _HOUR} h {left % _HOUR // _MINUTE} min"
+        return f"{left // _MINUTE} min" + (f" {left % _MINUTE} s" if left % _MINUTE else "")
+    minutes = left % _HOUR // _MINUTE
+    return f"{left // _HOUR} h" + (f" {minutes} min" if minutes else "")
 
 
 def json_document(value: Json) -> str:

@@ -122,7 +122,7 @@ def created_note(view: RequestView, settings: Settings) -> str:
         return f"{recorded}It only reads, so nobody has to approve it.\n"
     return (
         f"{recorded}It needs {approvals(view.required_approvals)}; {_window(view)}.\n"
-        f"Who can give it is told by:\n  {command(settings, 'approvers', view.id)}\n"
+        f"Who could approve it is told by:\n  {command(settings, 'approvers', view.id)}\n"
         f"The second person runs:\n  {command(settings, 'approve', view.id)}\n"
     )
 
@@ -159,12 +159,13 @@ def state_line(view: RequestView) -> str:
     return f"Request {safe(view.id)}: {safe(view.state)}{ending or _because(view)}\n"
 
 
-def approved_note(view: RequestView, principal: str) -> str:
+def approved_note(view: RequestView, principal: str, settings: Settings) -> str:
     """Tell what became of an approval that was just given.
 
     Args:
         view: As the server answered last.
         principal: Who approved.
+        settings: Which server it was.
 
     Returns:
         A line, with a newline.
@@ -178,7 +179,7 @@ def approved_note(view: RequestView, principal: str) -> str:
     if missing:
         are = "is" if missing == 1 else "are"
         return f"Approved; {approvals(missing, 'more ')} {are} needed.\n"
-    return f"Approved. See the end of it: ipa-tpi wait {safe(view.id)}\n"
+    return f"Approved. See the end of it: {command(settings, 'wait', view.id)}\n"
 
 
 def missing_approvals(view: RequestView) -> int:
@@ -234,12 +235,14 @@ def _preview(view: RequestView, shown: Shown | None, columns: int | None) -> lis
 def _standing(view: RequestView) -> list[tuple[str, str]]:
     missing = missing_approvals(view)
     more = f"; {approvals(missing, 'more ')} needed" if missing else ""
-    pairs = [
-        ("state", view.state),
-        ("window", _window(view)),
-        ("approvals", f"{view.required_approvals - missing} of {view.required_approvals}{more}"),
-    ]
-    if view.why_not:
+    pairs = [("state", view.state)]
+    if view.expires is not None:
+        pairs.append(("window", _window(view)))
+    if view.required_approvals:
+        pairs.append(("approvals", f"{view.required_approvals - missing} of {view.required_approvals}{more}"))
+    else:
+        pairs.append(("approvals", "none needed, since it only reads"))
+    if view.why_not and view.state in _OPEN:
         pairs.append(("your approval", f"would be refused: {view.why_not}"))
     return pairs
 

@@ -75,7 +75,7 @@ def _create(client: TpiClient, options: argparse.Namespace, settings: Settings) 
         return EXIT_OK
     _screen(options).write(sheets.created_note(view, settings))
     _screen(options).flush()
-    return _wait_for(client, view.id, options, view)
+    return _wait_for(client, view.id, options, settings, view)
 
 
 def _parameters(options: argparse.Namespace) -> dict[str, str]:
@@ -96,12 +96,12 @@ def _show(client: TpiClient, options: argparse.Namespace, _settings: Settings) -
     return _status(view)
 
 
-def _approve(client: TpiClient, options: argparse.Namespace, _settings: Settings) -> int:
+def _approve(client: TpiClient, options: argparse.Namespace, settings: Settings) -> int:
     view = _look_and_ask(client, options, "Approve? [y/N]")
     if view is None:
         return EXIT_ERROR
     after = settle(client, client.approve(view, options.comment))
-    note = sheets.approved_note(after, client.tickets.principal())
+    note = sheets.approved_note(after, client.tickets.principal(), settings)
     _print_view(after, options, note + sheets.state_line(after))
     return EXIT_OK
 
@@ -116,21 +116,22 @@ def _prove(client: TpiClient, options: argparse.Namespace, _settings: Settings) 
     return EXIT_OK
 
 
-def _deny(client: TpiClient, options: argparse.Namespace, _settings: Settings) -> int:
-    return _voice(client, options, client.deny, "Denied.")
+def _deny(client: TpiClient, options: argparse.Namespace, settings: Settings) -> int:
+    return _voice(client, options, settings, client.deny, "Denied.")
 
 
-def _withdraw(client: TpiClient, options: argparse.Namespace, _settings: Settings) -> int:
-    return _voice(client, options, client.withdraw, "Withdrawn.")
+def _withdraw(client: TpiClient, options: argparse.Namespace, settings: Settings) -> int:
+    return _voice(client, options, settings, client.withdraw, "Withdrawn.")
 
 
-def _cancel(client: TpiClient, options: argparse.Namespace, _settings: Settings) -> int:
-    return _voice(client, options, client.cancel, "Cancelled.")
+def _cancel(client: TpiClient, options: argparse.Namespace, settings: Settings) -> int:
+    return _voice(client, options, settings, client.cancel, "Cancelled.")
 
 
 def _voice(
     client: TpiClient,
     options: argparse.Namespace,
+    settings: Settings,
     say: Callable[[RequestView, str], RequestView],
     note: str,
 ) -> int:
@@ -138,22 +139,27 @@ def _voice(
     if (
         after.state in _BEGUN
     ):  # R-K15: what comes after the last look of the target is recorded, and changes nothing
-        note = f"Recorded, but the target has begun already; see what became of it: ipa-tpi wait {safe(after.id)}"
+        note = f"Recorded, but the target has begun already; see what became of it: {sheets.command(settings, 'wait', after.id)}"
     _print_view(after, options, f"{note}\n{sheets.state_line(after)}")
     return EXIT_PENDING if after.state in _BEGUN else EXIT_OK
 
 
-def _wait(client: TpiClient, options: argparse.Namespace, _settings: Settings) -> int:
-    return _wait_for(client, resolve(client, options.id), options, None)
+def _wait(client: TpiClient, options: argparse.Namespace, settings: Settings) -> int:
+    return _wait_for(client, resolve(client, options.id), options, settings)
 
 
 def _wait_for(
-    client: TpiClient, request_id: str, options: argparse.Namespace, known: RequestView | None
+    client: TpiClient,
+    request_id: str,
+    options: argparse.Namespace,
+    settings: Settings,
+    known: RequestView | None = None,
 ) -> int:
     view = wait(client, request_id, options.timeout, _tell, known)
     if not is_final(view):
         _tell(
-            f"still {view.state} after {options.timeout:g} s; it goes on without you. See: ipa-tpi show {view.id}"
+            f"still {view.state} after {options.timeout:g} s; it goes on without you. "
+            f"See: {sheets.command(settings, 'show', view.id)}"
         )
     _print_view(view, options, sheets.state_line(view))
     return _status(view)

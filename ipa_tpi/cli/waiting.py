@@ -6,12 +6,13 @@ reads from, so an answer that does not come is no end:
 1. While nobody answers, it is asked again, ever more slowly, until nothing more can have happened to
    the request (its windows as last seen) or the time is over.  Then its state is not known.
 2. A refusal that a directory may cause while it comes and goes (401, no ticket for it) is asked again
-   too, once the request was seen, for `REFUSED_SECONDS` in a row.
+   too, once the request was seen, for a minute in a row.
 3. What cannot get better by itself (a server that is not trusted, any other refusal) ends the waiting.
 """
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final, NoReturn
 
 from ipa_tpi.cli.render import duration
@@ -19,16 +20,32 @@ from ipa_tpi.client import TpiClient
 from ipa_tpi.errors import TpiError, UnavailableError
 from ipa_tpi.wire import RequestView
 
-FIRST_PAUSE_SECONDS: Final = 0.2
-LONGEST_PAUSE_SECONDS: Final = 2.0
-REFUSED_SECONDS: Final = 60.0
-_GRACE_SECONDS: Final = 10.0
 _GROWTH: Final = 1.5
 SETTLE_SECONDS: Final = 2.0
 _SETTLE_PAUSE_SECONDS: Final = 0.05
 _FINAL: Final = frozenset({"executed", "failed", "denied", "cancelled", "expired"})
 _HOPELESS: Final = frozenset({"server-untrusted", "clock-skew", "too-large"})
 _PASSING: Final = frozenset({"unauthenticated", "no-ticket", "directory-refused"})
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How often and how long to ask again.
+
+    Attributes:
+        first_pause_seconds: Between the first two questions after each news.
+        longest_pause_seconds: What the pauses grow to.
+        refused_seconds: How long a refusal may last that a directory may cause while it comes and goes.
+        grace_seconds: How long to ask on after the request's windows have passed.
+    """
+
+    first_pause_seconds: float = 0.2
+    longest_pause_seconds: float = 2.0
+    refused_seconds: float = 60.0
+    grace_seconds: float = 10.0
+
+
+USUAL: Final = Patience()
 
 
 def is_final(view: RequestView) -> bool:
@@ -74,6 +91,7 @@ def wait(
     timeout_seconds: float,
     tell: Callable[[str], None],
     known: RequestView | None = None,
+    patience: Patience = USUAL,
 ) -> RequestView:
     """Ask again and again until a request's state is final or the time is over.
 
@@ -83,6 +101,7 @@ def wait(
         timeout_seconds: How long at most.
         tell: Receives a line for each change of state and each gap.
         known: The request as last seen, if it was.
+        patience: How often and how long to ask again.
 
     Returns:
         The request as last seen; `is_final` tells whether it ended.
@@ -91,7 +110,7 @@ def wait(
         TpiError: The request was never seen, there is no hope that asking again would help, or nobody
             answered to the end.
     """
-    course = _Course(client, request_id, time.monotonic() + timeout_seconds, tell, known)
+    course = _Course(client, request_id, time.monotonic() + timeout_seconds, tell, known, patience)
     while True:
         view = course.look()
         if view is not None and is_final(view):
@@ -100,7 +119,7 @@ def wait(
         if left <= 0 and course.gap_since is None and course.last is not None:
             return course.last
         time.sleep(max(min(course.pause, left), 0))
-        course.pause = min(course.pause * _GROWTH, LONGEST_PAUSE_SECONDS)
+        course.pause = min(course.pause * _GROWTH, patience.longest_pause_seconds)
 
 
 class _Course:
@@ -113,6 +132,7 @@ class _Course:
         deadline: float,
         tell: Callable[[str], None],
         known: RequestView | None,
+        patience: Patience,
     ) -> None:
         self._client = client
         self._request_id = request_id
@@ -120,7 +140,8 @@ class _Course:
         self.deadline = deadline
         self.last = known
         self.gap_since: float | None = None
-        self.pause = FIRST_PAUSE_SECONDS
+        self.pause = patience.first_pause_seconds
+        self._patience = patience
         self._seen_at = time.monotonic()
 
     def look(self) -> RequestView | None:
@@ -136,32 +157,34 @@ class _Course:
         elif self.last is None or view.state != self.last.state:
             self._tell(f"state: {view.state}")
         if self.gap_since is not None or self.last is None or view.state != self.last.state:
-            self.pause = FIRST_PAUSE_SECONDS
+            self.pause = self._patience.first_pause_seconds
         self.gap_since, self.last, self._seen_at = None, view, now
         return view
 
     def _miss(self, error: TpiError) -> None:
-        patience = self._patience(error)
-        if patience is None:
+        end = self._end_of(error)
+        if end is None:
             raise error
-        now = time.monotonic()
+        now, end = time.monotonic(), min(end, self.deadline)
         if self.gap_since is None:
             self.gap_since = now
-            until = duration(round(max(min(patience, self.deadline) - now, 0)))
-            self._tell(f"no answer about the request for now; still trying for up to {until}: {error.message}")
-        if now >= min(patience, self.deadline):
+            until = duration(round(end - now))
+            self._tell(
+                f"no answer about the request for now; still trying for up to {until}: {error.message}"
+            )
+        if now >= end:
             self._give_up(error)
 
-    def _patience(self, error: TpiError) -> float | None:
+    def _end_of(self, error: TpiError) -> float | None:
         """Tell until when a failure may pass; None for one that will not."""
         if error.code in _PASSING:
             since = self.gap_since if self.gap_since is not None else time.monotonic()
-            return since + REFUSED_SECONDS if self.last is not None else None
+            return since + self._patience.refused_seconds if self.last is not None else None
         if not isinstance(error, UnavailableError) or error.code in _HOPELESS:
             return None
         if self.last is None:
             return self.deadline
-        return self._seen_at + self.last.seconds_to_end + _GRACE_SECONDS
+        return self._seen_at + self.last.seconds_to_end + self._patience.grace_seconds
 
     def _give_up(self, error: TpiError) -> NoReturn:
         if self.last is None:

@@ -16,7 +16,7 @@ from ipa_tpi.client.examination import digest_request, examine, read_preview
 from ipa_tpi.client.selection import Selection
 from ipa_tpi.client.tickets import GssTickets, Tickets
 from ipa_tpi.client.transport import DEFAULT_TIMEOUT_SECONDS, Transport
-from ipa_tpi.client.wish import Wish, check_wish, draft, find_operation
+from ipa_tpi.client.wish import Wish, check_host, check_wish, draft, find_operation
 from ipa_tpi.decide.digest import mic_text
 from ipa_tpi.decide.intake import check_identifier, check_text
 from ipa_tpi.errors import BadInputError, KerberosError, RefusedError
@@ -170,7 +170,9 @@ class TpiClient:
             TpiError: As `operations`.
         """
         check_wish(wish)
-        operation = find_operation(self.operations(), wish.operation)
+        known = self.operations()
+        operation = find_operation(known, wish.operation)
+        check_host(wish, known)
         view = draft(wish, operation, self.tickets.principal())
         digest = digest_request(view)
         body = RequestBody(

@@ -162,7 +162,7 @@ class Transport:
             )
         return OutcomeUnknownError(
             f"the connection to {self.url} broke after the request was sent ({cause}), so it may have been "
-            "recorded. Look with 'ipa-tpi show' or 'ipa-tpi list --mine' before you repeat it.",
+            "recorded. Look with 'ipa-tpi list --mine' before you repeat it.",
         )
 
     def _judge(self, response: http.client.HTTPResponse, data: bytes) -> bytes:

@@ -242,7 +242,8 @@ class Flow:
             raise _refused(operation)
         if reading.host(request.target) is None:
             raise RefusedError(
-                f"the directory knows no host {request.target!a}; check --host", code="target-not-served"
+                f"the directory knows no host {request.target!a}; check --host, see: ipa-tpi hosts",
+                code="target-not-served",
             )
         _demand(check_definition(request, operation))  # R-K10, R-K14
         _demand(reading.check_floor(request))  # R-X13

@@ -13,7 +13,7 @@ from ipa_tpi.decide.approval import Voice
 from ipa_tpi.decide.identity import Identity, check_distinct
 from ipa_tpi.flow.guards import LIVE, check_approver
 from ipa_tpi.flow.reading import Reading, Seen
-from ipa_tpi.model import Account, Approval, Denial, Refuse, State, Withdrawal
+from ipa_tpi.model import Account, Approval, Denial, Refuse, State
 
 _OPEN: Final = frozenset({State.AWAITING_PREVIEW, State.PENDING})
 
@@ -104,10 +104,10 @@ def find_approvers(seen: Seen, people: Iterable[Account], reading: Reading) -> A
     Returns:
         The answer, candidates in the order of their chances and names.
     """
-    accounts: dict[str, Account | None] = {account.dn: account for account in people}
-    for account in accounts.values():
-        if account is not None:
-            reading.know(account)
+    accounts: dict[str, Account | None] = {}
+    for account in people:
+        reading.know(account)
+        accounts[account.dn] = account
     spoken = [child.creator for kind in (Approval, Denial) for child in seen.subtree.of(kind)]
     accounts |= {dn: reading.account(dn) for dn in spoken}
     voices = {dn: reading.voice(dn, seen.subtree.request) for dn in accounts}
@@ -116,7 +116,7 @@ def find_approvers(seen: Seen, people: Iterable[Account], reading: Reading) -> A
     found: list[Candidate] = []
     different: list[Identity] = []
     for dn, candidate in sorted(
-        judged.items(), key=lambda one: (order.index(one[1].chance), one[1].principal)
+        judged.items(), key=lambda one: (order.index(one[1].chance), one[1].principal.split("@"))
     ):
         identity = voices[dn].identity
         if candidate.chance in _STILL and identity is not None:
@@ -145,8 +145,6 @@ def _judge(seen: Seen, dn: str, account: Account | None, voice: Voice) -> Candid
 
 
 def _said(seen: Seen, dn: str) -> str:
-    if any(withdrawal.creator == dn for withdrawal in seen.subtree.of(Withdrawal)):
-        return "has withdrawn the approval; a voice is used once"
     said = "denied" if any(denial.creator == dn for denial in seen.subtree.of(Denial)) else "approved"
     return f"has {said} this request already; a voice is used once"
 

@@ -125,7 +125,8 @@ def check_cancellable(seen: Seen) -> Refuse | None:
     """
     if _own(seen, Cancellation):
         return Refuse(
-            "cancelled", "you have cancelled this request already; see what became of it: ipa-tpi show ID"
+            "cancelled",
+            f"you have cancelled this request already; see what became of it: ipa-tpi show {seen.subtree.request.id}",
         )
     return _not_requester(seen) or _check_stoppable(seen)
 

@@ -221,7 +221,16 @@ def test_only_a_terminal_has_columns() -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(-5, "0 s"), (0, "0 s"), (59, "59 s"), (60, "1 min 0 s"), (200, "3 min 20 s"), (7500, "2 h 5 min")],
+    [
+        (-5, "0 s"),
+        (0, "0 s"),
+        (59, "59 s"),
+        (60, "1 min"),
+        (200, "3 min 20 s"),
+        (7500, "2 h 5 min"),
+        (7200, "2 h"),
+        (7230, "2 h"),
+    ],
 )
 def test_durations(seconds: int, text: str) -> None:
     assert duration(seconds) == text

@@ -219,3 +219,14 @@ def test_the_operation_is_gone(scene: Scene) -> None:
     answer = ask(scene, request_id)
     assert chances(answer)["bob"] == ("cannot", "unknown-operation")
     assert not answer.enough
+
+
+def test_what_only_reads_needs_nobody(scene: Scene) -> None:
+    request_id = scene.pending().subtree.request.id
+    subtree = scene.show("bob", request_id).subtree
+    reading = replace(subtree, request=replace(subtree.request, operation="dirsrv.status"))
+    flow = scene.flow("bob")
+    flow.directory.load = lambda _: reading  # type: ignore[method-assign]
+    answer = flow.approvers(f"bob@{REALM}", request_id)
+    assert answer.missing == 0
+    assert {refusal for _, refusal in chances(answer).values()} == {"already-decided"}
