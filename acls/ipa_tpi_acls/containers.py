@@ -25,8 +25,10 @@ RIGHTS = (
 )
 
 # What searches filter on, with equality indexes. creatorsName is also what the plugin looks up on every add.
-# FreeIPA itself indexes krbPrincipalName, krbCanonicalName and ipaUniqueID.
+# FreeIPA itself indexes krbPrincipalName, krbCanonicalName and ipaUniqueID. createTimestamp keeps a search for what is
+# recent from looking at everything that ever was: the server refuses to, from some thousand requests on.
 INDEXED = (
+    "createTimestamp",
     "creatorsName",
     "ipaTpiDigest",
     "ipaTpiEntryId",

@@ -1,7 +1,7 @@
 """Outages and crashes at every step: nothing runs twice, nothing that was approved is lost (K13, E17, X12)."""
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
