@@ -4,7 +4,7 @@ Every method may raise the errors of `ipa_tpi.errors` and no foreign exception. 
 could not be completed raises; it never returns less than there is.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
@@ -36,12 +36,14 @@ class Query:
         executor: DN of the executor.
         since: Only requests made at or after this time.
         prefix: Only requests whose id begins so.
+        until: Only requests made at or before this time.
     """
 
     creator: str = ""
     executor: str = ""
     since: datetime | None = None
     prefix: str = ""
+    until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,20 +116,26 @@ class Directory(Protocol):
             RefusedError: Code ``malformed-request`` when the entry is not exactly a request.
         """
 
-    def newest(self, query: Query, now: datetime) -> Iterator[Heading]:
-        """List requests, the newest first; the further it is followed the more is searched.
+    def ids(self, query: Query) -> Sequence[str]:
+        """List the ids of requests, malformed ones too.
 
-        Args:
-            query: Which.
-            now: The time; what is asked for first is not long before it.
+        Raises:
+            DirectoryLimitError: There are more than the directory gives at once.
         """
 
-    def answered(self, executor: str, since: datetime) -> frozenset[str]:
+    def headings(self, query: Query) -> Sequence[Heading]:
+        """List requests as `ids` does, each with what it can be chosen by."""
+
+    def answered(self, executor: str, since: datetime, until: datetime) -> frozenset[str]:
         """List the ids of requests that bear a result.
 
         Args:
             executor: DN of the executor whose results count.
             since: Only results made at or after this time.
+            until: Only results made at or before this time.
+
+        Raises:
+            DirectoryLimitError: As `ids`.
         """
 
     def add_request(self, entry: NewEntry) -> None:

@@ -220,7 +220,11 @@ class OperationList(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A problem document (RFC 9457); `code` is the stable word of `ipa_tpi.errors`."""
+    """A problem document (RFC 9457); `code` is the stable word of `ipa_tpi.errors`.
+
+    `gss_major` is in a 401 of the web server's own: the major status of what it made of the caller's token
+    (RFC 2744 section 3.9.1), 0 where there was none.
+    """
 
     type: str
     title: str
@@ -228,6 +232,7 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     detail: str
     code: str
     instance: str = ""
+    gss_major: str = ""
 
 
 class SocketMessage(Strict, frozen=True):
@@ -261,11 +266,14 @@ def decode(data: bytes, shape: type[S]) -> S:
             field that does not fit.
     """
     if len(data) > MAX_BODY_BYTES:
-        raise BadInputError(f"the message is larger than {MAX_BODY_BYTES} bytes", code="too-large")
+        raise BadInputError(f"the message is larger than {MAX_BODY_BYTES} bytes; send less", code="too-large")
     try:
         return msgspec.json.decode(data, type=shape)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise BadInputError(f"the message is not of the expected form: {error}", code="bad-json") from error
+        raise BadInputError(
+            f"the message is not of the expected form: {error}. Correct it and send it again.",
+            code="bad-json",
+        ) from error
 
 
 def encode(value: object) -> bytes:

@@ -375,12 +375,16 @@ class FakeDirectory:
             {fqdn: self.host(fqdn) for fqdn in hosts},
         )
 
-    def newest(self, query: Query, now: datetime) -> Iterator[Heading]:  # noqa: ARG002 (one search finds all)
-        """List requests."""
-        self._maybe_fail("newest")
-        yield from sorted(self._found(query), key=lambda one: (one.created, one.id), reverse=True)
+    def ids(self, query: Query) -> Sequence[str]:
+        """List the ids of requests."""
+        return [one.id for one in self.headings(query)]
 
-    def answered(self, executor: str, since: datetime) -> frozenset[str]:
+    def headings(self, query: Query) -> Sequence[Heading]:
+        """List requests."""
+        self._maybe_fail("headings")
+        return list(self._found(query))
+
+    def answered(self, executor: str, since: datetime, until: datetime) -> frozenset[str]:
         """List requests with a result."""
         self._maybe_fail("answered")
         return frozenset(
@@ -389,7 +393,7 @@ class FakeDirectory:
             if entry_id
             and _class(raw) == "ipatpiresult"
             and raw.creator == executor
-            and raw.created >= since
+            and since <= raw.created <= until
             and self._sees(rid)
         )
 
@@ -426,6 +430,7 @@ class FakeDirectory:
                 and query.executor in {"", executor}
                 and request_id.startswith(query.prefix)
                 and (query.since is None or raw.created >= query.since)
+                and (query.until is None or raw.created <= query.until)
             ):
                 yield Heading(request_id, raw.created, operation, executor)
 

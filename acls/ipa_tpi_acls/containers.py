@@ -25,8 +25,8 @@ RIGHTS = (
 )
 
 # What searches filter on, with equality indexes. creatorsName is also what the plugin looks up on every add.
-# FreeIPA itself indexes krbPrincipalName, krbCanonicalName and ipaUniqueID. createTimestamp keeps a search for what is
-# recent from looking at everything that ever was: the server refuses to, from some thousand requests on.
+# FreeIPA itself indexes krbPrincipalName, krbCanonicalName and ipaUniqueID.
+# createTimestamp lets recent requests be found among more than the server looks through for one search.
 INDEXED = (
     "createTimestamp",
     "creatorsName",

@@ -8,7 +8,7 @@ Searches filter on indexed attributes.
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 
 import gssapi
@@ -22,7 +22,13 @@ from ipa_tpi.adapters.gss import bind
 from ipa_tpi.adapters.people import AT_ONCE, Sought, bearing, by_dn, by_name, hosts_named, parent_of
 from ipa_tpi.decide.intake import RawEntry, read_child, read_request
 from ipa_tpi.decide.policy import load_operation, load_rule
-from ipa_tpi.errors import DirectoryRefusedError, DirectoryUnavailableError, NotFoundError, RefusedError
+from ipa_tpi.errors import (
+    DirectoryLimitError,
+    DirectoryRefusedError,
+    DirectoryUnavailableError,
+    NotFoundError,
+    RefusedError,
+)
 from ipa_tpi.model import Account, Child, HostEntry, Kind, Operation, Policy, Refuse, Request, Rule, Subtree
 from ipa_tpi.ports import Heading, NewEntry, People, Query
 
@@ -74,17 +80,10 @@ _PLAIN_DN: Final = re.compile(
 )
 _TIME: Final = re.compile(r"(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)Z", re.ASCII)
 _HEADING: Final = ["ipaTpiRequestId", "ipaTpiOperationName", "ipaTpiExecutor", "createTimestamp"]
-_STAMP: Final = "%Y%m%d%H%M%SZ"
-_SECOND: Final = timedelta(seconds=1)
-_RECENT: Final = timedelta(days=1)
-_BEGINNING: Final = datetime(2020, 1, 1, tzinfo=UTC)
+_ADD: Final = "add"
 _WATCH_SLICE_SECONDS: Final = 1.0
 # How often a request is read that gained an entry while it was read.
 _LOADS: Final = 3
-
-
-class _TooManyError(DirectoryUnavailableError):
-    """The server will not search so many entries at once."""
 
 
 def normal_dn(text: str) -> str:
@@ -298,36 +297,42 @@ class LdapDirectory:
         return _to_subtree(request, [_to_raw(*entry) for entry in below])
 
     def ids(self, query: Query) -> Sequence[str]:
-        """List the ids of requests by one search."""
-        return [heading.id for heading in self._headings(query, query.since, None)]
+        """List the ids of requests; see `headings`."""
+        return [heading.id for heading in self.headings(query)]
 
-    def newest(self, query: Query, now: datetime) -> Iterator[Heading]:
-        """List requests, the newest first: those of a day, then the others, in slices where the server must have it."""
-        begin, recent = query.since or _BEGINNING, now.replace(microsecond=0) - _RECENT
-        yield from self._between(query, max(begin, recent), None)
-        if begin >= recent:
-            return
-        try:
-            older = [one for one in self._headings(query, query.since, None) if one.created < recent]
-        except _TooManyError:
-            until, span = recent, _RECENT
-            while until > begin:
-                span *= 4
-                since = max(begin, now.replace(microsecond=0) - span)
-                yield from self._between(query, since, until)
-                until = since
-        else:
-            yield from older
+    def headings(self, query: Query) -> Sequence[Heading]:
+        """List requests, with what can be chosen by, in one search."""
+        terms = ["(objectClass=ipaTpiRequest)"]
+        if query.creator:
+            terms.append(ldap.filter.filter_format("(creatorsName=%s)", [query.creator]))
+        if query.executor:
+            terms.append(ldap.filter.filter_format("(ipaTpiExecutor=%s)", [query.executor]))
+        terms.append(_between(query.since, query.until))
+        found = self._search(self._requests_dn(), ldap.SCOPE_ONELEVEL, f"(&{''.join(terms)})", _HEADING)
+        headings = [
+            Heading(
+                _first(raw, "ipatpirequestid"),
+                _created(dn, raw),
+                _first(raw, "ipatpioperationname"),
+                _first(raw, "ipatpiexecutor"),
+            )
+            for dn, raw in found
+        ]
+        return [one for one in headings if one.id.startswith(query.prefix)]
 
-    def answered(self, executor: str, since: datetime) -> frozenset[str]:
+    def answered(self, executor: str, since: datetime, until: datetime) -> frozenset[str]:
         """List the ids of requests that bear a result.
 
         Args:
             executor: DN of the executor whose results count.
             since: Only results made at or after this time.
+            until: Only results made at or before this time.
+
+        Raises:
+            DirectoryLimitError: There are more than the directory gives at once.
         """
-        wanted = ldap.filter.filter_format("(&(objectClass=ipaTpiResult)(creatorsName=%s)", [executor])
-        wanted += f"{_since(since)})"
+        creator = ldap.filter.filter_format("(creatorsName=%s)", [executor])
+        wanted = f"(&(objectClass=ipaTpiResult){creator}{_between(since, until)})"
         found = self._search(self._requests_dn(), ldap.SCOPE_SUBTREE, wanted, ["1.1"])
         return frozenset(self._request_id_of(dn) for dn, _ in found)
 
@@ -382,7 +387,9 @@ class LdapDirectory:
                 except ldap.TIMEOUT:
                     continue
                 if kind == ldap.RES_SEARCH_RESULT:
-                    raise DirectoryUnavailableError("the directory ended the watch")
+                    raise DirectoryUnavailableError(
+                        "the directory ended the watch; it is begun again by itself"
+                    )
                 for dn, _ in data:
                     yield self._request_id_of(dn)
 
@@ -405,43 +412,6 @@ class LdapDirectory:
             f"the directory shows {len(below)} of {count or 'an unknown number of'} entries below {dn}; "
             "look for an access rule above cn=tpi that hides some"
         )
-
-    def _between(self, query: Query, since: datetime, until: datetime | None) -> Iterator[Heading]:
-        try:
-            found = self._headings(query, since, until)
-        except _TooManyError:
-            # Everything has a stamp of whole seconds, so what is left of one second cannot be divided.
-            end = until or since + 2 * _RECENT
-            middle = since + timedelta(seconds=(end - since) // timedelta(seconds=2))
-            if middle == since:
-                raise
-            yield from self._between(query, middle, until)
-            yield from self._between(query, since, middle)
-        else:
-            yield from found
-
-    def _headings(self, query: Query, since: datetime | None, until: datetime | None) -> list[Heading]:
-        terms = ["(objectClass=ipaTpiRequest)"]
-        if query.creator:
-            terms.append(ldap.filter.filter_format("(creatorsName=%s)", [query.creator]))
-        if query.executor:
-            terms.append(ldap.filter.filter_format("(ipaTpiExecutor=%s)", [query.executor]))
-        if since is not None:
-            terms.append(_since(since))
-        if until is not None:
-            terms.append(f"(createTimestamp<={until.astimezone(UTC) - _SECOND:{_STAMP}})")
-        found = self._search(self._requests_dn(), ldap.SCOPE_ONELEVEL, f"(&{''.join(terms)})", _HEADING)
-        headings = [
-            Heading(
-                _first(raw, "ipatpirequestid"),
-                _created(dn, raw),
-                _first(raw, "ipatpioperationname"),
-                _first(raw, "ipatpiexecutor"),
-            )
-            for dn, raw in found
-        ]
-        chosen = [one for one in headings if one.id.startswith(query.prefix)]
-        return sorted(chosen, key=lambda one: (one.created, one.id), reverse=True)
 
     def _request_id_of(self, dn: str) -> str:
         parts = normal_dn(dn).removesuffix("," + normal_dn(self._requests_dn())).split(",")
@@ -523,7 +493,7 @@ class LdapDirectory:
         values = {name: list(given) for name, given in entry.attributes.items()}
         content = [("objectClass", [b"top", entry.object_class.encode()]), (rdn, [entry.entry_id.encode()])]
         content += values.items()
-        with _translated("add"):
+        with _translated(_ADD):
             self._connection.add_s(dn, content)
 
 
@@ -580,8 +550,11 @@ def _first(raw: Raw, name: str) -> str:
     return next(iter(raw.get(name, ())), b"").decode("utf-8", "replace")
 
 
-def _since(moment: datetime) -> str:
-    return f"(createTimestamp>={moment.astimezone(UTC):{_STAMP}})"
+def _between(since: datetime | None, until: datetime | None) -> str:
+    terms = (("createTimestamp>=", since), ("createTimestamp<=", until))
+    return "".join(
+        f"({name}{moment.astimezone(UTC):%Y%m%d%H%M%SZ})" for name, moment in terms if moment is not None
+    )
 
 
 def _time(text: str) -> datetime | None:
@@ -593,7 +566,7 @@ def _time(text: str) -> datetime | None:
         return datetime(year, month, day, hour, minute, second, tzinfo=UTC)
     except ValueError as error:
         raise DirectoryUnavailableError(
-            f"the directory holds a time that cannot be read: {text!a}"
+            f"the directory holds a time that cannot be read: {text!a}; ask an administrator to correct it"
         ) from error
 
 
@@ -603,27 +576,37 @@ def _translated(what: str) -> Iterator[None]:
     try:
         yield
     except ldap.NO_SUCH_OBJECT as error:
-        raise NotFoundError("the directory has no such entry") from error
+        raise NotFoundError("the directory has no such entry; look again: ipa-tpi list") from error
     except (ldap.INSUFFICIENT_ACCESS, ldap.INVALID_CREDENTIALS, ldap.INAPPROPRIATE_AUTH) as error:
-        raise DirectoryRefusedError(f"the directory refused to {what}: {_info(error)}") from error
+        raise DirectoryRefusedError(
+            f"the directory refused to {what}: {_info(error)}; ask an administrator for the role that it takes"
+        ) from error
     except ldap.UNWILLING_TO_PERFORM as error:
-        raise DirectoryRefusedError(f"the directory is not willing to {what}: {_info(error)}") from error
+        raise DirectoryRefusedError(
+            f"the directory is not willing to {what}: {_info(error)}; ask an administrator"
+        ) from error
     except ldap.ALREADY_EXISTS as error:
-        raise RefusedError("there is an entry with this id already", code="id-taken") from error
+        raise RefusedError(
+            "there is an entry with this id already; try again, which makes a new id", code="id-taken"
+        ) from error
     except ldap.CONSTRAINT_VIOLATION as error:
         raise RefusedError(
             "the directory holds a voice of yours below this request already; a voice is used once",
             code="already-voiced",
         ) from error
     except (ldap.SIZELIMIT_EXCEEDED, ldap.ADMINLIMIT_EXCEEDED) as error:
-        raise _TooManyError(
-            f"the directory could not {what}: there are more entries than its limits allow to search; "
-            "ask an administrator about retention",
+        raise DirectoryLimitError(
+            f"the directory holds more requests than it gives at once ({_info(error)}); ask for fewer, "
+            "as ipa-tpi list --mine and ipa-tpi show ID do, and tell an administrator"
         ) from error
     except ldap.LDAPError as error:
-        raise DirectoryUnavailableError(
-            f"the directory could not {what}: {_info(error)}; nothing was changed that is not shown. Try again.",
-        ) from error
+        # Of an add that was sent nobody can tell whether it arrived.
+        hint = (
+            "it may have been recorded all the same: look before you try again"
+            if what == _ADD
+            else "nothing was changed that is not shown. Try again"
+        )
+        raise DirectoryUnavailableError(f"the directory could not {what}: {_info(error)}; {hint}.") from error
 
 
 def _info(error: ldap.LDAPError) -> str:

@@ -189,7 +189,8 @@ def _demand_open(view: RequestView) -> None:
     if view.state in _ENDED:
         code = view.state if view.state in {"expired", "cancelled"} else "not-pending"
         raise RefusedError(
-            f"request {view.id} is {view.state} already, so there is nothing to approve.", code=code
+            f"request {view.id} is {view.state} already, so there is nothing to approve. See what became of it: ipa-tpi show {view.id}",
+            code=code,
         )
 
 

@@ -38,6 +38,7 @@ from ipa_tpi.decide.intake import fingerprint
 from ipa_tpi.decide.policy import is_reading
 from ipa_tpi.errors import (
     ActionFailedError,
+    DirectoryLimitError,
     DirectoryUnavailableError,
     OutcomeUnknownError,
     RefusedError,
@@ -59,6 +60,7 @@ from ipa_tpi.model import (
     Operation,
     Outcome,
     Refuse,
+    Request,
     Result,
     Subtree,
     Withdrawal,
@@ -184,14 +186,26 @@ class Dispatcher:
         return None
 
     def _bury(self, request_id: str, claim: Claim | None, error: RefusedError) -> None:
-        """End a request whose entry is malformed: it can bear no result, and is never run."""
+        """End a request whose entry is malformed: it can bear no result, and nothing is run, now or later."""
         if error.code != "malformed-request":
             raise error
-        if claim is None:
-            self.audit.record("refused", request=request_id, code=error.code, message=error.message)
-            ended = Claim("ended", "", Outcome.DENIED, error.code, error.message)
-            self.claims.end(request_id, ended, self.clock())
-            self.claims.publish(request_id)
+        if claim is not None and claim.published:
+            return
+        if claim is None or claim.state == "intent":
+            claim = Claim("ended", "", Outcome.DENIED, error.code, error.message)
+            self.claims.end(request_id, claim, self.clock())
+        elif claim.state == "claimed":  # 7 without 9: R-K13
+            claim = Claim("ended", "", Outcome.INDETERMINATE, "outcome-unknown", error.message)
+            self.claims.end(request_id, claim, self.clock())
+        # An audit that fails here is tried again: the request stays unpublished until then.
+        self.audit.record(
+            "refused",
+            request=request_id,
+            code=error.code,
+            message=error.message,
+            outcome=claim.outcome.value if claim.outcome is not None else "",
+        )
+        self.claims.publish(request_id)
 
     def _is_history(self, subtree: Subtree) -> bool:
         """Leave alone what had ended before this journal began; a second result would contradict the first (X12)."""
@@ -319,7 +333,10 @@ class Dispatcher:
         if not isinstance(decision, Allow) or refusal is not None:
             last = refusal or decision
             self._refuse(
-                again, last if isinstance(last, Refuse) else Refuse("refused", "it is approved no longer")
+                again,
+                last
+                if isinstance(last, Refuse)
+                else Refuse("refused", "it is approved no longer; make a new request"),
             )
             return
         self.audit.record("claim", request=request.id, by=decision.by)
@@ -451,32 +468,41 @@ class Dispatcher:
         request, floor = subtree.request, self.place.floor
         since = self.clock() - timedelta(seconds=wanted.approval_seconds)
         most = min(floor.pending_per_operation, wanted.pending_limit or floor.pending_per_operation)
-        query = Query(creator=request.creator, executor=request.executor, since=since)
-        others = {one.id: one.operation for one in self.directory.newest(query, self.clock())}
-        others.pop(request.id, None)
-        ended = self.claims.ended(list(others))
-        waiting = [name for other, name in others.items() if other not in ended and self._waits(other)]
-        if len(waiting) >= floor.pending_per_person or waiting.count(request.operation) >= most:  # R-K20
-            return Refuse(
-                "too-many-pending", "the requester has too many requests waiting here; cancel one, or wait"
-            )
+        flood = Refuse(
+            "too-many-pending", "the requester has too many requests waiting here; cancel one, or wait"
+        )
+        try:
+            mine = self.directory.ids(Query(creator=request.creator, executor=request.executor, since=since))
+        except DirectoryLimitError:  # more than the directory gives at once are more than any limit
+            return flood
+        waiting, same = 0, 0
+        # Read one by one, up to the limit only: a flood must not cost its own square.
+        for other in sorted(frozenset(mine) - self.claims.ended(mine) - {request.id}):
+            found = self._waiting(other)
+            waiting += found is not None
+            same += found is not None and found.operation == request.operation
+            if waiting >= floor.pending_per_person or same >= most:  # R-K20
+                return flood
         return None
+
+    def _waiting(self, request_id: str) -> Request | None:
+        """Read a request that our journal has not ended; None where it waits for nothing."""
+        try:
+            subtree = self.directory.load(request_id)
+        except RefusedError:  # malformed
+            return None
+        return None if subtree is None or self._has_ended(subtree) else subtree.request
 
     def _is_taken(self, request_id: str) -> bool:
         claim = self.claims.claim(request_id)
         return claim is not None and claim.state != "intent"
 
-    def _waits(self, request_id: str) -> bool:
-        if self.claims.claim(request_id) is not None:
-            return True
-        try:
-            subtree = self.directory.load(request_id)
-        except RefusedError:  # malformed; it will be buried
-            return False
+    def _has_ended(self, subtree: Subtree) -> bool:
+        claim = self.claims.claim(subtree.request.id)
+        if claim is not None:
+            return claim.state == "ended"
         # A new journal does not know yet what ended before it.
-        return subtree is not None and not any(
-            result.creator == self.place.me for result in subtree.of(Result)
-        )
+        return any(result.creator == self.place.me for result in subtree.of(Result))
 
     def _reload(self, request_id: str) -> Subtree:
         subtree = self.directory.load(request_id)

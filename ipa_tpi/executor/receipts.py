@@ -105,11 +105,11 @@ class Receipts:
         self, subtree: Subtree, proof: Proof, people: Mapping[str, Account | None], token: str
     ) -> AcceptedProof | Refuse:
         if self.claims.knows_token(token):  # R-E14
-            return Refuse("proof-replayed", "this token was used before")
+            return Refuse("proof-replayed", "this token was used before; run: ipa-tpi prove ID")
         request = subtree.request
         requester = people[request.creator]
         if requester is None:
-            return Refuse("requester-gone", "the requester's account is gone")
+            return Refuse("requester-gone", "the requester's account is gone; make a new request")
         digest = request_digest(request, requester.principal)
         preview = self.claims.memory(request.id).preview_digest
         text = expected_text(proof, digest, approval_digest(digest, preview) if preview is not None else b"")

@@ -228,10 +228,13 @@ class Flow:
         account = reading.meet(people_of(subtree) if subtree is not None else (), hosts, caller)
         refusal = check_account(account, caller, reading.now, self.site.floor.person_attribute)
         if refusal is not None or account is None:
-            raise _refused(refusal or Refuse("unknown-principal", "the directory has no such account"))
+            raise _refused(
+                refusal
+                or Refuse("unknown-principal", "the directory has no such account; ask an administrator")
+            )
         if self.directory.whoami() != account.dn:  # R-K01
             raise RefusedError(
-                "the directory takes this connection for another account than the caller's; nothing was done",
+                "the directory takes this connection for another account than the caller's, so nothing was done; run kinit and try again",
                 code="caller-mismatch",
             )
         return account
@@ -281,17 +284,18 @@ class Flow:
             self.directory.add_child(request_id, proof_entry(self.new_id(), proof))
         except TpiError as error:
             raise UnavailableError(
-                f"your word is recorded below request {request_id}, but its proof could not be added: {error.message} "
-                f"Run: ipa-tpi prove {request_id}",
+                f"your word is recorded below request {request_id}, but its proof could not be added "
+                f"({error.message}); run: ipa-tpi prove {request_id}",
                 code="proof-missing",
             ) from error
 
     def _after(self, event: Event, who: Account, request_id: str, reading: Reading) -> Seen:
-        subtree = self.directory.load(request_id)
+        try:
+            subtree = self.directory.load(request_id)
+        except UnavailableError as error:
+            raise _unread(request_id, error.message, error.code) from error
         if subtree is None:
-            raise UnavailableError(
-                f"recorded, but request {request_id} cannot be read back; look: ipa-tpi show {request_id}"
-            )
+            raise _unread(request_id, "the directory does not show it", UnavailableError.code)
         request = subtree.request
         if request.target == self.site.host:
             self.nudger.nudge(request_id)
@@ -299,7 +303,7 @@ class Flow:
             self._record(event, who, request_id, operation=request.operation, target=request.target)
         except AuditError as error:
             raise AuditError(
-                f"recorded below request {request_id}, but not in the audit: {error.message}"
+                f"recorded below request {request_id}, but not in the audit: {error.message}. Tell an administrator."
             ) from error
         return reading.judge(subtree, who)
 
@@ -323,6 +327,14 @@ class Flow:
                 message=error.message,
             )
             raise
+
+
+def _unread(request_id: str, why: str, code: str) -> UnavailableError:
+    return UnavailableError(
+        f"recorded below request {request_id}, which cannot be read back ({why.rstrip('.')}); "
+        f"look: ipa-tpi show {request_id}",
+        code=code,
+    )
 
 
 def _demand(refusal: Refuse | None) -> None:

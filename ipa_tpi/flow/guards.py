@@ -108,9 +108,13 @@ def check_withdrawable(seen: Seen) -> Refuse | None:
         None, or the first refusal.
     """
     if not _own(seen, Approval):
-        return Refuse("nothing-to-withdraw", "you have not approved this request")
+        return Refuse(
+            "nothing-to-withdraw", "you have not approved this request; to stop it deny it: ipa-tpi deny ID"
+        )
     if _own(seen, Withdrawal):
-        return Refuse("nothing-to-withdraw", "you have withdrawn your approval already")
+        return Refuse(
+            "nothing-to-withdraw", "you have withdrawn your approval already; look: ipa-tpi show ID"
+        )
     return _check_stoppable(seen)
 
 
@@ -218,17 +222,20 @@ def check_proof(proof: ProofBody | None, wanted: Wanted) -> Refuse | None:
     if proof is None:
         return None
     if proof.kind not in KINDS:
-        return Refuse("proof-kind-unknown", f"proofs of the kind {proof.kind!a} are not known here")
+        return Refuse(
+            "proof-kind-unknown", f"proofs of the kind {proof.kind!a} are not known here; update ipa-tpi"
+        )
     if proof.purpose != wanted.purpose.value:
         return Refuse(
-            "proof-unexpected-purpose", f"the proof is for {proof.purpose!a}, not for {wanted.purpose.value}"
+            "proof-unexpected-purpose",
+            f"the proof is for {proof.purpose!a}, not for {wanted.purpose.value}; make it anew with ipa-tpi",
         )
     if bytes.fromhex(proof.digest) not in [digest for digest in wanted.digests if digest]:
         return Refuse(
             "proof-wrong-digest", "the proof is about something else than what lies here; look again"
         )
     if not proof.token or not proof.mic:
-        return Refuse("proof-invalid", "the proof has no token or no signature")
+        return Refuse("proof-invalid", "the proof has no token or no signature; make it anew with ipa-tpi")
     return None
 
 
@@ -254,13 +261,16 @@ def provable(seen: Seen, purpose: str) -> Wanted | Refuse:
         return _unsaid(seen, Withdrawal) or Wanted(Purpose.WITHDRAW, (approval,))
     if purpose == Purpose.CANCEL:
         return _unsaid(seen, Cancellation) or Wanted(Purpose.CANCEL, (request,))
-    return Refuse("proof-unexpected-purpose", f"a proof for {purpose!a} is of no use here")
+    return Refuse(
+        "proof-unexpected-purpose", f"a proof for {purpose!a} is of no use here; run: ipa-tpi prove ID"
+    )
 
 
 def _check_unspoken(seen: Seen, dn: str) -> Refuse | None:
     if any(child.creator == dn for kind in (Approval, Denial) for child in seen.subtree.of(kind)):
         return Refuse(
-            "already-voiced", "you have approved or denied this request already; a voice is used once"
+            "already-voiced",
+            "you have approved or denied this request already, and a voice is used once; look: ipa-tpi show ID",
         )
     return None
 
@@ -295,5 +305,5 @@ def _unsaid(seen: Seen, kind: type[Child]) -> Refuse | None:
         return None
     return Refuse(
         "not-voter",
-        f"there is no {kind.__name__.lower()} by you below this request that a proof could be for",
+        f"there is no {kind.__name__.lower()} by you below this request that a proof could be for; look: ipa-tpi show ID",
     )

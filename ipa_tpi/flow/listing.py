@@ -1,18 +1,22 @@
 """Which requests a list shows, and in what order."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Final
 
-from ipa_tpi.errors import NotFoundError, RefusedError
+from ipa_tpi.errors import DirectoryLimitError, NotFoundError, RefusedError
 from ipa_tpi.flow.guards import LIVE, check_approvable
 from ipa_tpi.flow.reading import Reading, Seen
 from ipa_tpi.model import Account, State, Subtree
-from ipa_tpi.ports import Directory, Query
+from ipa_tpi.ports import Directory, Heading, Query
 from ipa_tpi.wire import MAX_LISTED
 
 _AT_ONCE: Final = 50
+_SECOND: Final = timedelta(seconds=1)
+_RECENT: Final = timedelta(days=1)
+_BEGINNING: Final = datetime(2020, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +77,7 @@ def turn_to(selection: Selection, who: Account, reading: Reading, directory: Dir
         since=reading.window_start() if selection.alive() else None,
         prefix=selection.prefix,
     )
-    headings = directory.newest(query, reading.now)
+    headings = newest(directory, query, reading.now)
     if selection.before:
         last = load(directory, selection.before).request
         age = (last.created, last.id)
@@ -89,6 +93,38 @@ def turn_to(selection: Selection, who: Account, reading: Reading, directory: Dir
     return Page(fitting[: selection.limit], more=len(fitting) > selection.limit)
 
 
+def newest(directory: Directory, query: Query, now: datetime) -> Iterator[Heading]:
+    """List requests, the newest first; the further it is followed, the more is searched.
+
+    Args:
+        directory: Bound as the caller.
+        query: Which; its `until` is not asked for.
+        now: The time.
+
+    Yields:
+        Them: those of a day, then the others, in slices where the directory does not give all at once.
+
+    Raises:
+        DirectoryLimitError: It does not even give those of one second.
+    """
+    begin, recent = query.since or _BEGINNING, now.replace(microsecond=0) - _RECENT
+    if begin >= recent:
+        yield from _between(directory, query, begin, None)
+        return
+    yield from _between(directory, query, recent, None)
+    try:
+        older = _sorted(one for one in directory.headings(query) if one.created < recent)
+    except DirectoryLimitError:
+        span = _RECENT
+        while recent > begin:
+            span *= 4
+            since = max(begin, now.replace(microsecond=0) - span)
+            yield from _between(directory, query, since, recent - _SECOND)
+            recent = since
+    else:
+        yield from older
+
+
 def load(directory: Directory, request_id: str) -> Subtree:
     """Load one request.
 
@@ -100,6 +136,27 @@ def load(directory: Directory, request_id: str) -> Subtree:
     if subtree is None:
         raise NotFoundError(f"there is no request {request_id} that you may see; look: ipa-tpi list")
     return subtree
+
+
+def _between(
+    directory: Directory, query: Query, since: datetime, until: datetime | None
+) -> Iterator[Heading]:
+    try:
+        found = _sorted(directory.headings(replace(query, since=since, until=until)))
+    except DirectoryLimitError:
+        # Stamps have whole seconds, so those of one second cannot be divided.
+        seconds = 1 + ((until or since + 2 * _RECENT) - since) // _SECOND
+        if seconds == 1:
+            raise
+        middle = since + seconds // 2 * _SECOND
+        yield from _between(directory, query, middle, until)
+        yield from _between(directory, query, since, middle - _SECOND)
+    else:
+        yield from found
+
+
+def _sorted(headings: Iterable[Heading]) -> list[Heading]:
+    return sorted(headings, key=lambda one: (one.created, one.id), reverse=True)
 
 
 def _whole(directory: Directory, request_id: str) -> Subtree | None:

@@ -28,13 +28,13 @@ def check_pending(
         None, or a refusal ``too-many-pending``.
     """
     since = reading.window_start()
-    own = list(directory.newest(Query(creator=who.dn, since=since), reading.now))
+    own = directory.headings(Query(creator=who.dn, since=since))
     # What does not exceed the limits even if all of it waited needs no look.
     if check_limits([one.operation for one in own], operation, floor) is None:
         return None
     ended: frozenset[str] = frozenset()
     for executor in {one.executor for one in own}:
-        ended |= directory.answered(executor, since)
+        ended |= directory.answered(executor, since, reading.now)
     waiting = _waiting([one for one in own if one.id not in ended], who, reading, directory)
     return check_limits(waiting, operation, floor)
 

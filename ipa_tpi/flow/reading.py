@@ -252,7 +252,7 @@ class Reading:
         if isinstance(operation, Refuse):
             return Voice(operation)
         if requester is None:
-            return Voice(Refuse("requester-gone", "the requester's account is gone"))
+            return Voice(Refuse("requester-gone", "the requester's account is gone; make a new request"))
         return judge_voice(self.account(dn), request, requester, self.setting(operation, request.target))
 
     def _blocked(
@@ -267,7 +267,8 @@ class Reading:
         )
         if refusal is None and digest != request.digest:  # R-K10
             return Refuse(
-                "digest-mismatch", "the digest that the request bears is not that of what it asks for"
+                "digest-mismatch",
+                "the digest that the request bears is not that of what it asks for; make a new request",
             )
         return refusal
 

@@ -1,7 +1,7 @@
 """What comes in beside the caller: where it comes from, its body and its query, taken strictly.
 
 R-E22: a browser sends a person's Kerberos ticket to whatever page asks for it, so a request that another
-origin caused is refused, by what browsers say of it and a page cannot unsay: Origin and Sec-Fetch-Site.
+origin caused is refused, by what browsers say of it and a page cannot invent: Origin, Sec-Fetch-Site, Referer.
 A page can also not send ``application/json`` across origins unasked, and nobody here answers when asked.
 """
 
@@ -37,7 +37,9 @@ def check_origin(request: Request, origin: str) -> None:
     """
     given = request.headers.get("Origin")
     site = request.headers.get("Sec-Fetch-Site")
-    if (given is not None and given != origin) or (site is not None and site not in _OWN_SITE):
+    referer = request.headers.get("Referer")
+    foreign = referer is not None and referer != origin and not referer.startswith(origin + "/")
+    if (given is not None and given != origin) or (site is not None and site not in _OWN_SITE) or foreign:
         raise RefusedError(f"another site's page may not use this service; use {origin}", code="cross-origin")
 
 
@@ -69,7 +71,9 @@ def read_body(request: Request, shape: type[S]) -> S:
         BadInputError: Code ``not-json``, ``too-large`` or ``bad-json``.
     """
     if request.mimetype != "application/json" or request.headers.get("Content-Encoding"):
-        raise BadInputError("send the body as Content-Type: application/json", code="not-json")
+        raise BadInputError(
+            "the body is not marked as JSON; send it as Content-Type: application/json", code="not-json"
+        )
     return decode(request.get_data(cache=False), shape)
 
 
@@ -128,7 +132,7 @@ def read_state(request: Request) -> State | None:
         return State(text)
     except ValueError as error:
         names = ", ".join(state.value for state in State)
-        raise BadInputError(f"the state {text!a} is none of: {names}") from error
+        raise BadInputError(f"there is no state {text!a}; write one of: {names}") from error
 
 
 def read_limit(request: Request) -> int:

@@ -187,13 +187,15 @@ def _voice(seen: Seen, word: Child, comment: str, counts: bool, refusal: Refuse 
 def _no_approval(seen: Seen, withdrawal: Withdrawal) -> Refuse | None:
     if any(approval.creator == withdrawal.creator for approval in seen.subtree.of(Approval)):
         return None
-    return Refuse("nothing-to-withdraw", "there is no approval that it could take back")
+    return Refuse(
+        "nothing-to-withdraw", "there is no approval that it could take back; look: ipa-tpi show ID"
+    )
 
 
 def _not_requester(seen: Seen, cancellation: Cancellation) -> Refuse | None:
     if cancellation.creator == seen.subtree.request.creator:
         return None
-    return Refuse("not-requester", "it is not the requester's")
+    return Refuse("not-requester", "it is not the requester's; only who made the request cancels it")
 
 
 def _preview(standing: Standing) -> PreviewView | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import uuid
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -43,8 +43,9 @@ from ipa_tpi.errors import (
     ServiceManagerError,
     TpiError,
 )
-from ipa_tpi.executor.claims import Claims, create
+from ipa_tpi.executor.claims import Claims
 from ipa_tpi.executor.dispatch import Dispatcher, Place
+from ipa_tpi.executor.journal import create
 from ipa_tpi.executor.publication import Publication
 from ipa_tpi.executor.receipts import Receipts
 from ipa_tpi.model import Account, Child, Floor, HostEntry, Json, Policy, Proof, Refuse, Request, Subtree
@@ -135,6 +136,25 @@ class FakeDirectory:
         self.target: HostEntry | None = TARGET
         self.requests: dict[str, RawEntry] = {}
         self.children: dict[str, dict[str, RawEntry]] = {}
+        self.seen: list[str] = []
+        self.closed = 0
+
+    def close(self) -> None:
+        """End the connection; the same one serves again."""
+        self.closed += 1
+
+    def watch(self, stop: Callable[[], bool]) -> Iterator[str]:
+        """Give what is in `seen`, then be lost; ended by `stop`, just end."""
+        with self.weather.around("directory.watch"):
+            yield ""
+            yield from self.seen
+        if not stop():
+            raise DirectoryUnavailableError("the connection is lost")
+
+    def ids(self, query: Query) -> Sequence[str]:
+        """List the ids of requests, malformed ones too."""
+        with self.weather.around("directory.ids"):
+            return [name for name, raw in self.requests.items() if _fits(raw, query)]
 
     def whoami(self) -> str:
         """Tell who is bound."""
@@ -172,21 +192,19 @@ class FakeDirectory:
             {fqdn: self.host(fqdn) for fqdn in sorted(hosts)},
         )
 
-    def newest(self, query: Query, now: datetime) -> Iterator[Heading]:  # noqa: ARG002 (one search finds all)
-        """List requests."""
-        with self.weather.around("directory.newest"):
-            found = [
-                Heading(
-                    request_id, raw.created, _text(raw, "ipatpioperationname"), _text(raw, "ipatpiexecutor")
-                )
-                for request_id, raw in self.requests.items()
-                if _fits(raw, query)
-            ]
-        yield from sorted(found, key=lambda one: (one.created, one.id), reverse=True)
+    def headings(self, query: Query) -> Sequence[Heading]:
+        """The executor lists ids."""
+        raise AssertionError(query)
 
-    def answered(self, executor: str, since: datetime) -> frozenset[str]:
-        """The executor asks its journal."""
-        raise AssertionError(executor, since)
+    def answered(self, executor: str, since: datetime, until: datetime) -> frozenset[str]:
+        """List the ids of requests that bear a result."""
+        with self.weather.around("directory.answered"):
+            return frozenset(
+                name
+                for name in self.requests
+                for raw in self.of("ipaTpiResult", name)
+                if raw.creator == executor and since <= raw.created <= until
+            )
 
     def add_request(self, entry: NewEntry) -> None:
         """The executor adds none."""
@@ -267,10 +285,12 @@ def _text(raw: RawEntry, name: str) -> str:
 
 
 def _fits(raw: RawEntry, query: Query) -> bool:
+    executor = raw.attributes["ipatpiexecutor"][0].decode()
     return (
         query.creator in {"", raw.creator}
-        and query.executor in {"", _text(raw, "ipatpiexecutor")}
+        and query.executor in {"", executor}
         and (query.since is None or raw.created >= query.since)
+        and (query.until is None or raw.created <= query.until)
     )
 
 
@@ -490,3 +510,22 @@ class Box:
 
 
 Event = Callable[[Box], object]
+
+
+class FakeStop:
+    """Tells a loop to end after so many rests, and how long each of them was to be (`executor.watch.Stop`)."""
+
+    def __init__(self, rests: int, then: Callable[[], object] = lambda: None) -> None:
+        self.left = rests
+        self.rests: list[float] = []
+        self.then = then
+
+    def is_set(self) -> bool:
+        """Tell whether it is time to end."""
+        return self.left <= 0
+
+    def wait(self, timeout: float) -> None:
+        """Rest without waiting."""
+        self.rests.append(timeout)
+        self.left -= 1
+        self.then()

@@ -450,7 +450,7 @@ def test_a_denial_by_an_approver_denies() -> None:
     assert (found.state, found.code, found.message) == (
         State.DENIED,
         "denied-by-approver",
-        "denied by carol@TPI.TEST",
+        "denied by carol@TPI.TEST; ask why before you make a new request",
     )
 
 
@@ -762,7 +762,7 @@ def test_a_stored_digest_is_not_trusted() -> None:
 def test_a_machine_counts_as_nobody_has_no_name() -> None:
     voice = Voice(None, identity=None)
     found = approved(entries().denial(machine().dn), voices=voices(BOB) | {machine().dn: voice})
-    assert found.message == "denied by an unknown account"
+    assert found.message.startswith("denied by an unknown account; ")
 
 
 def test_the_subtree_gives_one_class_oldest_first() -> None:

@@ -12,7 +12,8 @@ from decide_builders import ALICE, BOB, T0
 from ipa_tpi.decide.approval import Verified
 from ipa_tpi.decide.identity import identity_of
 from ipa_tpi.errors import JournalError
-from ipa_tpi.executor.claims import Claim, Claims, ReceiptRow, Sight, create, utc_now
+from ipa_tpi.executor.claims import Claim, Claims, ReceiptRow, Sight, utc_now
+from ipa_tpi.executor.journal import create
 from ipa_tpi.model import Outcome
 from ipa_tpi.ports import NewEntry
 
@@ -60,6 +61,30 @@ def test_a_journal_is_never_overwritten(path: str) -> None:
 def test_a_journal_that_cannot_be_made(tmp_path: Path) -> None:
     with pytest.raises(JournalError, match="cannot be made"):
         create(str(tmp_path / "missing" / "journal"), HOST, T0)
+
+
+def test_a_journal_that_is_half_made_is_none(tmp_path: Path) -> None:
+    """The disk is full in the middle, or the power fails: what lies there neither starts nor stops an ``init``."""
+    (tmp_path / "journal.new").mkdir()
+    with pytest.raises(JournalError, match="cannot be made"):
+        create(str(tmp_path / "journal"), HOST, T0)
+    (tmp_path / "journal.new").rmdir()
+    (tmp_path / "journal.new").write_bytes(b"half")
+    create(str(tmp_path / "journal"), HOST, T0)
+    assert [path.name for path in tmp_path.iterdir()] == ["journal"]
+    Claims(str(tmp_path / "journal"), HOST).close()
+
+
+def test_a_journal_that_cannot_be_opened_is_not_called_missing(tmp_path: Path) -> None:
+    (tmp_path / "journal").mkdir()
+    with pytest.raises(JournalError, match="belong to the executor's account"):
+        Claims(str(tmp_path / "journal"), HOST)
+
+
+def test_a_lock_that_cannot_be_opened_is_not_called_held(path: str) -> None:
+    Path(path + ".lock").mkdir()
+    with pytest.raises(JournalError, match=r"lock .* cannot be opened"):
+        Claims(path, HOST)
 
 
 def test_a_journal_is_never_made_silently(tmp_path: Path) -> None:
@@ -149,9 +174,9 @@ def test_a_claim_from_intent_to_end(claims: Claims) -> None:
     assert claims.claim("r") == Claim("claimed", "n", started=LATER)
     claims.end("r", ended(), LATER)
     assert claims.claim("r") == Claim("ended", "n", Outcome.EXECUTED, "", "done", 0, LATER, LATER)
-    assert (set(claims.unfinished()), set(claims.finished())) == ({"r"}, set())
+    assert (set(claims.unfinished()), set(claims.finished(["r", "s"]))) == ({"r"}, set())
     claims.publish("r")
-    assert (set(claims.unfinished()), set(claims.finished())) == (set(), {"r"})
+    assert (set(claims.unfinished()), set(claims.finished(["r", "s"]))) == (set(), {"r"})
 
 
 def test_a_refusal_ends_without_an_intent(claims: Claims) -> None:
@@ -330,6 +355,20 @@ def test_a_full_disk_is_an_error_and_no_half_intent(claims: Claims) -> None:
     claims._database.execute(f"PRAGMA max_page_count = {pages + 1000}")
     claims.intend("r", "n", T0, ENTRY)
     assert claims.memory("r").written == {"e1"}
+
+
+def test_a_commit_that_fails_leaves_no_transaction_open(claims: Claims) -> None:
+    """SQLite may keep the transaction after a failed commit; then every later one would fail."""
+    claims._database.execute(
+        "CREATE TABLE child (id INTEGER REFERENCES parent (id) DEFERRABLE INITIALLY DEFERRED)"
+    )
+    claims._database.execute("CREATE TABLE parent (id INTEGER PRIMARY KEY)")
+    claims._database.execute("PRAGMA foreign_keys = ON")
+    with pytest.raises(JournalError, match="nothing is run until it can"):
+        claims._change("INSERT INTO child VALUES (1)")
+    assert not claims._database.in_transaction
+    claims.intend("r", "n", T0, ENTRY)
+    assert claims.claim("r") == Claim("intent", "n")
 
 
 def test_a_closed_journal_is_an_error(path: str) -> None:

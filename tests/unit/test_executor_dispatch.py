@@ -25,7 +25,13 @@ from decide_builders import (
 from executor_fakes import Box
 
 from ipa_tpi.decide.digest import canonical, preview_body
-from ipa_tpi.errors import ActionFailedError, OutcomeUnknownError, RefusedError, ServiceManagerError
+from ipa_tpi.errors import (
+    ActionFailedError,
+    DirectoryLimitError,
+    OutcomeUnknownError,
+    RefusedError,
+    ServiceManagerError,
+)
 from ipa_tpi.model import FloorOperation, Outcome, Right
 from ipa_tpi.ports import NewEntry
 
@@ -400,6 +406,34 @@ def test_too_many_requests_of_one_person(box: Box) -> None:
     box.ask(request_id=an_id(9))
     box.process(an_id(9))
     assert len(box.directory.of("ipaTpiPreview", an_id(9))) == 1
+
+
+def test_more_than_the_directory_gives_at_once_are_too_many(box: Box) -> None:
+    box.ask()
+    box.weather.fails["directory.ids"] = DirectoryLimitError("there are more")
+    box.process()
+    box.weather.calm()
+    ended(box, "denied", "too-many-pending")
+
+
+def test_a_flood_does_not_cost_its_own_square(box: Box) -> None:
+    """However many lie there, no more are read than it takes to say that they are too many."""
+    for number in range(10, 40):
+        box.ask(request_id=an_id(number))
+    box.ask()
+    box.weather.calm()
+    box.process()
+    assert box.weather.calls.count("directory.load") <= 1 + FLOOR.pending_per_operation
+    assert box.claims.ended([REQUEST_ID, an_id(10)]) == {REQUEST_ID}
+
+
+def test_a_malformed_request_does_not_count_as_waiting(box: Box) -> None:
+    for number in range(10, 20):
+        box.ask(request_id=an_id(number), entry={"ipatpireason": [b"\x1b"]})
+    box.directory.ids = lambda _: [an_id(number) for number in range(10, 21)]  # type: ignore[method-assign]
+    box.ask()
+    box.process()
+    assert len(box.directory.of("ipaTpiPreview")) == 1
 
 
 def test_the_limit_over_all_operations(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ READS = (
     "directory.policy",
     "directory.account",
     "directory.host",
-    "directory.find",
+    "directory.ids",
     "directory.raw",
     "systemd.unit_state",
     "journal.claim",

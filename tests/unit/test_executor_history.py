@@ -8,7 +8,8 @@ from decide_builders import HOST, REQUEST_ID, T0, an_id, person
 from executor_fakes import DOWN, Box
 
 from ipa_tpi.errors import AuditError, RefusedError
-from ipa_tpi.executor.claims import Claims, create
+from ipa_tpi.executor.claims import Claims
+from ipa_tpi.executor.journal import create
 from ipa_tpi.ports import NewEntry
 
 
@@ -38,7 +39,7 @@ def test_what_had_ended_before_the_journal_began_gets_no_second_result(box: Box,
     assert box.process() is None
     assert box.outcomes() == ["executed"]
     assert box.audit.events().count("history") == 1
-    assert box.claims.finished() == {REQUEST_ID}
+    assert box.claims.finished([REQUEST_ID, an_id(1)]) == {REQUEST_ID}
     assert box.claims.judged(REQUEST_ID) == {}
 
 
@@ -152,5 +153,5 @@ def test_what_ended_malformed_has_no_result_to_be_put_there(box: Box) -> None:
     box.ask(entry={"ipatpireason": [b"\x1b"]})
     for _ in range(2):
         assert box.process() is None
-    assert box.claims.finished() == {REQUEST_ID}
+    assert box.claims.finished([REQUEST_ID]) == {REQUEST_ID}
     assert box.claims.answered() == frozenset()

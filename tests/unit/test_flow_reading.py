@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -133,16 +132,20 @@ def test_what_can_still_be_alive_is_searched_by_time(scene: Scene) -> None:
     flow = scene.flow("bob")
     queries: list[Query] = []
 
-    def noting(query: Query, now: datetime) -> Iterator[Heading]:
-        assert now == START
+    def noting(query: Query) -> list[Heading]:
         queries.append(query)
-        return iter(())
+        return []
 
-    flow.directory.newest = noting  # type: ignore[method-assign]
-    for state, approvable in ((None, False), (State.EXPIRED, False), (State.PENDING, False), (None, True)):
-        flow.listing(f"bob@{REALM}", Selection(state, approvable=approvable))
-    assert [query.since is not None for query in queries] == [False, False, True, True]
-    assert all(query.since <= START - timedelta(seconds=960) for query in queries if query.since)
+    flow.directory.headings = noting  # type: ignore[method-assign]
+    for selection in (Selection(State.PENDING), Selection(approvable=True)):
+        flow.listing(f"bob@{REALM}", selection)
+    assert len(queries) == 2
+    assert all(query.since and query.since <= START - timedelta(seconds=960) for query in queries)
+    for selection in (Selection(), Selection(State.EXPIRED)):
+        queries.clear()
+        flow.listing(f"bob@{REALM}", selection)
+        # What is recent by time, and then all of it.
+        assert [query.since for query in queries] == [START - timedelta(days=1), None]
 
 
 def test_accounts_and_policy_are_read_once(scene: Scene) -> None:
@@ -165,7 +168,7 @@ def test_accounts_and_policy_are_read_once(scene: Scene) -> None:
 
 def test_a_read_that_fails_shows_nothing(scene: Scene) -> None:
     scene.pending()
-    scene.realm.failing["newest"] = [DirectoryUnavailableError("gone")]
+    scene.realm.failing["headings"] = [DirectoryUnavailableError("gone")]
     with refused("directory-unavailable"):
         scene.flow("bob").listing(f"bob@{REALM}", Selection())
     scene.realm.failing["account_by_dn"] = [DirectoryUnavailableError("gone")]
