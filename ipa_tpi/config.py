@@ -86,6 +86,7 @@ class ExecutorConfig(_Place, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         socket: Path of the local socket.
         nudge_user: The only user who may say ``nudge``.
         health_user: The only user who may say ``health``.
+        validator_socket: Path of the socket behind which validation programs run.
         poll_seconds: How often the directory is searched beside the persistent search.
         stop_seconds: How long the end waits for what is being done.
         socket_connections: How many connections are served at once, in equal shares for the users.
@@ -101,6 +102,7 @@ class ExecutorConfig(_Place, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     socket: FilePath
     nudge_user: User = "ipatpi-web"
     health_user: User = "root"
+    validator_socket: FilePath = "/run/ipa-tpi-validate/validate.sock"
     poll_seconds: Positive = 10
     stop_seconds: Annotated[int, msgspec.Meta(ge=1, le=3600)] = 90
     socket_connections: Annotated[int, msgspec.Meta(ge=2, le=40)] = 10
@@ -114,6 +116,7 @@ class ExecutorConfig(_Place, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 class _FloorOperation(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     required_approvals: Annotated[int, msgspec.Meta(ge=1, le=16)] = 1
     proof: bool = True
+    fresh_seconds: Annotated[int, msgspec.Meta(ge=0, le=86400)] = 0
     instances: list[Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{1,64}\Z")]] = []
     units: list[Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9:_.@\\-]{1,255}\Z")]] = []
 
@@ -181,6 +184,7 @@ def read_floor(path: str) -> Floor:
             proof=entry.proof,
             instances=frozenset(entry.instances),
             units=frozenset(entry.units),
+            fresh_seconds=entry.fresh_seconds,
         )
         for name, entry in raw.operations.items()
     }

@@ -114,6 +114,12 @@ class JournalError(UnavailableError):
     code = "journal-unavailable"
 
 
+class ValidatorUnavailableError(UnavailableError):
+    """The service that runs validation programs did not answer, and none was started."""
+
+    code = "validator-unavailable"
+
+
 class AuditError(UnavailableError):
     """The audit record could not be written, so the step that it records must not happen."""
 
@@ -184,6 +190,14 @@ HTTP_STATUS: Final[dict[str, int]] = {
     "busy": 503,
     "below-floor": 403,
     "unit-reserved": 403,
+    "validation-refused": 403,
+    "validation-failed": 403,
+    "validation-timeout": 403,
+    "stage-order": 409,
+    "policy-unsatisfiable": 409,
+    "membership-too-young": 403,
+    "proof-indicator-missing": 403,
+    "proof-stale": 403,
     "not-reading": 409,
     # state
     "not-found": 404,
@@ -243,6 +257,7 @@ HTTP_STATUS: Final[dict[str, int]] = {
     "service-manager-unavailable": 503,
     "journal-unavailable": 503,
     "audit-unavailable": 503,
+    "validator-unavailable": 503,
     "server-unreachable": 503,
     "server-untrusted": 503,
     "clock-skew": 401,

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
-from ipa_tpi.model import Account, HostEntry, Json, Policy, Proof, Subtree
+from ipa_tpi.model import Account, Group, HostEntry, Json, Policy, Proof, Refuse, Subtree
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +105,9 @@ class Directory(Protocol):
 
     def targets(self) -> Sequence[str]:
         """List the names of the hosts that have an executor."""
+
+    def groups(self, names: frozenset[str]) -> Mapping[str, Group]:
+        """Read groups, roles, privileges and permissions by their DNs; one that cannot be read is left out."""
 
     def host(self, fqdn: str) -> HostEntry | None:
         """Read the entry of a host by its lower-case name."""
@@ -231,6 +234,26 @@ class ServiceManager(Protocol):
             ActionFailedError: systemd certainly refused.
             ServiceManagerError: The call certainly did not reach systemd.
             OutcomeUnknownError: It may have.
+        """
+
+
+class Validators(Protocol):
+    """The validation programs of this host (K05)."""
+
+    def ask(self, program: str, question: Mapping[str, str], timeout_seconds: int) -> Refuse | None:
+        """Run a program and wait for its answer.
+
+        Args:
+            program: Its plain file name.
+            question: The environment that it gets: the TPI_ variables of the contract.
+            timeout_seconds: After which it is ended, and has refused.
+
+        Returns:
+            None when it accepts, else a refusal ``validation-refused`` (or ``validation-failed`` where
+            it gave no answer that the contract knows, ``validation-timeout`` where none in time).
+
+        Raises:
+            ValidatorUnavailableError: No program was started.
         """
 
 

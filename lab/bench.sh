@@ -9,3 +9,4 @@ trap '"$python" -m lab.box down --name "$name" >&2' EXIT
 "$python" -m lab.box up --name "$name" --fresh >&2
 "$python" -m lab.box run --name "$name" -- env PYTHONPATH=/src:/src/acls:/src/tests PYTHONDONTWRITEBYTECODE=1 \
     /var/cache/ipa-tpi/venv/bin/python "/src/${1:-bench/first_path.py}" "${@:2}"
+if [ $# -eq 0 ]; then "$python" -m bench.decision; fi

@@ -15,15 +15,16 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from ipa_tpi.decide.definition import load_operation
 from ipa_tpi.decide.digest import operation_digest, preview_body, sha256
 from ipa_tpi.decide.intake import RawEntry, read_child, read_request
-from ipa_tpi.decide.policy import load_operation
 from ipa_tpi.errors import AuditError, DirectoryRefusedError, RefusedError, TpiError
 from ipa_tpi.model import (
     Account,
     Child,
     Floor,
     FloorOperation,
+    Group,
     HostEntry,
     Json,
     Kind,
@@ -224,6 +225,7 @@ class FakeRealm:
         accounts: By DN.
         aliases: Further principal names, with the DN that they lead to.
         policy: Rules and operations.
+        groups: Groups and roles as entries, by DN.
         entries: Every entry below cn=requests: the request's id, the entry's id (empty for the
             request itself), and the entry.
         unreadable: The ACIs let nobody read requests.
@@ -237,6 +239,7 @@ class FakeRealm:
         operation = operation_of(RESTART)
         self.policy = Policy(_rules(operation), {operation.name: operation})
         self.hosts = {fqdn: _host(fqdn) for fqdn in (HOST, OTHER_HOST)}
+        self.groups: dict[str, Group] = {}
         self.entries: list[tuple[str, str, RawEntry]] = []
         self.unreadable = False
         self.failing: dict[str, list[Exception]] = {}
@@ -340,6 +343,10 @@ class FakeDirectory:
         """List the hosts that have an executor."""
         self._maybe_fail("targets")
         return sorted((HOST, OTHER_HOST))
+
+    def groups(self, names: frozenset[str]) -> dict[str, Group]:
+        """Find groups."""
+        return {dn: group for dn, group in self._realm.groups.items() if dn in names}
 
     def host(self, fqdn: str) -> HostEntry | None:
         """Find a host."""

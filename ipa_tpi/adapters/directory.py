@@ -20,8 +20,8 @@ from ldap.controls.psearch import PersistentSearchControl
 
 from ipa_tpi.adapters.gss import bind
 from ipa_tpi.adapters.people import AT_ONCE, Sought, bearing, by_dn, by_name, hosts_named, parent_of
+from ipa_tpi.decide.definition import load_operation, load_rule
 from ipa_tpi.decide.intake import RawEntry, read_child, read_request
-from ipa_tpi.decide.policy import load_operation, load_rule
 from ipa_tpi.errors import (
     DirectoryLimitError,
     DirectoryRefusedError,
@@ -29,7 +29,19 @@ from ipa_tpi.errors import (
     NotFoundError,
     RefusedError,
 )
-from ipa_tpi.model import Account, Child, HostEntry, Kind, Operation, Policy, Refuse, Request, Rule, Subtree
+from ipa_tpi.model import (
+    Account,
+    Child,
+    Group,
+    HostEntry,
+    Kind,
+    Operation,
+    Policy,
+    Refuse,
+    Request,
+    Rule,
+    Subtree,
+)
 from ipa_tpi.ports import Heading, NewEntry, People, Query
 
 Raw = Mapping[str, Sequence[bytes]]
@@ -41,6 +53,7 @@ _DN_ATTRIBUTES: Final = frozenset(
         "ipatpiexecutor",
         "ipatpimemberoperation",
         "ipatpirequestingprincipal",
+        "ipatpirequiredgroup",
         "member",
         "memberhost",
         "memberof",
@@ -202,7 +215,7 @@ class LdapDirectory:
         """Read all rules, operations and operation groups, in one search."""
         classes = "".join(f"(objectClass={name})" for name in _POLICY.values())
         found = self._search(f"cn=tpi,{self._suffix}", ldap.SCOPE_SUBTREE, f"(|{classes})", ["*"])
-        rules = [load_rule(dn, raw) for dn, raw in self._below("cn=tpirules", found)]
+        rules = {dn: load_rule(dn, raw) for dn, raw in self._below("cn=tpirules", found)}
         operations: dict[str, Operation] = {}
         malformed: dict[str, str] = {}
         for dn, raw in self._below("cn=tpioperations", found):
@@ -216,7 +229,9 @@ class LdapDirectory:
             dn: frozenset(value.decode() for value in raw.get("member", ()))
             for dn, raw in self._below("cn=tpioperationgroups", found)
         }
-        return Policy(tuple(rule for rule in rules if isinstance(rule, Rule)), operations, malformed, groups)
+        broken = {dn: rule.message for dn, rule in rules.items() if isinstance(rule, Refuse)}
+        usable = tuple(rule for rule in rules.values() if isinstance(rule, Rule))
+        return Policy(usable, operations, malformed, groups, broken)
 
     def account(self, principal: str) -> Account | None:
         """Read the one account that bears this principal name."""
@@ -280,6 +295,17 @@ class LdapDirectory:
         services = f"@[^,]+,cn=services,cn=accounts,{re.escape(normal_dn(self._suffix))}"
         hosts = (re.fullmatch(rf"krbprincipalname=tpi/([a-z0-9.-]+){services}", dn) for dn in members)
         return sorted({host[1] for host in hosts if host is not None})
+
+    def groups(self, names: frozenset[str]) -> Mapping[str, Group]:
+        """Read groups by their DNs."""
+        found: dict[str, Group] = {}
+        for name in sorted(names):
+            entries = self._search(name, ldap.SCOPE_BASE, "(objectClass=*)", ["modifyTimestamp", "memberOf"])
+            modified = _time(_first(entries[0][1], "modifytimestamp")) if entries else None
+            if modified is not None:
+                above = frozenset(value.decode() for value in entries[0][1].get("memberof", ()))
+                found[name] = Group(name, modified, above)
+        return found
 
     def host(self, fqdn: str) -> HostEntry | None:
         """Read the entry of a host."""
@@ -506,10 +532,19 @@ def _only(principal: str, found: Sequence[tuple[str, Raw]]) -> tuple[str, Raw] |
 
 
 def _normal(raw: Mapping[str, Sequence[bytes]]) -> Raw:
-    return {
-        name.lower(): [_normal_value(value) for value in values] if name.lower() in _DN_ATTRIBUTES else values
-        for name, values in raw.items()
-    }
+    return {name.lower(): _normal_values(name.lower(), values) for name, values in raw.items()}
+
+
+def _normal_values(name: str, values: Sequence[bytes]) -> Sequence[bytes]:
+    if name in _DN_ATTRIBUTES:
+        return [_normal_value(value) for value in values]
+    return [_normal_stage(value) for value in values] if name == "ipatpistage" else values
+
+
+def _normal_stage(value: bytes) -> bytes:
+    order, first, rest = value.partition(b":")
+    count, second, dn = rest.partition(b":")
+    return order + first + count + second + _normal_value(dn) if second else value
 
 
 def _normal_value(value: bytes) -> bytes:
@@ -596,8 +631,8 @@ def _translated(what: str) -> Iterator[None]:
         ) from error
     except (ldap.SIZELIMIT_EXCEEDED, ldap.ADMINLIMIT_EXCEEDED) as error:
         raise DirectoryLimitError(
-            f"the directory holds more requests than it gives at once ({_info(error)}); ask for fewer, "
-            "as ipa-tpi list --mine and ipa-tpi show ID do, and tell an administrator"
+            f"the directory holds more requests than it gives at once ({_info(error)}); tell an administrator, "
+            "and ask for fewer: ipa-tpi list --mine"
         ) from error
     except ldap.LDAPError as error:
         # Of an add that was sent nobody can tell whether it arrived.

@@ -69,13 +69,14 @@ def judge(method: str, status: int, headers: HTTPMessage, data: bytes, url: str)
             "Give the right server with --server.",
             code="server-untrusted",
         )
-    if status in _BARE:
+    unsure = status >= HTTPStatus.INTERNAL_SERVER_ERROR and method != "GET"
+    if status in _BARE and not unsure:
         raised, code, text = _BARE[HTTPStatus(status)]
         raise raised(text.format(url=url, status=status), code=code)
-    if status >= HTTPStatus.INTERNAL_SERVER_ERROR and method != "GET":
+    if unsure:  # the web server answers so for a service that died amid a request
         raise OutcomeUnknownError(
             f"{url} failed while it worked on the request (HTTP {status}), so it may have been recorded. "
-            "Look with 'ipa-tpi show' or 'ipa-tpi list --mine' before you repeat it.",
+            "Look with 'ipa-tpi list --mine' before you repeat it.",
         )
     if kind != "application/json" or status >= HTTPStatus.BAD_REQUEST:
         raise UnavailableError(

@@ -31,11 +31,13 @@ allowed where an operation of the other kind could be shown.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final, Literal
 
 from ipa_tpi.decide.approval import Case, Standing, Terms, Verified, Voice, required_approvals, standing
+from ipa_tpi.decide.definition import is_reading
 from ipa_tpi.decide.digest import request_digest
 from ipa_tpi.decide.identity import (
     Identity,
@@ -46,7 +48,8 @@ from ipa_tpi.decide.identity import (
     identity_of,
 )
 from ipa_tpi.decide.intake import check_parameters, check_text, fingerprint
-from ipa_tpi.decide.policy import is_reading, may, usable_operation
+from ipa_tpi.decide.policy import granting, may, usable_operation
+from ipa_tpi.decide.quorum import Demand
 from ipa_tpi.decide.units import check_unit
 from ipa_tpi.model import (
     Account,
@@ -54,6 +57,7 @@ from ipa_tpi.model import (
     Child,
     Floor,
     FloorOperation,
+    Group,
     HostEntry,
     Kind,
     NotYet,
@@ -110,6 +114,8 @@ class Setting:
         now: The time.
         approve_permission: Normal DN of the permission without which the directory lets nobody
             write an approval or a denial.
+        groups: By DN, the groups that the people are members of; needed where an operation demands
+            an age of memberships, and a group that is not there counts as young.
     """
 
     policy: Policy
@@ -118,6 +124,7 @@ class Setting:
     floor: Floor
     now: datetime
     approve_permission: str
+    groups: Mapping[str, Group] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +143,7 @@ class Facts:
         accounts: By DN, the account of everyone who wrote below the request, or None.
         approve_permission: Normal DN of the permission that lets write approvals and denials.
         memory: The journal's.
+        groups: As in `Setting`.
     """
 
     me: str
@@ -149,6 +157,7 @@ class Facts:
     accounts: Mapping[str, Account | None]
     approve_permission: str
     memory: Memory
+    groups: Mapping[str, Group] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +203,15 @@ def authorize(facts: Facts, stage: Stage) -> Authorization:
         return Authorization(
             Refuse("not-reading", f"{operation.name} cannot be taken through the stage {stage}; report this")
         )
-    setting = Setting(facts.policy, operation, facts.host, facts.floor, facts.now, facts.approve_permission)
+    setting = Setting(
+        policy=facts.policy,
+        operation=operation,
+        host=facts.host,
+        floor=facts.floor,
+        now=facts.now,
+        approve_permission=facts.approve_permission,
+        groups=facts.groups,
+    )
     refusal = (
         check_definition(request, operation)
         or check_floor_parameters(request, floor, facts.target)
@@ -209,8 +226,7 @@ def authorize(facts: Facts, stage: Stage) -> Authorization:
         )
     case = _case(facts, setting, floor, requester)
     result = standing(case)
-    complete = len(result.counted) >= case.terms.required_approvals
-    return Authorization(_by_state(result, stage, complete=complete), result)
+    return Authorization(_by_state(result, stage), result)
 
 
 def terms_of(operation: Operation, floor: FloorOperation | None, requester: Account | None) -> Terms:
@@ -224,12 +240,15 @@ def terms_of(operation: Operation, floor: FloorOperation | None, requester: Acco
     Returns:
         The terms.
     """
+    least = required_approvals(
+        operation.required_approvals,
+        floor.required_approvals if floor is not None else 1,
+        requester_is_person=requester is not None and requester.kind is Kind.PERSON,
+    )
     return Terms(
-        required_approvals=required_approvals(
-            operation.required_approvals,
-            floor.required_approvals if floor is not None else 1,
-            requester_is_person=requester is not None and requester.kind is Kind.PERSON,
-        ),
+        required_approvals=Demand(least, operation.required_groups, operation.stages).total,
+        groups=operation.required_groups,
+        stages=operation.stages,
         approval_seconds=operation.approval_seconds,
         execution_seconds=operation.execution_seconds,
         timeout_seconds=operation.timeout_seconds,
@@ -322,7 +341,7 @@ def judge_requester(request: Request, requester: Account | None, setting: Settin
             f"the account of {requester.principal} is younger than the request; make a new request",
         )
     decision = may(setting.policy, Right.REQUEST, requester, setting.operation, setting.host)
-    return decision if isinstance(decision, Refuse) else None
+    return decision if isinstance(decision, Refuse) else check_age(requester, Right.REQUEST, setting)
 
 
 def judge_voice(voice: Account | None, request: Request, requester: Account, setting: Setting) -> Voice:
@@ -351,12 +370,63 @@ def judge_voice(voice: Account | None, request: Request, requester: Account, set
         refusal = check_distinct(identity_of(requester), identity)  # R-A04
     if refusal is None:
         decision = may(setting.policy, Right.APPROVE, voice, setting.operation, setting.host)
-        refusal = decision if isinstance(decision, Refuse) else None
+        refusal = decision if isinstance(decision, Refuse) else check_age(voice, Right.APPROVE, setting)
     if refusal is None and forged:  # R-K03: a rule alone is not enough, whatever the directory let through
         refusal = Refuse(
             "no-rule", f"{voice.principal} lacks the role of an approver; ask an administrator for the role"
         )
-    return Voice(refusal, forged=forged, identity=identity)
+    return Voice(refusal, forged=forged, identity=identity, groups=voice.member_of)
+
+
+def check_age(account: Account, right: Right, setting: Setting) -> Refuse | None:
+    """Refuse an account, or a membership that gives the right, that is too young to count (X11).
+
+    A membership is as old as the last change of the groups that it goes through: the directory
+    tells no more, and when in doubt it is young.
+
+    Args:
+        account: An account that a rule gives the right.
+        right: Which.
+        setting: What it is judged against.
+
+    Returns:
+        None, or a refusal ``account-too-young`` or ``membership-too-young``.
+    """
+    age = setting.operation.minimum_age_seconds
+    if age == 0:
+        return None
+    latest = setting.now - timedelta(seconds=age)
+    if account.created > latest:
+        return Refuse(
+            "account-too-young",
+            f"the account of {account.principal} was made at {account.created:%Y-%m-%d %H:%M:%S} UTC, and "
+            f"{setting.operation.name} counts only accounts of at least {age} s; ask somebody else",
+        )
+    always = {group for group in setting.operation.required_groups if group in account.member_of}
+    always |= {stage.group for stage in setting.operation.stages if stage.group in account.member_of}
+    if right is Right.APPROVE:
+        always.add(setting.approve_permission)
+    young = ""
+    for rule in granting(setting.policy, right, account, setting.operation, setting.host):
+        young = _young(
+            account, always | ((rule.members | rule.requesting) & account.member_of), latest, setting
+        )
+        if not young:
+            return None
+    return Refuse(
+        "membership-too-young",
+        f"{young or 'a group'} gives {account.principal} the right and was changed less than {age} s ago; "
+        f"{setting.operation.name} counts only older memberships. Wait, or ask somebody else",
+    )
+
+
+def _young(account: Account, through: AbstractSet[str], latest: datetime, setting: Setting) -> str:
+    for dn in sorted(account.member_of):
+        group = setting.groups.get(dn)
+        above = group.member_of if group is not None else frozenset()
+        if (dn in through or above & through) and (group is None or group.modified > latest):
+            return dn
+    return ""
 
 
 def _check_place(facts: Facts) -> Refuse | None:
@@ -436,9 +506,7 @@ def _case(facts: Facts, setting: Setting, floor: FloorOperation, requester: Acco
         wrong = _check_remembered(facts, dn)
         if voice.identity is not None:
             wrong = wrong or check_principal(voice.identity.principal, facts.realm)
-        voices[dn] = (
-            Voice(wrong, forged=voice.forged, identity=voice.identity) if wrong is not None else voice
-        )
+        voices[dn] = replace(voice, refusal=wrong) if wrong is not None else voice
     return Case(
         subtree=facts.subtree,
         digest=request.digest,
@@ -452,7 +520,7 @@ def _case(facts: Facts, setting: Setting, floor: FloorOperation, requester: Acco
     )
 
 
-def _by_state(result: Standing, stage: Stage, *, complete: bool) -> Allow | NotYet | Refuse:
+def _by_state(result: Standing, stage: Stage) -> Allow | NotYet | Refuse:
     if result.state is State.APPROVED:
         return Allow("approved by " + ", ".join(approval.creator for approval in result.counted))
     shows = stage in {"preview", "read"} and result.code == "awaiting-preview"
@@ -460,7 +528,7 @@ def _by_state(result: Standing, stage: Stage, *, complete: bool) -> Allow | NotY
         return Allow("the request's proof is verified")
     if result.state is State.PENDING and stage == "read":  # shown before a restart, and not yet told
         return Allow("the request's proof was verified, and nothing has to be approved")
-    if stage == "last" and not complete and result.state in _WAS_APPROVED:  # R-K15: it is so no longer
+    if stage == "last" and not result.complete and result.state in _WAS_APPROVED:  # R-K15: it is so no longer
         return Refuse("withdrawn", "an approval was withdrawn or no longer counts; make a new request")
     if result.state in {State.PENDING, State.AWAITING_PREVIEW}:
         return NotYet(result.code, result.message)

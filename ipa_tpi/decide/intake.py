@@ -147,7 +147,7 @@ def check_parameters(parameters: Mapping[str, str], operation: Operation) -> Ref
         name = missing[0]
         return Refuse(
             "bad-parameters",
-            f"{operation.name} needs the parameter {name}: give {name}=VALUE, {_allowed(operation.parameters[name])}",
+            f"{operation.name} needs the parameter {name}; give {name}=VALUE, {_allowed(operation.parameters[name])}",
         )
     if surplus:
         known = ", ".join(sorted(operation.parameters)) or "none"
@@ -161,7 +161,7 @@ def check_parameters(parameters: Mapping[str, str], operation: Operation) -> Ref
         if len(value) > MAX_VALUE or not listed or re.fullmatch(rule.pattern, value) is None:
             return Refuse(
                 "bad-parameters",
-                f"{name}={value!a} is not allowed by {operation.name}: give {name}=VALUE, {_allowed(rule)}",
+                f"{name}={value!a} is not allowed by {operation.name}; give {name}=VALUE, {_allowed(rule)}",
             )
         refusal = check_text(value, f"value of {name}")
         if refusal is not None:

@@ -16,6 +16,7 @@ from ipa_tpi.adapters.audit import open_audit
 from ipa_tpi.adapters.directory import LdapDirectory, open_directory
 from ipa_tpi.adapters.gss import GssVerifier, keytab_credentials
 from ipa_tpi.adapters.systemd import Systemd
+from ipa_tpi.adapters.validation import ValidationSocket
 from ipa_tpi.config import ExecutorConfig, read_executor_config, read_floor
 from ipa_tpi.errors import EXIT_ERROR, EXIT_OK, TpiError
 from ipa_tpi.executor.claims import Claims, utc_now
@@ -27,7 +28,6 @@ from ipa_tpi.model import Floor
 
 _LOG: Final = logging.getLogger(__name__)
 _USER: Final = "ipatpi-exec"
-_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -80,6 +80,7 @@ def _run(config: ExecutorConfig, floor: Floor) -> None:
     outside = Outside(
         connect=partial(_connect, config, floor, principal),
         services=Systemd(),
+        validators=ValidationSocket(config.validator_socket),
         verifier=GssVerifier(config.keytab, principal),
         audit=open_audit(config.audit, "executor"),
         clock=utc_now,

@@ -27,15 +27,17 @@ tries again later; once the window has ended, the decision itself becomes ``expi
 """
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from ipa_tpi.decide.authorization import Authorization, Facts, authorize
+from ipa_tpi.decide.definition import is_reading
 from ipa_tpi.decide.digest import canonical, preview_body, sha256
 from ipa_tpi.decide.identity import check_account, identity_of
 from ipa_tpi.decide.intake import fingerprint
-from ipa_tpi.decide.policy import is_reading
+from ipa_tpi.decide.policy import usable_operation
+from ipa_tpi.decide.proof import demands_of
 from ipa_tpi.errors import (
     ActionFailedError,
     DirectoryLimitError,
@@ -50,12 +52,14 @@ from ipa_tpi.executor.operations import operation
 from ipa_tpi.executor.publication import Publication
 from ipa_tpi.executor.receipts import Receipts
 from ipa_tpi.model import (
+    Account,
     Allow,
     Approval,
     Cancellation,
     Denial,
     Execution,
     Floor,
+    Group,
     NotYet,
     Operation,
     Outcome,
@@ -65,10 +69,11 @@ from ipa_tpi.model import (
     Subtree,
     Withdrawal,
 )
-from ipa_tpi.ports import Audit, Directory, Query, ServiceManager
+from ipa_tpi.ports import Audit, Directory, Query, ServiceManager, Validators
 
 _KEPT = (Denial, Withdrawal, Cancellation, Execution, Result)
 _LOOK_AGAIN_SECONDS = 30
+_VALIDATION_SECONDS = 10
 _VOICES = (Approval, Denial, Withdrawal, Cancellation)
 
 
@@ -102,6 +107,7 @@ class Dispatcher:
         receipts: Step 1.
         publication: How entries get into the directory.
         services: systemd.
+        validators: Runs validation programs.
         audit: The audit trail.
         clock: Tells the time in UTC.
     """
@@ -112,6 +118,7 @@ class Dispatcher:
     receipts: Receipts
     publication: Publication
     services: ServiceManager
+    validators: Validators
     audit: Audit
     clock: Callable[[], datetime]
 
@@ -151,7 +158,7 @@ class Dispatcher:
     def _advance(self, subtree: Subtree, claim: Claim | None) -> datetime | None:
         request_id = subtree.request.id
         self._remember(subtree)
-        self.receipts.verify(subtree)  # step 1
+        self._verify(subtree)  # step 1
         if claim is not None:
             self._go_on(subtree, claim)
             return None
@@ -162,6 +169,15 @@ class Dispatcher:
         if self.claims.precondition(request_id) is None:
             return self._preview(subtree)
         return self._dispatch(subtree)
+
+    def _verify(self, subtree: Subtree) -> None:
+        request, owed = subtree.request, self.receipts.owed(subtree)
+        if not owed:
+            return
+        wanted = usable_operation(self.directory.policy(), request.operation)
+        # What a ticket must be stands in the definition; without the one that was asked for nothing can come of it.
+        if isinstance(wanted, Operation) and wanted.digest == request.operation_digest:
+            self.receipts.verify(subtree, owed, demands_of(wanted, self.place.floor), self.clock())
 
     def _read(self, subtree: Subtree) -> datetime | None:
         """Show and tell at once what a reading operation reads (K02)."""
@@ -285,7 +301,8 @@ class Dispatcher:
 
     def _dispatch(self, subtree: Subtree) -> datetime | None:
         request_id = subtree.request.id
-        authorization = authorize(self._facts(subtree), "dispatch")  # step 2
+        facts = self._facts(subtree)
+        authorization = authorize(facts, "dispatch")  # step 2
         decision = authorization.decision
         self._audit_voices(subtree, authorization)
         if isinstance(decision, Refuse):
@@ -293,15 +310,42 @@ class Dispatcher:
             return None
         if isinstance(decision, NotYet):
             return self._later(authorization.standing.deadline if authorization.standing else None)
-        refusal = self._compare_precondition(subtree)
+        refusal = self._compare_precondition(subtree) or self._validate(facts, authorization)  # steps 2, 3
         if refusal is not None:
             self._refuse(subtree, refusal)
             return None
-        # Step 3: no operation names a validation program yet; one that did would not have loaded (decide.policy).
         nonce = secrets.token_hex(32)
         self.claims.intend(request_id, nonce, self.clock(), entries.execution_entry(nonce))  # step 4
         self._go_on(subtree, Claim("intent", nonce))
         return None
+
+    def _validate(self, facts: Facts, authorization: Authorization) -> Refuse | None:
+        """Ask the operation's validation program, where it names one; its no is final (K05)."""
+        request = facts.subtree.request
+        wanted = facts.policy.operations[request.operation]
+        if not wanted.validation_program:
+            return None
+        names = {dn: account.principal for dn, account in facts.accounts.items() if account is not None}
+        counted = authorization.standing.counted if authorization.standing is not None else ()
+        question = {
+            "TPI_REQUEST_ID": request.id,
+            "TPI_OPERATION": request.operation,
+            "TPI_TARGET": request.target,
+            "TPI_REQUESTER": names[request.creator],
+            "TPI_APPROVERS": " ".join(names[approval.creator] for approval in counted),
+            "TPI_PARAMETERS": canonical(dict(request.parameters)).decode(),
+            "TPI_REASON": request.reason,
+            "TPI_TICKET": request.ticket,
+        }
+        seconds = min(wanted.timeout_seconds, _VALIDATION_SECONDS)
+        refusal = self.validators.ask(wanted.validation_program, question, seconds)
+        self.audit.record(
+            "validated",
+            request=request.id,
+            program=wanted.validation_program,
+            code=refusal.code if refusal is not None else "",
+        )
+        return refusal
 
     def _audit_voices(self, subtree: Subtree, authorization: Authorization) -> None:
         """Audit, once, each approval that does not count (A04, A08); a proof may still come."""
@@ -431,19 +475,31 @@ class Dispatcher:
 
     def _facts(self, subtree: Subtree) -> Facts:
         people = self.directory.meet(self._writers(subtree), (self.place.target,))
+        policy = self.directory.policy()
         return Facts(
             me=self.place.me,
             target=self.place.target,
             realm=self.place.realm,
             now=self.clock(),
             subtree=subtree,
-            policy=self.directory.policy(),
+            policy=policy,
             host=people.hosts[self.place.target],
             floor=self.place.floor,
             accounts=people.accounts,
             approve_permission=self.place.approve_permission,
             memory=self.claims.memory(subtree.request.id),
+            groups=self._groups(policy.operations.get(subtree.request.operation), people.accounts),
         )
+
+    def _groups(
+        self, wanted: Operation | None, accounts: Mapping[str, Account | None]
+    ) -> Mapping[str, Group]:
+        if wanted is None or not wanted.minimum_age_seconds:
+            return {}
+        names = frozenset(
+            dn for account in accounts.values() if account is not None for dn in account.member_of
+        )
+        return self.directory.groups(names)
 
     def _writers(self, subtree: Subtree) -> set[str]:
         return {

@@ -31,7 +31,7 @@ from ipa_tpi.executor.troubles import Troubles
 from ipa_tpi.executor.watch import Watch, Watched
 from ipa_tpi.executor.worker import Worker
 from ipa_tpi.model import Floor, Json
-from ipa_tpi.ports import Audit, Directory, ProofVerifier, ServiceManager
+from ipa_tpi.ports import Audit, Directory, ProofVerifier, ServiceManager, Validators
 from ipa_tpi.wire import SocketMessage
 
 _LOG: Final = logging.getLogger(__name__)
@@ -53,6 +53,7 @@ class Outside:
     Attributes:
         connect: Opens the directory.
         services: systemd.
+        validators: Runs validation programs.
         verifier: Holds the keytab.
         audit: The audit trail.
         clock: Tells the time in UTC.
@@ -62,6 +63,7 @@ class Outside:
 
     connect: Callable[[], Bound]
     services: ServiceManager
+    validators: Validators
     verifier: ProofVerifier
     audit: Audit
     clock: Callable[[], datetime]
@@ -205,6 +207,7 @@ class Executor:
             receipts,
             publication,
             self._outside.services,
+            self._outside.validators,
             self._outside.audit,
             self._outside.clock,
         )

@@ -161,7 +161,7 @@ class Watch:
             there: set[str] = set()
             for found in _slices(partial(_ids, directory, self._me), since, until):
                 there |= found
-                for request_id in found - self._claims.finished(sorted(found)):
+                for request_id in sorted(found - self._claims.finished(sorted(found))):
                     self._schedule.remind(request_id)
             # R-X12: a restored directory may have lost the result of what had ended.
             lost = there & self._claims.answered()

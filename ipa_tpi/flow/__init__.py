@@ -250,6 +250,8 @@ class Flow:
             )
         _demand(check_definition(request, operation))  # R-K10, R-K14
         _demand(reading.check_floor(request))  # R-X13
+        if operation.minimum_age_seconds:
+            reading.known({who.dn})
         _demand(judge_requester(request, who, reading.setting(operation, request.target)))  # R-K03
         _demand(check_pending(who, operation, self.site.floor, reading, self.directory))  # R-K20
         return request_digest(request, who.principal)

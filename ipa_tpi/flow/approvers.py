@@ -83,7 +83,9 @@ class Approvers:
             The same answer with one candidate.
         """
         if account is None:
-            none = Refuse("unknown-principal", f"the directory has no account for {principal!a}")
+            none = Refuse(
+                "unknown-principal", f"the directory has no account for {principal!a}; check the name"
+            )
             return replace(self, candidates=[Candidate(principal, "", Chance.CANNOT, refusal or none)])
         known = [one for one in self.candidates if one.principal == account.principal]
         if known:
@@ -140,7 +142,8 @@ def _judge(seen: Seen, dn: str, account: Account | None, voice: Voice) -> Candid
     if refusal is None:
         return Candidate(principal, name, Chance.CAN)
     if refusal.code == "already-voiced":
-        refusal = why or Refuse(refusal.code, _said(seen, dn))
+        message = _said(seen, dn)
+        refusal = why or Refuse(refusal.code, message)
     return Candidate(principal, name, Chance.CANNOT, refusal)
 
 
@@ -154,7 +157,7 @@ def _same_person(identity: Identity, others: Iterable[Identity]) -> Refuse | Non
         same = check_distinct(other, identity)
         if same is not None:
             return Refuse(
-                same.code, f"the same person as {other.principal}: only one of the two approvals counts"
+                same.code, f"the same person as {other.principal}; only one of the two approvals counts"
             )
     return None
 

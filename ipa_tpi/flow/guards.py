@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from ipa_tpi.decide.approval import Terms, Voice
+from ipa_tpi.decide.definition import is_reading
 from ipa_tpi.decide.identity import check_distinct
-from ipa_tpi.decide.policy import is_reading
 from ipa_tpi.decide.proof import KINDS
 from ipa_tpi.flow.reading import Seen
 from ipa_tpi.model import (
@@ -77,7 +77,7 @@ def check_approver(seen: Seen, dn: str, voice: Voice, states: Collection[State])
         None, or the first refusal.
     """
     if is_reading(seen.subtree.request.operation):
-        return Refuse("already-decided", "it only reads, so nobody has to approve it")
+        return Refuse("already-decided", "it only reads; nobody has to approve it")
     return voice.refusal or _check_unspoken(seen, dn) or _check_other(seen, voice) or check_open(seen, states)
 
 

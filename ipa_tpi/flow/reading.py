@@ -4,7 +4,7 @@ The same functions judge here that judge in the executor, on other reads: what t
 the caller.  So the answer is for people; the executor's own decides.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -19,8 +19,9 @@ from ipa_tpi.decide.authorization import (
     judge_voice,
     terms_of,
 )
+from ipa_tpi.decide.definition import is_reading
 from ipa_tpi.decide.digest import request_digest
-from ipa_tpi.decide.policy import is_reading, usable_operation
+from ipa_tpi.decide.policy import usable_operation
 from ipa_tpi.errors import HTTP_STATUS
 from ipa_tpi.model import (
     Account,
@@ -29,11 +30,11 @@ from ipa_tpi.model import (
     Denial,
     Floor,
     FloorOperation,
+    Group,
     HostEntry,
     Operation,
     Policy,
     Proof,
-    Purpose,
     Receipt,
     Refuse,
     Request,
@@ -114,6 +115,7 @@ class Reading:
         self._site = site
         self._accounts: dict[str, Account | None] = {}
         self._hosts: dict[str, HostEntry | None] = {}
+        self._groups: dict[str, Group] = {}
 
     @cached_property
     def policy(self) -> Policy:
@@ -156,6 +158,18 @@ class Reading:
             self._accounts[dn] = self._directory.account_by_dn(dn)
         return self._accounts[dn]
 
+    def known(self, people: Collection[str]) -> None:
+        """Read what the memberships of these people hang on, where an operation asks for their age.
+
+        Args:
+            people: DNs.
+        """
+        accounts = (self.account(dn) for dn in people)
+        names = {dn for account in accounts if account is not None for dn in account.member_of}
+        wanted = frozenset(names - self._groups.keys())
+        if wanted:
+            self._groups |= self._directory.groups(wanted)
+
     def host(self, fqdn: str) -> HostEntry | None:
         """Read a host's entry."""
         if fqdn not in self._hosts:
@@ -187,6 +201,7 @@ class Reading:
             floor=self._site.floor,
             now=self.now,
             approve_permission=self._site.approve_permission,
+            groups=self._groups if operation.minimum_age_seconds else {},
         )
 
     def window_start(self) -> datetime:
@@ -215,6 +230,8 @@ class Reading:
         known = self.policy.operations.get(request.operation)
         terms = terms_of(known, self.floor_of(request), requester) if known is not None else _DEFAULT_TERMS
         people = _writers(subtree) | {caller.dn}
+        if isinstance(operation, Operation) and operation.minimum_age_seconds:
+            self.known(people | {request.creator})
         voices = {dn: self._voice(dn, request, requester, operation) for dn in people}
         blocked = self._blocked(request, requester, operation, digest)
         case = Case(
@@ -287,10 +304,10 @@ def _writers(subtree: Subtree) -> set[str]:
     return {child.creator for child in subtree.children if isinstance(child, people)}
 
 
-def _refused(subtree: Subtree) -> dict[str, str]:
-    proofs = {proof.entry_id: proof for proof in subtree.of(Proof) if proof.purpose == Purpose.APPROVE}
+def _refused(subtree: Subtree) -> dict[tuple[str, str], str]:
+    proofs = {proof.entry_id: proof for proof in subtree.of(Proof)}
     return {
-        proofs[receipt.refers_to].creator: receipt.outcome
+        (proofs[receipt.refers_to].creator, proofs[receipt.refers_to].purpose): receipt.outcome
         for receipt in subtree.of(Receipt)
         if receipt.creator == subtree.request.executor
         and receipt.outcome in HTTP_STATUS

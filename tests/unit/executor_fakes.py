@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import uuid
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -48,7 +48,19 @@ from ipa_tpi.executor.dispatch import Dispatcher, Place
 from ipa_tpi.executor.journal import create
 from ipa_tpi.executor.publication import Publication
 from ipa_tpi.executor.receipts import Receipts
-from ipa_tpi.model import Account, Child, Floor, HostEntry, Json, Policy, Proof, Refuse, Request, Subtree
+from ipa_tpi.model import (
+    Account,
+    Child,
+    Floor,
+    Group,
+    HostEntry,
+    Json,
+    Policy,
+    Proof,
+    Refuse,
+    Request,
+    Subtree,
+)
 from ipa_tpi.ports import AcceptedProof, Heading, Job, NewEntry, People, Query, UnitState
 
 REQUESTS = "cn=requests,cn=tpi,dc=tpi,dc=test"
@@ -134,6 +146,7 @@ class FakeDirectory:
         }
         self.rules: Policy = policy()
         self.target: HostEntry | None = TARGET
+        self.known_groups: dict[str, Group] = {}
         self.requests: dict[str, RawEntry] = {}
         self.children: dict[str, dict[str, RawEntry]] = {}
         self.seen: list[str] = []
@@ -173,6 +186,11 @@ class FakeDirectory:
         """Read an account."""
         with self.weather.around("directory.account_by_dn"):
             return self.people.get(dn)
+
+    def groups(self, names: frozenset[str]) -> dict[str, Group]:
+        """Read groups."""
+        with self.weather.around("directory.groups"):
+            return {dn: group for dn, group in self.known_groups.items() if dn in names}
 
     def host(self, fqdn: str) -> HostEntry | None:
         """Read the target's entry."""
@@ -325,6 +343,21 @@ class FakeSystemd:
             return Job(self.answer, before, None if self.blind else after)
 
 
+class FakeValidators:
+    """`ipa_tpi.ports.Validators`: answers what it was told to."""
+
+    def __init__(self, weather: Weather) -> None:
+        self.weather = weather
+        self.answer: Refuse | None = None
+        self.asked: list[tuple[str, dict[str, str], int]] = []
+
+    def ask(self, program: str, question: Mapping[str, str], timeout_seconds: int) -> Refuse | None:
+        """Run a program."""
+        with self.weather.around("validators.ask"):
+            self.asked.append((program, dict(question), timeout_seconds))
+            return self.answer
+
+
 class FakeVerifier:
     """`ipa_tpi.ports.ProofVerifier`: a token says in plain text who made it, and its MIC is the text itself."""
 
@@ -395,6 +428,7 @@ class Box:
         self.clock = Clock()
         self.directory = FakeDirectory(self.weather, self.clock)
         self.systemd = FakeSystemd(self.weather)
+        self.validators = FakeValidators(self.weather)
         self.audit = FakeAudit(self.weather)
         self.floor = floor
         self.path = str(folder / "journal.sqlite")
@@ -423,7 +457,15 @@ class Box:
         receipts = Receipts(self.directory, claims, publication, verifier, self.audit, REALM)
         place = Place(EXECUTOR, HOST, REALM, self.floor, APPROVE_PERMISSION)
         return Dispatcher(
-            place, self.directory, claims, receipts, publication, self.systemd, self.audit, self.clock
+            place,
+            self.directory,
+            claims,
+            receipts,
+            publication,
+            self.systemd,
+            self.validators,
+            self.audit,
+            self.clock,
         )
 
     # What people do.

@@ -371,7 +371,11 @@ def test_only_the_approvers_own_proof_of_this_approval_counts(other: Verified) -
 
 def test_a_proof_that_the_target_refused_is_not_called_missing() -> None:
     """What was signed was something else: that is no reason to sign again, but to ask who showed it."""
-    answer = why(entries().approval(BOB), verified=frozenset(), refused_proofs={BOB.dn: "proof-wrong-digest"})
+    answer = why(
+        entries().approval(BOB),
+        verified=frozenset(),
+        refused_proofs={(BOB.dn, "approve"): "proof-wrong-digest"},
+    )
     demand(answer, "proof-wrong-digest", "tell an auditor")
     made = Entries(ASKED, number=200)
     found = standing(
@@ -379,11 +383,21 @@ def test_a_proof_that_the_target_refused_is_not_called_missing() -> None:
             made.preview(),
             made.approval(BOB),
             verified=frozenset(),
-            refused_proofs={BOB.dn: "proof-wrong-digest"},
+            refused_proofs={(BOB.dn, "approve"): "proof-wrong-digest"},
         )
     )
     assert (found.state, found.code) == (State.PENDING, "proof-missing")
     assert "tell an auditor" in found.message
+
+
+@pytest.mark.parametrize("code", ["proof-stale", "proof-indicator-missing"])
+def test_a_proof_whose_ticket_was_not_enough_is_made_again(code: str) -> None:
+    """R-A12, R-X11: nobody did wrong; who made it is told to make another."""
+    answer = why(entries().approval(BOB), verified=frozenset(), refused_proofs={(BOB.dn, "approve"): code})
+    demand(answer, code, "bob@TPI.TEST runs: ipa-tpi prove")
+    found = standing(case(verified=frozenset(), refused_proofs={(ALICE.dn, "request"): code}))
+    assert (found.state, found.code) == (State.AWAITING_PREVIEW, code)
+    assert "the requester runs: ipa-tpi prove" in found.message
 
 
 def test_where_the_floor_excepts_the_operation_an_approval_needs_no_proof() -> None:

@@ -24,7 +24,7 @@ from decide_builders import (
 from executor_fakes import Box, CrashError
 
 from ipa_tpi.decide.authorization import Facts, Stage, authorize
-from ipa_tpi.decide.policy import READING, load_operation
+from ipa_tpi.decide.definition import READING, load_operation
 from ipa_tpi.errors import ActionFailedError, ServiceManagerError
 from ipa_tpi.model import Allow, FloorOperation, NotYet, Operation, Policy, Refuse, Right
 
