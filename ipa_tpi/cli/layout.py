@@ -21,7 +21,7 @@ from ipa_tpi.model import Json
 NARROWEST_COLUMNS: Final = 40
 _GOES_ON: Final = "\\"
 _DEEPER: Final = 4
-# An escape of `safe` is one piece, and so is a letter with the marks above and below it.
+# An escape of `safe` is one piece; a mark takes no room, and stays with its letter.
 _PIECE: Final = re.compile(r"\\U[0-9a-f]{8}|\\u[0-9a-f]{4}|\\.|.", re.DOTALL)
 _JUNGSEONG: Final = range(0x1160, 0x1200)  # Hangul vowels and finals join the letter before them
 
@@ -143,22 +143,11 @@ def _width_of(character: str) -> int:
     return 2 if unicodedata.east_asian_width(character) in {"W", "F"} else 1
 
 
-def _pieces(text: str) -> Iterator[str]:
-    held = ""
-    for piece in _PIECE.findall(text):
-        if held and width(piece):
-            yield held
-            held = ""
-        held += piece
-    if held:
-        yield held
-
-
 def _chunks(text: str, room: int, room_after: int) -> Iterator[tuple[str, bool]]:
     """Cut a text into pieces that fit, after a space where one is near; nothing is left out."""
     chunk: list[str] = []
     taken = 0
-    for piece in _pieces(text):
+    for piece in _PIECE.findall(text):
         if taken + width(piece) > room:
             cut = _cut_of(chunk)
             yield "".join(chunk[:cut]), False

@@ -4,7 +4,6 @@ The web server refuses some requests by itself, in its own words where it has no
 """
 
 import email.utils
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from http import HTTPStatus
 from http.client import HTTPMessage
@@ -13,32 +12,18 @@ from typing import Final, NoReturn
 import msgspec
 
 from ipa_tpi.client.answers import raise_problem
-from ipa_tpi.errors import BadInputError, KerberosError, OutcomeUnknownError, TpiError, UnavailableError
+from ipa_tpi.errors import BadInputError, KerberosError, OutcomeUnknownError, UnavailableError
 from ipa_tpi.wire import Problem
 
 _SKEW_SECONDS: Final = 240
 _NO_CREDENTIALS: Final = str(7 << 16)  # GSS_S_NO_CRED, RFC 2744 section 3.9.1
-_NO_SENSE: Final = (
-    "{url} could not make sense of the request (HTTP 400). If you are in very many groups, your ticket may be "
-    "larger than the web server takes; its administrator can raise LimitRequestFieldSize."
+_ALL_TOO_LARGE: Final = frozenset(
+    {
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        HTTPStatus.REQUEST_URI_TOO_LONG,
+        HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+    }
 )
-_SLOW: Final = (
-    "{url} gave the request up, since it came too slowly; nothing was done (HTTP 408). "
-    "Check the network and try again."
-)
-_TOO_LARGE: Final = (
-    "{url} takes no request as large as this (HTTP {status}). Shorten reason, ticket or parameters."
-)
-_BUSY: Final = "{url} is busy or just starts, and nothing was done (HTTP {status}). Try again in a moment."
-_BARE: Final[Mapping[int, tuple[type[TpiError], str, str]]] = {
-    HTTPStatus.BAD_REQUEST: (BadInputError, "bad-input", _NO_SENSE),
-    HTTPStatus.REQUEST_TIMEOUT: (UnavailableError, "too-slow", _SLOW),
-    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: (BadInputError, "too-large", _TOO_LARGE),
-    HTTPStatus.REQUEST_URI_TOO_LONG: (BadInputError, "too-large", _TOO_LARGE),
-    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE: (BadInputError, "too-large", _TOO_LARGE),
-    HTTPStatus.TOO_MANY_REQUESTS: (UnavailableError, "too-many-requests", _BUSY),
-    HTTPStatus.SERVICE_UNAVAILABLE: (UnavailableError, "unavailable", _BUSY),
-}
 
 
 def judge(method: str, status: int, headers: HTTPMessage, data: bytes, url: str) -> bytes:
@@ -70,10 +55,9 @@ def judge(method: str, status: int, headers: HTTPMessage, data: bytes, url: str)
             code="server-untrusted",
         )
     unsure = status >= HTTPStatus.INTERNAL_SERVER_ERROR and method != "GET"
-    if status in _BARE and not unsure:
-        raised, code, text = _BARE[HTTPStatus(status)]
-        raise raised(text.format(url=url, status=status), code=code)
-    if unsure:  # the web server answers so for a service that died amid a request
+    if not unsure:
+        _refuse_bare(status, url)
+    else:  # the web server answers so for a service that died amid a request
         raise OutcomeUnknownError(
             f"{url} failed while it worked on the request (HTTP {status}), so it may have been recorded. "
             "Look with 'ipa-tpi list --mine' before you repeat it.",
@@ -94,6 +78,30 @@ def _raise_told(method: str, status: int, data: bytes, url: str) -> NoReturn:
             raise
         # Nothing was to be changed, so that it may simply be asked again.
         raise UnavailableError(f"{url} did not get to its answer (HTTP {status}). Try again.") from error
+
+
+def _refuse_bare(status: int, url: str) -> None:
+    """Raise what a status alone says, of a web server that refuses in its own words."""
+    if status == HTTPStatus.BAD_REQUEST:
+        raise BadInputError(
+            f"{url} could not make sense of the request (HTTP 400). If you are in very many groups, your ticket may "
+            "be larger than the web server takes; its administrator can raise LimitRequestFieldSize."
+        )
+    if status == HTTPStatus.REQUEST_TIMEOUT:
+        raise UnavailableError(
+            f"{url} gave the request up, since it came too slowly; nothing was done (HTTP 408). "
+            "Check the network and try again.",
+            code="too-slow",
+        )
+    if status in _ALL_TOO_LARGE:
+        raise BadInputError(
+            f"{url} takes no request as large as this (HTTP {status}). Shorten reason, ticket or parameters.",
+            code="too-large",
+        )
+    if status in {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}:
+        raise UnavailableError(
+            f"{url} is busy or just starts, and nothing was done (HTTP {status}). Try again in a moment."
+        )
 
 
 def _refused_ticket(headers: HTTPMessage, data: bytes, url: str) -> KerberosError:

@@ -160,13 +160,15 @@ class Watch:
             since, until = self._clock() - _HISTORY, self._clock() + _AHEAD
             there: set[str] = set()
             for found in _slices(partial(_ids, directory, self._me), since, until):
-                there |= found
-                for request_id in sorted(found - self._claims.finished(sorted(found))):
-                    self._schedule.remind(request_id)
+                there.update(found)
+                finished = self._claims.finished(found)
+                for request_id in found:
+                    if request_id not in finished:
+                        self._schedule.remind(request_id)
             # R-X12: a restored directory may have lost the result of what had ended.
             lost = there & self._claims.answered()
             for answered in _slices(partial(directory.answered, self._me), since, until):
-                lost -= answered
+                lost.difference_update(answered)
             for request_id in lost:
                 self._schedule.remind(request_id)
         finally:
@@ -193,10 +195,10 @@ def _ids(directory: Watched, me: str, since: datetime, until: datetime) -> Seque
     return directory.ids(Query(executor=me, since=since, until=until))
 
 
-def _slices(search: Search, since: datetime, until: datetime) -> Iterator[frozenset[str]]:
+def _slices(search: Search, since: datetime, until: datetime) -> Iterator[Sequence[str]]:
     """Search a span of time, in parts where it holds more than the directory gives at once; the newest first."""
     try:
-        yield frozenset(search(since, until))
+        yield list(search(since, until))
     except DirectoryLimitError:
         middle = since + (until - since) / 2
         if until - since < _SHORTEST:

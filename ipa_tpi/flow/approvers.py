@@ -84,7 +84,7 @@ class Approvers:
         """
         if account is None:
             none = Refuse(
-                "unknown-principal", f"the directory has no account for {principal!a}; check the name"
+                "unknown-principal", f"the directory has no account for {principal!a}; ask an administrator"
             )
             return replace(self, candidates=[Candidate(principal, "", Chance.CANNOT, refusal or none)])
         known = [one for one in self.candidates if one.principal == account.principal]
@@ -157,7 +157,8 @@ def _same_person(identity: Identity, others: Iterable[Identity]) -> Refuse | Non
         same = check_distinct(other, identity)
         if same is not None:
             return Refuse(
-                same.code, f"the same person as {other.principal}; only one of the two approvals counts"
+                same.code,
+                f"the same person as {other.principal}, so that only one of the two counts; ask another person",
             )
     return None
 

@@ -77,7 +77,9 @@ def check_approver(seen: Seen, dn: str, voice: Voice, states: Collection[State])
         None, or the first refusal.
     """
     if is_reading(seen.subtree.request.operation):
-        return Refuse("already-decided", "it only reads; nobody has to approve it")
+        return Refuse(
+            "already-decided", "it only reads, so nobody has to approve it; see what it told: ipa-tpi show ID"
+        )
     return voice.refusal or _check_unspoken(seen, dn) or _check_other(seen, voice) or check_open(seen, states)
 
 

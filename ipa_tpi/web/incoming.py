@@ -150,7 +150,7 @@ def read_limit(request: Request) -> int:
     text = request.args.get("limit", str(DEFAULT_LISTED))
     if _NUMBER.fullmatch(text) is None or int(text) > MAX_LISTED:
         raise BadInputError(
-            f"the limit {text!a} is not a whole number between 1 and {MAX_LISTED}; correct it"
+            f"the limit {text!a} is not to be had; write a whole number between 1 and {MAX_LISTED}"
         )
     return int(text)
 

@@ -92,7 +92,11 @@ class Stepper:
             stdin=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        await_that(self._is_traced, ATTACH_SECONDS, "strace does not attach; is ptrace allowed in here?")
+        await_that(
+            lambda: _are_traced(self.pids, self._tracer),
+            ATTACH_SECONDS,
+            "strace does not attach; is ptrace allowed in here?",
+        )
 
     def next_stop(self, seconds: float = STEP_SECONDS) -> Stop | None:
         """Wait for the next call.
@@ -158,12 +162,16 @@ class Stepper:
         for pid in self.pids:
             await_that(lambda pid=pid: not _is_alive(pid), 10, "the process does not die")
 
-    def end(self) -> None:
-        """Let go of them, whatever state they are in."""
+    def release(self) -> None:
+        """No longer trace them; who stands still goes on standing still."""
         if self._tracer.poll() is None:
             self._tracer.send_signal(signal.SIGINT)
             self._tracer.wait(timeout=10)
         self._log.close()
+
+    def end(self) -> None:
+        """Let go of them, whatever state they are in."""
+        self.release()
         for pid in self.pids:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGCONT)
@@ -182,12 +190,6 @@ class Stepper:
                 pid = next((one for one in self.pids if Path(f"/proc/{one}/task/{thread}").exists()), 0)
                 if pid:
                     self._waiting.append(Stop(pid, self._latest.get(thread, "")))
-
-    def _is_traced(self) -> bool:
-        if self._tracer.poll() is not None:
-            raise AssertionError("strace ended at once; is ptrace allowed in here?")
-        threads = [thread for pid in self.pids for thread in Path(f"/proc/{pid}/task").iterdir()]
-        return all("TracerPid:\t0\n" not in (thread / "status").read_text() for thread in threads)
 
 
 @contextmanager
@@ -208,6 +210,25 @@ def traced(pids: Sequence[int], calls: str) -> Iterator[Stepper]:
             yield stepper
         finally:
             stepper.end()
+
+
+@contextmanager
+def failing(pid: int, what: str) -> Iterator[None]:
+    """Have system calls of a process fail for a while, and let it go on if it stands still.
+
+    Args:
+        pid: Of the process.
+        what: As strace's ``inject=`` takes it, such as ``pwrite64:error=ENOSPC``.
+    """
+    command = ["/usr/bin/strace", "-f", "-q", "-p", str(pid), "-o", "/dev/null", "-e", f"inject={what}"]
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as tracer:
+        try:
+            await_that(lambda: _are_traced([pid], tracer), ATTACH_SECONDS, "strace does not attach")
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+            yield
+        finally:
+            tracer.send_signal(signal.SIGINT)
 
 
 @contextmanager
@@ -271,6 +292,13 @@ def await_that(condition: Callable[[], bool], seconds: float, complaint: str) ->
         if time.monotonic() > end:
             raise AssertionError(complaint)
         time.sleep(_PAUSE_SECONDS)
+
+
+def _are_traced(pids: Sequence[int], tracer: subprocess.Popen[bytes]) -> bool:
+    if tracer.poll() is not None:
+        raise AssertionError("strace ended at once; is ptrace allowed in here?")
+    threads = [thread for pid in pids for thread in Path(f"/proc/{pid}/task").iterdir()]
+    return all("TracerPid:\t0\n" not in (thread / "status").read_text() for thread in threads)
 
 
 def _stands(pid: int) -> bool:

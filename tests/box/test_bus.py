@@ -22,19 +22,43 @@ BUS = "/run/dbus/system_bus_socket"
 POLKIT = "polkit.service"
 SLOW = Path(f"/run/systemd/system/{UNIT}.d/zz-bus.conf")
 UNREACHABLE = "the system bus cannot be reached"
+EMPTY_BUS = """\
+<busconfig>
+  <type>system</type>
+  <listen>unix:path={path}</listen>
+  <auth>EXTERNAL</auth>
+  <policy context="default"><allow user="*"/><allow own="*"/><allow send_type="method_call"/></policy>
+</busconfig>
+"""
 ASKS = r"^sendto\(.*RestartUnit"
 
 
+@pytest.fixture(scope="module")
+def empty_bus() -> Iterator[str]:
+    """A bus on which there is nobody, not even systemd."""
+    path = Path("/run/tpi-empty-bus/socket")
+    path.parent.mkdir(exist_ok=True)
+    config = path.with_name("bus.conf")
+    config.write_text(EMPTY_BUS.format(path=path))
+    daemon = subprocess.Popen(["/usr/bin/dbus-daemon", f"--config-file={config}", "--nofork"])
+    eventually(path.is_socket)
+    yield str(path)
+    daemon.terminate()
+    daemon.wait(timeout=20)
+
+
 @pytest.mark.parametrize("step", ["before 4", "4", "5"])
-def test_a_dead_bus_before_the_claim_only_delays(world: World, step: str) -> None:
-    request_id = world.request("alice", reason=f"no bus at {step}")
+@pytest.mark.parametrize("bus", ["dead", "without systemd"])
+def test_a_dead_bus_before_the_claim_only_delays(world: World, empty_bus: str, step: str, bus: str) -> None:
+    request_id = world.request("alice", reason=f"bus {bus} at {step}")
+    complaint = UNREACHABLE if bus == "dead" else "systemd did not answer about"
     before, pid = world.starts(), world.pid()
     with stepped(world) as stepper:
         world.approve("bob", request_id)
         walk_to(world, stepper, request_id, step)
-        with _hidden_bus(pid):
+        with _hidden_bus(pid, "/dev/null" if bus == "dead" else empty_bus):
             stepper.end()
-            eventually(lambda: f"{request_id}: {UNREACHABLE}" in log_since_start(world))
+            eventually(lambda: f"{request_id}: {complaint}" in log_since_start(world))
             assert "next try in" in log_since_start(world)
             assert standing(request_id).state == ("" if step == "before 4" else "intent")
             assert world.starts() == before
@@ -122,12 +146,11 @@ def _assert_bus_works(world: World) -> None:
 
 
 @contextmanager
-def _hidden_bus(pid: int) -> Iterator[None]:
+def _hidden_bus(pid: int, instead: str = "/dev/null") -> Iterator[None]:
     """Have the bus out of one process's reach: in its own mount namespace something else lies over the socket."""
     inside = ["/usr/bin/nsenter", f"--target={pid}", "--mount", "--"]
-    subprocess.run(
-        [*inside, "/usr/bin/mount", "--bind", "/dev/null", BUS], check=True, capture_output=True, timeout=20
-    )
+    mount = [*inside, "/usr/bin/mount", "--bind", instead, BUS]
+    subprocess.run(mount, check=True, capture_output=True, timeout=20)
     try:
         yield
     finally:

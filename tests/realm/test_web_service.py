@@ -326,7 +326,7 @@ class TestHttp:
         [
             ("GET", "/nothing", "not-found", 404),
             ("GET", "/requests/x", "bad-id", 400),
-            ("GET", "/requests?limit=1", "bad-input", 400),
+            ("GET", "/requests?order=1", "bad-input", 400),
             ("DELETE", "/requests", "method-not-allowed", 405),
             ("PUT", "/operations", "method-not-allowed", 405),
         ],

@@ -153,6 +153,7 @@ def test_what_a_terminal_takes() -> None:
     TRICKY | ANY_TEXT, st.integers(40, 90), st.sampled_from(["", "  ", "  a name:  ", "x" * 60, "  漢字:  "])
 )
 @example("a" * 300, 40, "  name:  ")
+@example("\\" * 100, 40, "  ")
 @example("\\" * 100, 41, "  ")
 @example("漢" * 100, 41, "  ")
 @example("e\u0301" * 100, 41, "  ")
@@ -190,6 +191,8 @@ def test_a_line_is_broken_after_a_space() -> None:
     assert broken("  reason:  ", text, 40) == (
         "  reason:  the quick brown fox jumps \\\n           over the lazy dog\n"
     )
+    marked = broken("  ", "a" * 36 + "e\u0301" * 4, 40)
+    assert marked == "  " + "a" * 36 + "e\u0301\\\n  " + "e\u0301" * 3 + "\n"
     assert broken("  ", "a" * 38, 40) == f"  {'a' * 38}\n"
     assert broken("  ", "a" * 39, 40) == f"  {'a' * 37}\\\n  aa\n"
 

@@ -441,7 +441,12 @@ def test_errors_for_programs(cli: Cli) -> None:
         assert cli.err.endswith(f"ipa-tpi: ERROR: {problem_of['detail']}\n")
     assert cli("nobody", "list", "--json") == 1
     assert cli.json()["code"] == "no-ticket"
-    for argv in (("show", "00000000"), ("show", "00000000", "-o", "name"), ("--json", "-o", "x", "list")):
+    for argv in (
+        ("show", "00000000"),
+        ("show", "00000000", "-o", "name"),
+        ("--json", "-o", "x", "list"),
+        ("show", "--", "--json"),
+    ):
         assert cli("alice", *argv) != 0
         assert cli.out == ""
 

@@ -7,7 +7,7 @@ import pytest
 from client_fakes import Authority, Service, problem
 
 from ipa_tpi import wire
-from ipa_tpi.client import TpiClient, Wish
+from ipa_tpi.client import Selection, TpiClient, Wish
 from ipa_tpi.client.examination import digest_request, examine
 from ipa_tpi.decide.digest import approval_digest, sha256
 from ipa_tpi.errors import (
@@ -47,6 +47,10 @@ def test_a_request_is_made_approved_and_seen(service: Service, alice: TpiClient,
     assert made.interface == "cli"
     assert [view.id for view in bob.list(approvable=True)] == [made.id]
     assert bob.list(mine=True) == []
+    others = [alice.create(WISH).id for _ in range(2)]
+    service.page = 1
+    assert [view.id for view in bob.list()] == [*others[::-1], made.id]
+    assert bob.page(Selection(limit=2)).more
     after = bob.approve(bob.show(made.id), "looks right")
     assert after.state == "approved"
     assert [(voice.who, voice.comment) for voice in after.approvals] == [("bob@TPI.TEST", "looks right")]

@@ -179,6 +179,15 @@ def test_a_claim_from_intent_to_end(claims: Claims) -> None:
     assert (set(claims.unfinished()), set(claims.finished(["r", "s"]))) == (set(), {"r"})
 
 
+def test_only_those_that_were_asked_about_are_told_as_finished(claims: Claims) -> None:
+    for request in ("r", "s", "t"):
+        claims.end(request, ended(), T0)
+        claims.publish(request)
+    assert claims.finished(["s", "x", "t"]) == {"s", "t"}
+    assert claims.finished([]) == frozenset()
+    assert claims.finished(["r"] * 100_000) == {"r"}
+
+
 def test_a_refusal_ends_without_an_intent(claims: Claims) -> None:
     claims.end("r", ended(Outcome.DENIED, "no-rule", "no", None), T0)
     assert claims.claim("r") == Claim("ended", "", Outcome.DENIED, "no-rule", "no", None, None, T0)

@@ -64,6 +64,19 @@ def test_the_rule_of_the_floor_is_printed(config: str, capsys: pytest.CaptureFix
     assert "dirsrv@DS01.service" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("verb", ["run", "init", "polkit-rules"])
+def test_a_floor_that_opens_what_may_never_be_opened_stops_everything(
+    config: str, verb: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    floor = '[operations."systemd.unit.stop"]\nunits = ["krb5-kdc.service"]\n'
+    (Path(config).parent / "floor.toml").write_text("version = 1\n" + floor)
+    assert daemon.main(["--config", config, verb]) == 1
+    said = capsys.readouterr()
+    assert "the floor's entry systemd.unit.stop cannot be used" in said.err
+    assert said.out == ""
+    assert not (Path(config).parent / "journal.sqlite").exists()
+
+
 @pytest.mark.parametrize("what", ["journal", "configuration", "floor"])
 def test_without_one_of_its_files_it_does_not_start(
     config: str, what: str, capsys: pytest.CaptureFixture[str]

@@ -115,6 +115,13 @@ def test_an_outage_is_tried_again_soon_on_a_new_connection(
     assert scene.due() == {A: OUTAGE_SECONDS[0]}
 
 
+@pytest.mark.parametrize("error", [DOWN["directory"], ZeroDivisionError()], ids=["outage", "unforeseen"])
+def test_after_such_a_failure_the_next_request_gets_a_new_connection(scene: Scene, error: Exception) -> None:
+    scene.schedule.wake(B)
+    scene.work(error, None)
+    assert (scene.opened, scene.closed) == (2, 2)
+
+
 def test_a_refusal_is_audited_and_tried_again_ever_more_seldom(scene: Scene) -> None:
     """Bounded: a request that is refused again and again costs a try and a record in ten minutes."""
     pauses = []

@@ -161,6 +161,10 @@ def test_what_has_ended_or_has_enough_needs_nobody(scene: Scene) -> None:
     answer = ask(scene, request_id)
     assert chances(answer)["bob"] == ("cannot", "expired")
     assert not answer.enough
+    request_id = scene.approved()
+    scene.deny("erin", request_id)
+    answer = ask(scene, request_id)
+    assert (answer.seen.standing.state, answer.missing, answer.enough) == (State.DENIED, 0, False)
 
 
 def test_who_wrote_without_the_role_is_told_too(scene: Scene) -> None:

@@ -27,7 +27,7 @@ TWO_PARTS = re.compile(r"(; |\. )\S")
 # at there; a code out of a table; a message made in the lines before; what was wrong with an entry that was read.
 CODE_FROM_ELSEWHERE = re.compile(r"(\w+\.)+code( or '[a-z-]+')?|code")
 MESSAGE_FROM_ELSEWHERE = re.compile(
-    r"(\w+\.)+message|message|policy\.malformed\[name\]|next\(iter\(sorted\(case\.subtree\.malformed\.values\(\)\)\)\)"
+    r"(\w+\.)+message|message|policy\.malformed\[name\]|_said\(seen, dn\)|next\(iter\(sorted\(case\.subtree\.malformed\.values\(\)\)\)\)"
 )
 REFUSING_EVENTS = frozenset(
     {
