@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+import ldap
 import ldap.dn
 import ldap.filter
 
@@ -67,7 +68,10 @@ def by_dn(dn: str, accounts_dn: str) -> str | None:
     """
     if not dn.endswith("," + accounts_dn):
         return None
-    first = ldap.dn.str2dn(dn)[0]
+    try:
+        first = ldap.dn.str2dn(dn)[0]
+    except ldap.DECODING_ERROR:
+        return None
     if len(first) != 1 or first[0][0] not in _NAMES:
         return None
     return _term(first[0][0], first[0][1])
