@@ -18,7 +18,8 @@ from ipa_tpi.flow.listing import newest
 from ipa_tpi.ports import Heading, Query
 from tests.fakes import OPERATION, REALM, START, executor_dn, refused
 
-_FAR = int(timedelta(days=900).total_seconds())
+_DAY = 24 * 60 * 60
+_FAR = 900 * _DAY
 
 
 @dataclass
@@ -48,7 +49,15 @@ def _listed(shelf: Shelf, since: datetime | None = None) -> list[tuple[datetime,
 
 
 @given(
-    st.lists(st.one_of(st.integers(-90, 90), st.integers(-5, _FAR)), unique=True, max_size=40),
+    st.lists(
+        st.one_of(
+            st.integers(-90, 90),
+            st.integers(-5, _FAR),
+            st.sampled_from([1, 4, 16, 64]).map(lambda days: days * _DAY),
+        ),
+        unique=True,
+        max_size=40,
+    ),
     st.integers(1, 12),
     st.one_of(st.none(), st.integers(0, _FAR)),
 )
