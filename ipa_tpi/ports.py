@@ -4,8 +4,8 @@ Every method may raise the errors of `ipa_tpi.errors` and no foreign exception. 
 could not be completed raises; it never returns less than there is.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
@@ -46,6 +46,38 @@ class Query:
     until: datetime | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class People:
+    """Accounts and hosts of one look.
+
+    Attributes:
+        named: The one account that bears the principal name that was asked for.
+        accounts: By DN; None where there is none.
+        hosts: By name; None where there is none, or several.
+    """
+
+    named: Account | None = None
+    accounts: Mapping[str, Account | None] = field(default_factory=dict)
+    hosts: Mapping[str, HostEntry | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Heading:
+    """What a list of requests is chosen by, as it lies there: no more than a hint at what `load` brings.
+
+    Attributes:
+        id: The request's id.
+        created: When it was made, by the directory's clock.
+        operation: What it asks for.
+        executor: Normal DN of the executor that it is for.
+    """
+
+    id: str
+    created: datetime
+    operation: str
+    executor: str
+
+
 class Directory(Protocol):
     """The directory, as one bound principal sees it."""
 
@@ -64,6 +96,9 @@ class Directory(Protocol):
 
     def account_by_dn(self, dn: str) -> Account | None:
         """Read the account at this DN; None when there is none."""
+
+    def meet(self, dns: Collection[str] = (), hosts: Collection[str] = (), principal: str = "") -> People:
+        """Read accounts and hosts together, as `account_by_dn`, `host` and `account` read them one by one."""
 
     def candidates(self, permission: str) -> Sequence[Account]:
         """Read every person who has a permission, by the normal DN of it."""
@@ -91,8 +126,16 @@ class Directory(Protocol):
             DirectoryLimitError: There are more than the directory gives at once.
         """
 
-    def find(self, query: Query) -> Sequence[Subtree]:
-        """List requests with everything below them; ones that are malformed are left out.
+    def headings(self, query: Query) -> Sequence[Heading]:
+        """List requests as `ids` does, each with what it can be chosen by."""
+
+    def answered(self, executor: str, since: datetime, until: datetime) -> frozenset[str]:
+        """List the ids of requests that bear a result.
+
+        Args:
+            executor: DN of the executor whose results count.
+            since: Only results made at or after this time.
+            until: Only results made at or before this time.
 
         Raises:
             DirectoryLimitError: As `ids`.

@@ -6,7 +6,7 @@ Searches filter on indexed attributes.
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
@@ -19,6 +19,7 @@ from ldap.controls import RequestControl
 from ldap.controls.psearch import PersistentSearchControl
 
 from ipa_tpi.adapters.gss import bind
+from ipa_tpi.adapters.people import AT_ONCE, Sought, bearing, by_dn, by_name, hosts_named, parent_of
 from ipa_tpi.decide.definition import load_operation, load_rule
 from ipa_tpi.decide.intake import RawEntry, read_child, read_request
 from ipa_tpi.errors import (
@@ -41,7 +42,7 @@ from ipa_tpi.model import (
     Rule,
     Subtree,
 )
-from ipa_tpi.ports import NewEntry, Query
+from ipa_tpi.ports import Heading, NewEntry, People, Query
 
 Raw = Mapping[str, Sequence[bytes]]
 T = TypeVar("T")
@@ -80,6 +81,18 @@ _ALL: Final = "(|(objectClass=*)(objectClass=ldapSubEntry))"
 # creatorsName and memberUser included, without touching it. Critical: a server without it is not read from.
 _REAL_ATTRIBUTES: Final = RequestControl("2.16.840.1.113730.3.4.17", criticality=True)
 _UNREADABLE: Final[Mapping[str, Sequence[bytes]]] = {"nsaccountlock": [b"unreadable"]}
+_POLICY: Final = {
+    "cn=tpirules": "ipaTpiRule",
+    "cn=tpioperations": "ipaTpiOperation",
+    "cn=tpioperationgroups": "ipaTpiOperationGroup",
+}
+# A DN with nothing in it that could be spelled otherwise, apart from the case: nearly all that servers send.
+_PLAIN_DN: Final = re.compile(
+    r"[A-Za-z][A-Za-z0-9-]*=[\w@./:-]+(?: [\w@./:-]+)*(?:,[A-Za-z][A-Za-z0-9-]*=[\w@./:-]+(?: [\w@./:-]+)*)*",
+    re.ASCII,
+)
+_TIME: Final = re.compile(r"(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)Z", re.ASCII)
+_HEADING: Final = ["ipaTpiRequestId", "ipaTpiOperationName", "ipaTpiExecutor", "createTimestamp"]
 _ADD: Final = "add"
 _WATCH_SLICE_SECONDS: Final = 1.0
 # How often a request is read that gained an entry while it was read.
@@ -98,6 +111,12 @@ def normal_dn(text: str) -> str:
     Raises:
         ValueError: It is not a DN.
     """
+    if _PLAIN_DN.fullmatch(text) is not None:
+        return text.lower()
+    return _respelled(text)
+
+
+def _respelled(text: str) -> str:
     try:
         # ASCII only: lower() would make one name of two (the Kelvin sign and k, for one).
         parts = ldap.dn.str2dn("".join(one.lower() if one.isascii() else one for one in text))
@@ -193,11 +212,13 @@ class LdapDirectory:
         return normal_dn(answer.removeprefix("dn: ").removeprefix("dn:"))
 
     def policy(self) -> Policy:
-        """Read all rules, operations and operation groups."""
-        rules = {dn: load_rule(dn, raw) for dn, raw in self._below("cn=tpirules,cn=tpi", "ipaTpiRule")}
+        """Read all rules, operations and operation groups, in one search."""
+        classes = "".join(f"(objectClass={name})" for name in _POLICY.values())
+        found = self._search(f"cn=tpi,{self._suffix}", ldap.SCOPE_SUBTREE, f"(|{classes})", ["*"])
+        rules = {dn: load_rule(dn, raw) for dn, raw in self._below("cn=tpirules", found)}
         operations: dict[str, Operation] = {}
         malformed: dict[str, str] = {}
-        for dn, raw in self._below("cn=tpioperations,cn=tpi", "ipaTpiOperation"):
+        for dn, raw in self._below("cn=tpioperations", found):
             loaded = load_operation(dn, raw)
             name = next(iter(raw.get("cn", [b""]))).decode("utf-8", "replace")
             if isinstance(loaded, Operation):
@@ -206,7 +227,7 @@ class LdapDirectory:
                 malformed[name] = loaded.message
         groups = {
             dn: frozenset(value.decode() for value in raw.get("member", ()))
-            for dn, raw in self._below("cn=tpioperationgroups,cn=tpi", "ipaTpiOperationGroup")
+            for dn, raw in self._below("cn=tpioperationgroups", found)
         }
         broken = {dn: rule.message for dn, rule in rules.items() if isinstance(rule, Refuse)}
         usable = tuple(rule for rule in rules.values() if isinstance(rule, Rule))
@@ -220,17 +241,42 @@ class LdapDirectory:
         found = self._search(
             f"cn=accounts,{self._suffix}", ldap.SCOPE_SUBTREE, wanted, self._account_attributes()
         )
-        if len(found) > 1:
-            raise RefusedError(
-                f"several accounts bear the name {principal!a}; ask an administrator",
-                code="ambiguous-principal",
-            )
-        return self._to_account(*found[0], self._laid_over(found[0][0])) if found else None
+        one = _only(principal, found)
+        return self._to_account(*one, self._laid_over(one[0])) if one is not None else None
 
     def account_by_dn(self, dn: str) -> Account | None:
         """Read the account at a DN."""
         found = self._search(dn, ldap.SCOPE_BASE, "(objectClass=krbPrincipalAux)", self._account_attributes())
         return self._to_account(*found[0], self._laid_over(found[0][0])) if found else None
+
+    def meet(self, dns: Collection[str] = (), hosts: Collection[str] = (), principal: str = "") -> People:
+        """Read accounts and hosts: two searches for a few of them, however many they are of."""
+        base = f"cn=accounts,{self._suffix}"
+        terms = [by_name(principal)] if principal else []
+        terms += [term for dn in sorted(dns) if (term := by_dn(dn, normal_dn(base))) is not None]
+        found: dict[str, Raw] = {}
+        locks: dict[str, Raw] = {}
+        attributes = [*self._account_attributes(), "fqdn"]
+        for start in range(0, max(len(terms), 1), AT_ONCE):
+            sought = Sought(terms[start : start + AT_ONCE], hosts if start == 0 else ())
+            if sought.people or sought.hosts:
+                found |= self._search(base, ldap.SCOPE_SUBTREE, sought.everything(), attributes)
+            if sought.people:
+                locks |= self._search(
+                    base, ldap.SCOPE_SUBTREE, sought.accounts(), ["nsAccountLock"], virtual=True
+                )
+        # What these did not bring is read at its place; then it is certain that it is not there.
+        accounts = {
+            dn: self._to_account(dn, found[dn], locks[dn])
+            if dn in found and dn in locks
+            else self.account_by_dn(dn)
+            for dn in dns
+        }
+        return People(
+            self._named(principal, found, locks) if principal else None,
+            accounts,
+            {fqdn: self._host_named(fqdn, found) for fqdn in hosts},
+        )
 
     def candidates(self, permission: str) -> Sequence[Account]:
         """Read every person who has a permission: two searches, however many there are."""
@@ -263,13 +309,7 @@ class LdapDirectory:
 
     def host(self, fqdn: str) -> HostEntry | None:
         """Read the entry of a host."""
-        wanted = ldap.filter.filter_format("(&(objectClass=ipaHost)(fqdn=%s))", [fqdn])
-        base = f"cn=computers,cn=accounts,{self._suffix}"
-        found = self._search(base, ldap.SCOPE_ONELEVEL, wanted, ["fqdn", "memberOf"])
-        if len(found) != 1:
-            return None
-        dn, raw = found[0]
-        return HostEntry(dn, fqdn, frozenset(value.decode() for value in raw.get("memberof", ())))
+        return self.meet(hosts=(fqdn,)).hosts[fqdn]
 
     def load(self, request_id: str) -> Subtree | None:
         """Read a request with everything below it."""
@@ -283,17 +323,28 @@ class LdapDirectory:
         return _to_subtree(request, [_to_raw(*entry) for entry in below])
 
     def ids(self, query: Query) -> Sequence[str]:
-        """List the ids of requests; see `find`."""
+        """List the ids of requests; see `headings`."""
+        return [heading.id for heading in self.headings(query)]
+
+    def headings(self, query: Query) -> Sequence[Heading]:
+        """List requests, with what can be chosen by, in one search."""
         terms = ["(objectClass=ipaTpiRequest)"]
         if query.creator:
             terms.append(ldap.filter.filter_format("(creatorsName=%s)", [query.creator]))
         if query.executor:
             terms.append(ldap.filter.filter_format("(ipaTpiExecutor=%s)", [query.executor]))
         terms.append(_between(query.since, query.until))
-        wanted = f"(&{''.join(terms)})"
-        found = self._search(self._requests_dn(), ldap.SCOPE_ONELEVEL, wanted, ["ipaTpiRequestId"])
-        ids = [_first(raw, "ipatpirequestid") for _, raw in found]
-        return [one for one in ids if one.startswith(query.prefix)]
+        found = self._search(self._requests_dn(), ldap.SCOPE_ONELEVEL, f"(&{''.join(terms)})", _HEADING)
+        headings = [
+            Heading(
+                _first(raw, "ipatpirequestid"),
+                _created(dn, raw),
+                _first(raw, "ipatpioperationname"),
+                _first(raw, "ipatpiexecutor"),
+            )
+            for dn, raw in found
+        ]
+        return [one for one in headings if one.id.startswith(query.prefix)]
 
     def answered(self, executor: str, since: datetime, until: datetime) -> frozenset[str]:
         """List the ids of requests that bear a result.
@@ -310,17 +361,6 @@ class LdapDirectory:
         wanted = f"(&(objectClass=ipaTpiResult){creator}{_between(since, until)})"
         found = self._search(self._requests_dn(), ldap.SCOPE_SUBTREE, wanted, ["1.1"])
         return frozenset(self._request_id_of(dn) for dn, _ in found)
-
-    def find(self, query: Query) -> Sequence[Subtree]:
-        """List requests with everything below them."""
-        trees: list[Subtree] = []
-        for request_id in self.ids(query):
-            try:
-                tree = self.load(request_id)
-            except RefusedError:
-                continue
-            trees += [tree] if tree is not None else []
-        return trees
 
     def add_request(self, entry: NewEntry) -> None:
         """Add a request."""
@@ -412,6 +452,18 @@ class LdapDirectory:
     def _account_attributes(self) -> list[str]:
         return [*_ACCOUNT, self._person_attribute] if self._person_attribute else _ACCOUNT
 
+    def _named(self, principal: str, found: Mapping[str, Raw], locks: Mapping[str, Raw]) -> Account | None:
+        one = _only(principal, bearing(principal, found.items()))
+        return self._to_account(*one, locks.get(one[0], _UNREADABLE)) if one is not None else None
+
+    def _host_named(self, fqdn: str, found: Mapping[str, Raw]) -> HostEntry | None:
+        computers = normal_dn(f"cn=computers,cn=accounts,{self._suffix}")
+        named = hosts_named(fqdn, computers, found.items())
+        if len(named) != 1:
+            return None
+        dn, raw = named[0]
+        return HostEntry(dn, fqdn, frozenset(value.decode() for value in raw.get("memberof", ())))
+
     def _laid_over(self, dn: str) -> Raw:
         # A lock may well be laid over an account (a role, Class of Service); everything else is what is stored.
         locks = self._search(dn, ldap.SCOPE_BASE, "(objectClass=*)", ["nsAccountLock"], virtual=True)
@@ -443,9 +495,14 @@ class LdapDirectory:
             return Kind.PERSON
         return Kind.HOST if parent == normal_dn(f"cn=computers,cn=accounts,{self._suffix}") else Kind.SERVICE
 
-    def _below(self, container: str, object_class: str) -> list[tuple[str, Raw]]:
-        base = f"{container},{self._suffix}"
-        return self._search(base, ldap.SCOPE_ONELEVEL, f"(objectClass={object_class})", ["*"])
+    def _below(self, container: str, found: Sequence[tuple[str, Raw]]) -> list[tuple[str, Raw]]:
+        parent = normal_dn(f"{container},cn=tpi,{self._suffix}")
+        name = _POLICY[container].lower().encode()
+        return [
+            (dn, raw)
+            for dn, raw in found
+            if parent_of(dn) == parent and name in (value.lower() for value in raw.get("objectclass", ()))
+        ]
 
     def _search(
         self, base: str, scope: int, wanted: str, attributes: list[str], *, virtual: bool = False
@@ -464,6 +521,14 @@ class LdapDirectory:
         content += values.items()
         with _translated(_ADD):
             self._connection.add_s(dn, content)
+
+
+def _only(principal: str, found: Sequence[tuple[str, Raw]]) -> tuple[str, Raw] | None:
+    if len(found) > 1:
+        raise RefusedError(
+            f"several accounts bear the name {principal!a}; ask an administrator", code="ambiguous-principal"
+        )
+    return found[0] if found else None
 
 
 def _normal(raw: Mapping[str, Sequence[bytes]]) -> Raw:
@@ -489,13 +554,19 @@ def _normal_value(value: bytes) -> bytes:
         return value
 
 
-def _to_raw(dn: str, raw: Raw) -> RawEntry:
+def _created(dn: str, raw: Raw) -> datetime:
     created = _time(_first(raw, "createtimestamp"))
     if created is None:
         raise DirectoryUnavailableError(
             f"the directory shows no createTimestamp of {dn}; check the ACIs: ipa-tpi converge"
         )
-    return RawEntry(dn, _first(raw, "creatorsname"), created, raw, conflict="nsds5replconflict" in raw)
+    return created
+
+
+def _to_raw(dn: str, raw: Raw) -> RawEntry:
+    return RawEntry(
+        dn, _first(raw, "creatorsname"), _created(dn, raw), raw, conflict="nsds5replconflict" in raw
+    )
 
 
 def _to_subtree(request: Request, below: list[RawEntry]) -> Subtree:
@@ -524,8 +595,10 @@ def _between(since: datetime | None, until: datetime | None) -> str:
 def _time(text: str) -> datetime | None:
     if not text:
         return None
+    parts = _TIME.fullmatch(text)
     try:
-        return datetime.strptime(text, "%Y%m%d%H%M%SZ").replace(tzinfo=UTC)
+        year, month, day, hour, minute, second = map(int, parts.groups() if parts is not None else ())
+        return datetime(year, month, day, hour, minute, second, tzinfo=UTC)
     except ValueError as error:
         raise DirectoryUnavailableError(
             f"the directory holds a time that cannot be read: {text!a}; ask an administrator to correct it"

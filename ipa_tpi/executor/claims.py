@@ -56,6 +56,21 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
+class Sight:
+    """An entry as it was seen first.
+
+    Attributes:
+        entry: Its id, or the request's own.
+        fingerprint: What it is (`decide.intake.fingerprint`).
+        kept: It is a veto, an execution or a result, which must never vanish.
+    """
+
+    entry: str
+    fingerprint: str
+    kept: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class ReceiptRow:
     """What a verified proof said."""
 
@@ -124,35 +139,22 @@ class Claims:
             published=bool(published),
         )
 
-    def see(self, request: str, entry: str, now: datetime, fingerprint: str, *, kept: bool) -> None:
-        """Remember the first sight of an entry.
+    def see(self, request: str, sights: Sequence[Sight], now: datetime) -> None:
+        """Remember the first sight of entries, in one transaction.
 
         Args:
             request: The request.
-            entry: The entry's id, or the request's own.
+            sights: What is seen; what was seen before stays as it was then.
             now: The time.
-            fingerprint: What it is (`decide.intake.fingerprint`).
-            kept: It is a veto, an execution or a result, which must never vanish.
         """
-        self._change(
-            "INSERT OR IGNORE INTO first_seen VALUES (?, ?, ?, ?, ?)",
-            request,
-            entry,
-            now.isoformat(),
-            int(kept),
-            fingerprint,
-        )
+        at = now.isoformat()
+        rows = [(request, one.entry, at, int(one.kept), one.fingerprint) for one in sights]
+        self._insert("INSERT OR IGNORE INTO first_seen VALUES (?, ?, ?, ?, ?)", rows)
 
-    def remember(self, request: str, identity: Identity) -> None:
-        """Remember who was behind a DN at first sight."""
-        self._change(
-            "INSERT OR IGNORE INTO identities VALUES (?, ?, ?, ?, ?)",
-            request,
-            identity.dn,
-            identity.unique_id,
-            identity.principal,
-            identity.person,
-        )
+    def remember(self, request: str, identities: Sequence[Identity]) -> None:
+        """Remember who was behind DNs at first sight, in one transaction."""
+        rows = [(request, one.dn, one.unique_id, one.principal, one.person) for one in identities]
+        self._insert("INSERT OR IGNORE INTO identities VALUES (?, ?, ?, ?, ?)", rows)
 
     def memory(self, request: str) -> Memory:
         """Give all that the decision asks the journal about."""
@@ -323,6 +325,14 @@ class Claims:
             claim.exit_status,
         )
 
+    def ended(self, requests: Sequence[str]) -> frozenset[str]:
+        """Tell which of these requests have ended."""
+        rows = self._all(
+            "SELECT request FROM claims WHERE state = 'ended' AND request IN (SELECT value FROM json_each(?))",
+            json.dumps(list(requests)),
+        )
+        return frozenset(row[0] for row in rows)
+
     def publish(self, request: str) -> None:
         """Step 10: mark the result as being in the directory."""
         self._change("UPDATE claims SET published = 1 WHERE request = ?", request)
@@ -331,14 +341,6 @@ class Claims:
         """Tell which of these requests need nothing more."""
         rows = self._all(
             "SELECT request FROM claims WHERE published = 1 AND request IN (SELECT value FROM json_each(?))",
-            json.dumps(list(requests)),
-        )
-        return frozenset(row[0] for row in rows)
-
-    def ended(self, requests: Sequence[str]) -> frozenset[str]:
-        """Tell which of these requests have ended."""
-        rows = self._all(
-            "SELECT request FROM claims WHERE state = 'ended' AND request IN (SELECT value FROM json_each(?))",
             json.dumps(list(requests)),
         )
         return frozenset(row[0] for row in rows)
@@ -401,6 +403,11 @@ class Claims:
     def _all(self, statement: str, *values: object) -> list[Any]:
         with self._lock, translated(self._path):
             return self._database.execute(statement, values).fetchall()
+
+    def _insert(self, statement: str, rows: Sequence[tuple[object, ...]]) -> None:
+        if rows:
+            with self._transaction() as database:
+                database.executemany(statement, rows)
 
     def _change(self, statement: str, *values: object) -> None:
         with self._transaction() as database:

@@ -47,7 +47,7 @@ from ipa_tpi.errors import (
     ServiceManagerError,
 )
 from ipa_tpi.executor import entries
-from ipa_tpi.executor.claims import Claim, Claims
+from ipa_tpi.executor.claims import Claim, Claims, Sight
 from ipa_tpi.executor.operations import operation
 from ipa_tpi.executor.publication import Publication
 from ipa_tpi.executor.receipts import Receipts
@@ -456,21 +456,25 @@ class Dispatcher:
             self.audit.record(
                 "request-seen", request=request.id, operation=request.operation, creator=request.creator
             )
-            self.claims.see(request.id, request.id, now, fingerprint(request), kept=False)
-        for child in subtree.children:
-            if child.entry_id not in memory.first_seen:
-                kept = isinstance(child, _KEPT)
-                self.claims.see(request.id, child.entry_id, now, fingerprint(child), kept=kept)
-        for dn in self._writers(subtree) - memory.identities.keys():
-            account = self.directory.account_by_dn(dn)
-            usable = check_account(account, "", now, self.place.floor.person_attribute) is None
-            if account is not None and usable:
-                self.claims.remember(request.id, identity_of(account))
+            self.claims.see(request.id, [Sight(request.id, fingerprint(request))], now)
+        sights = [
+            Sight(child.entry_id, fingerprint(child), kept=isinstance(child, _KEPT))
+            for child in subtree.children
+            if child.entry_id not in memory.first_seen
+        ]
+        self.claims.see(request.id, sights, now)
+        unknown = self._writers(subtree) - memory.identities.keys()
+        accounts = self.directory.meet(unknown).accounts.values()
+        usable = [
+            identity_of(account)
+            for account in accounts
+            if account is not None
+            and check_account(account, "", now, self.place.floor.person_attribute) is None
+        ]
+        self.claims.remember(request.id, usable)
 
     def _facts(self, subtree: Subtree) -> Facts:
-        accounts: dict[str, Account | None] = {
-            dn: self.directory.account_by_dn(dn) for dn in self._writers(subtree)
-        }
+        people = self.directory.meet(self._writers(subtree), (self.place.target,))
         policy = self.directory.policy()
         return Facts(
             me=self.place.me,
@@ -479,12 +483,12 @@ class Dispatcher:
             now=self.clock(),
             subtree=subtree,
             policy=policy,
-            host=self.directory.host(self.place.target),
+            host=people.hosts[self.place.target],
             floor=self.place.floor,
-            accounts=accounts,
+            accounts=people.accounts,
             approve_permission=self.place.approve_permission,
             memory=self.claims.memory(subtree.request.id),
-            groups=self._groups(policy.operations.get(subtree.request.operation), accounts),
+            groups=self._groups(policy.operations.get(subtree.request.operation), people.accounts),
         )
 
     def _groups(

@@ -32,15 +32,14 @@ from ipa_tpi.flow.approvers import Approvers, Candidate, find_approvers
 from ipa_tpi.flow.entries import draft, proof_entry, request_entry, voice_entry
 from ipa_tpi.flow.events import Event
 from ipa_tpi.flow.guards import Wanted
-from ipa_tpi.flow.listing import Page, Selection, turn_to
-from ipa_tpi.flow.reading import Reading, Seen, Site
-from ipa_tpi.model import Account, Policy, Proof, Purpose, Refuse, Request, State, Subtree
-from ipa_tpi.ports import Audit, Directory, Nudger, Query
+from ipa_tpi.flow.listing import Page, Selection, load, turn_to
+from ipa_tpi.flow.pending import check_pending
+from ipa_tpi.flow.reading import Reading, Seen, Site, people_of
+from ipa_tpi.model import Account, Policy, Proof, Purpose, Refuse, Request, Subtree
+from ipa_tpi.ports import Audit, Directory, Nudger
 from ipa_tpi.wire import ProofBody, RequestBody, VoiceBody
 
 __all__ = ["Approvers", "Candidate", "Catalogue", "Event", "Flow", "Page", "Seen", "Selection", "Site"]
-
-_WAITING: Final = frozenset({State.AWAITING_PREVIEW, State.PENDING, State.APPROVED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +105,8 @@ class Flow:
         """
         with self._recorded("create", caller, body.id):
             reading = self._reading()
-            who = self._who(caller, reading)
+            hosts = (body.target,) if check_target(body.target) is None else ()
+            who = self._who(caller, reading, hosts=hosts)
             _demand(check_identifier(body.id))
             _demand(check_target(body.target))
             _demand(guards.check_interface(body.interface))  # R-E15
@@ -129,14 +129,7 @@ class Flow:
         with self._recorded("list", caller, ""):
             reading = self._reading()
             who = self._who(caller, reading)
-            query = Query(
-                creator=who.dn if selection.mine else "",
-                since=reading.window_start() if selection.alive() else None,
-                prefix=selection.prefix,
-            )
-            found = [reading.judge(subtree, who) for subtree in self.directory.find(query)]
-            before = reading.judge(self._load(selection.before), who) if selection.before else None
-            return turn_to(found, selection, before)
+            return turn_to(selection, who, reading, self.directory)
 
     def approvers(self, caller: str, request_id: str, user: str = "") -> Approvers:
         """Tell who could still approve a request, and why others could not (K16).
@@ -227,9 +220,12 @@ class Flow:
     def _reading(self) -> Reading:
         return Reading(self.directory, self.site, self.clock())
 
-    def _who(self, caller: str, reading: Reading) -> Account:
+    def _who(
+        self, caller: str, reading: Reading, subtree: Subtree | None = None, hosts: Sequence[str] = ()
+    ) -> Account:
         _demand(check_principal(caller, self.site.realm))
-        account = self.directory.account(caller)
+        # Who and what will be needed next is read in the same searches.
+        account = reading.meet(people_of(subtree) if subtree is not None else (), hosts, caller)
         refusal = check_account(account, caller, reading.now, self.site.floor.person_attribute)
         if refusal is not None or account is None:
             raise _refused(
@@ -241,7 +237,6 @@ class Flow:
                 "the directory takes this connection for another account than the caller's, so nothing was done; run kinit and try again",
                 code="caller-mismatch",
             )
-        reading.know(account)
         return account
 
     def _judge(self, request: Request, who: Account, reading: Reading) -> bytes:
@@ -258,21 +253,21 @@ class Flow:
         if operation.minimum_age_seconds:
             reading.known({who.dn})
         _demand(judge_requester(request, who, reading.setting(operation, request.target)))  # R-K03
-        own = self.directory.find(Query(creator=who.dn, since=reading.window_start()))
-        waiting = [subtree for subtree in own if reading.judge(subtree, who).standing.state in _WAITING]
-        _demand(guards.check_limits(waiting, operation, self.site.floor))  # R-K20
+        _demand(check_pending(who, operation, self.site.floor, reading, self.directory))  # R-K20
         return request_digest(request, who.principal)
 
     def _see(self, caller: str, request_id: str, reading: Reading) -> Seen:
         _demand(check_identifier(request_id))
-        who = self._who(caller, reading)
-        return reading.judge(self._load(request_id), who)
-
-    def _load(self, request_id: str) -> Subtree:
-        subtree = self.directory.load(request_id)
-        if subtree is None:
-            raise NotFoundError(f"there is no request {request_id} that you may see; look: ipa-tpi list")
-        return subtree
+        _demand(check_principal(caller, self.site.realm))
+        try:
+            found: Subtree | TpiError = load(self.directory, request_id)
+        except (NotFoundError, RefusedError) as error:
+            found = error
+        subtree = found if isinstance(found, Subtree) else None
+        who = self._who(caller, reading, subtree, [subtree.request.target] if subtree is not None else [])
+        if isinstance(found, TpiError):  # told only to somebody who may ask
+            raise found
+        return reading.judge(found, who)
 
     def _speak(self, word: _Word, seen: Seen, body: VoiceBody, reading: Reading) -> Seen:
         request_id, digest = seen.subtree.request.id, bytes.fromhex(body.digest)

@@ -23,7 +23,6 @@ from ipa_tpi.model import (
     Purpose,
     Refuse,
     State,
-    Subtree,
     Withdrawal,
 )
 from ipa_tpi.wire import ProofBody
@@ -181,18 +180,18 @@ def check_interface(interface: str) -> Refuse | None:
     )
 
 
-def check_limits(waiting: Sequence[Subtree], operation: Operation, floor: Floor) -> Refuse | None:
+def check_limits(waiting: Sequence[str], operation: Operation, floor: Floor) -> Refuse | None:
     """May the caller have one more request waiting (K20)?
 
     Args:
-        waiting: The caller's requests that wait for preview, approval or execution.
+        waiting: The operations of the caller's requests that wait for preview, approval or execution.
         operation: What is asked for.
         floor: Holds the limits; the operation's own may be lower.
 
     Returns:
         None, or a refusal ``too-many-pending``.
     """
-    same = sum(1 for subtree in waiting if subtree.request.operation == operation.name)
+    same = waiting.count(operation.name)
     most = min(floor.pending_per_operation, operation.pending_limit or floor.pending_per_operation)
     if len(waiting) < floor.pending_per_person and same < most:
         return None

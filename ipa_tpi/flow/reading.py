@@ -4,7 +4,7 @@ The same functions judge here that judge in the executor, on other reads: what t
 the caller.  So the answer is for people; the executor's own decides.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -125,6 +125,32 @@ class Reading:
     def know(self, account: Account) -> None:
         """Take an account that was read already."""
         self._accounts[account.dn] = account
+
+    def meet(self, dns: Iterable[str] = (), hosts: Iterable[str] = (), principal: str = "") -> Account | None:
+        """Read together accounts and hosts that are not known yet.
+
+        Args:
+            dns: Accounts, by their DNs.
+            hosts: Hosts, by their names.
+            principal: One more account, by its name.
+
+        Returns:
+            The account of that name.
+        """
+        people = self._directory.meet(
+            frozenset(dns) - self._accounts.keys(), frozenset(hosts) - self._hosts.keys(), principal
+        )
+        self._accounts.update(people.accounts)
+        self._hosts.update(people.hosts)
+        if people.named is not None:
+            self.know(people.named)
+        return people.named
+
+    def meet_all(self, subtrees: Iterable[Subtree]) -> None:
+        """Read together everybody who is needed to judge these requests."""
+        known = list(subtrees)
+        dns = {dn for subtree in known for dn in people_of(subtree)}
+        self.meet(dns, {subtree.request.target for subtree in known})
 
     def account(self, dn: str) -> Account | None:
         """Read the account at a DN."""
@@ -266,6 +292,11 @@ class Reading:
     def _name(self, dn: str) -> str:
         account = self.account(dn)
         return account.principal if account is not None and account.principal else dn
+
+
+def people_of(subtree: Subtree) -> frozenset[str]:
+    """Give the DNs of the requester and of everybody who has spoken below a request."""
+    return frozenset({subtree.request.creator, *_writers(subtree)})
 
 
 def _writers(subtree: Subtree) -> set[str]:

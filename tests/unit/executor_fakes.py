@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -61,7 +61,7 @@ from ipa_tpi.model import (
     Request,
     Subtree,
 )
-from ipa_tpi.ports import AcceptedProof, Job, NewEntry, Query, UnitState
+from ipa_tpi.ports import AcceptedProof, Heading, Job, NewEntry, People, Query, UnitState
 
 REQUESTS = "cn=requests,cn=tpi,dc=tpi,dc=test"
 
@@ -202,6 +202,18 @@ class FakeDirectory:
         with self.weather.around("directory.load"):
             return self._load(request_id)
 
+    def meet(self, dns: Collection[str] = (), hosts: Collection[str] = (), principal: str = "") -> People:
+        """Read accounts and hosts."""
+        return People(
+            self.account(principal) if principal else None,
+            {dn: self.account_by_dn(dn) for dn in sorted(dns)},
+            {fqdn: self.host(fqdn) for fqdn in sorted(hosts)},
+        )
+
+    def headings(self, query: Query) -> Sequence[Heading]:
+        """The executor lists ids."""
+        raise AssertionError(query)
+
     def answered(self, executor: str, since: datetime, until: datetime) -> frozenset[str]:
         """List the ids of requests that bear a result."""
         with self.weather.around("directory.answered"):
@@ -211,11 +223,6 @@ class FakeDirectory:
                 for raw in self.of("ipaTpiResult", name)
                 if raw.creator == executor and since <= raw.created <= until
             )
-
-    def find(self, query: Query) -> Sequence[Subtree]:
-        """List requests."""
-        with self.weather.around("directory.find"):
-            return [tree for tree in self._trees() if _fits(self.requests[tree.request.id], query)]
 
     def add_request(self, entry: NewEntry) -> None:
         """The executor adds none."""
@@ -290,14 +297,9 @@ class FakeDirectory:
                 children.append(child)
         return Subtree(asked, tuple(children), malformed)
 
-    def _trees(self) -> Iterator[Subtree]:
-        for request_id in self.requests:
-            try:
-                tree = self._load(request_id)
-            except RefusedError:
-                continue
-            if tree is not None:
-                yield tree
+
+def _text(raw: RawEntry, name: str) -> str:
+    return raw.attributes[name][0].decode()
 
 
 def _fits(raw: RawEntry, query: Query) -> bool:

@@ -12,7 +12,7 @@ from decide_builders import ALICE, BOB, T0
 from ipa_tpi.decide.approval import Verified
 from ipa_tpi.decide.identity import identity_of
 from ipa_tpi.errors import JournalError
-from ipa_tpi.executor.claims import Claim, Claims, ReceiptRow, utc_now
+from ipa_tpi.executor.claims import Claim, Claims, ReceiptRow, Sight, utc_now
 from ipa_tpi.executor.journal import create
 from ipa_tpi.model import Outcome
 from ipa_tpi.ports import NewEntry
@@ -258,10 +258,9 @@ def bring(claims: Claims, state: str) -> None:
 
 
 def test_the_first_sight_is_kept(claims: Claims) -> None:
-    claims.see("r", "veto", T0, "print of veto", kept=True)
-    claims.see("r", "proof", LATER, "print of proof", kept=False)
-    claims.see("r", "veto", LATER, "print of veto", kept=False)
-    claims.see("s", "veto", LATER, "print of veto", kept=True)
+    claims.see("r", [Sight("veto", "print of veto", kept=True)], T0)
+    claims.see("r", [Sight("proof", "print of proof"), Sight("veto", "print of another")], LATER)
+    claims.see("s", [Sight("veto", "print of veto", kept=True)], LATER)
     memory = claims.memory("r")
     assert memory.first_seen == {"veto": T0, "proof": LATER}
     assert memory.seen == {"veto"}
@@ -270,10 +269,9 @@ def test_the_first_sight_is_kept(claims: Claims) -> None:
 
 
 def test_the_first_identity_is_kept(claims: Claims) -> None:
-    claims.remember("r", identity_of(ALICE))
-    claims.remember("r", identity_of(BOB))
+    claims.remember("r", [identity_of(ALICE)])
     changed = identity_of(ALICE).__class__(ALICE.dn, "other", "other", "other")
-    claims.remember("r", changed)
+    claims.remember("r", [identity_of(BOB), changed])
     assert claims.memory("r").identities == {ALICE.dn: identity_of(ALICE), BOB.dn: identity_of(BOB)}
     assert claims.memory("s").identities == {}
 
@@ -342,7 +340,7 @@ def test_what_is_not_known_to_be_there_is_added_again(claims: Claims) -> None:
 def test_a_write_that_fails_changes_nothing(claims: Claims) -> None:
     claims._database.execute("PRAGMA query_only = ON")
     for write in (
-        lambda: claims.see("r", "e", T0, "print of e", kept=True),
+        lambda: claims.see("r", [Sight("e", "print of e", kept=True)], T0),
         lambda: claims.intend("r", "n", T0, ENTRY),
         lambda: claims.end("r", ended(), T0),
         lambda: claims.write("r", "result", ENTRY),

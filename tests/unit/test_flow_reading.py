@@ -11,8 +11,8 @@ from flow_scene import Scene
 from ipa_tpi.errors import DirectoryUnavailableError
 from ipa_tpi.flow import Event, Page, Selection
 from ipa_tpi.flow.guards import check_approvable
-from ipa_tpi.model import State, Subtree
-from ipa_tpi.ports import Query
+from ipa_tpi.model import State
+from ipa_tpi.ports import Heading, Query
 from tests.fakes import REALM, START, SUFFIX, person_dn, refused
 
 
@@ -132,15 +132,20 @@ def test_what_can_still_be_alive_is_searched_by_time(scene: Scene) -> None:
     flow = scene.flow("bob")
     queries: list[Query] = []
 
-    def noting(query: Query) -> list[Subtree]:
+    def noting(query: Query) -> list[Heading]:
         queries.append(query)
         return []
 
-    flow.directory.find = noting  # type: ignore[method-assign]
-    for state, approvable in ((None, False), (State.EXPIRED, False), (State.PENDING, False), (None, True)):
-        flow.listing(f"bob@{REALM}", Selection(state, approvable=approvable))
-    assert [query.since is not None for query in queries] == [False, False, True, True]
-    assert all(query.since <= START - timedelta(seconds=960) for query in queries if query.since)
+    flow.directory.headings = noting  # type: ignore[method-assign]
+    for selection in (Selection(State.PENDING), Selection(approvable=True)):
+        flow.listing(f"bob@{REALM}", selection)
+    assert len(queries) == 2
+    assert all(query.since and query.since <= START - timedelta(seconds=960) for query in queries)
+    for selection in (Selection(), Selection(State.EXPIRED)):
+        queries.clear()
+        flow.listing(f"bob@{REALM}", selection)
+        # What is recent by time, and then all of it.
+        assert [query.since for query in queries] == [START - timedelta(days=1), None]
 
 
 def test_accounts_and_policy_are_read_once(scene: Scene) -> None:
@@ -163,7 +168,7 @@ def test_accounts_and_policy_are_read_once(scene: Scene) -> None:
 
 def test_a_read_that_fails_shows_nothing(scene: Scene) -> None:
     scene.pending()
-    scene.realm.failing["find"] = [DirectoryUnavailableError("gone")]
+    scene.realm.failing["headings"] = [DirectoryUnavailableError("gone")]
     with refused("directory-unavailable"):
         scene.flow("bob").listing(f"bob@{REALM}", Selection())
     scene.realm.failing["account_by_dn"] = [DirectoryUnavailableError("gone")]

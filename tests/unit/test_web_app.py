@@ -484,7 +484,7 @@ class TestRefusalsOfTheFlow:
         problem(web.get("/requests", None), "audit-unavailable", 503)
         assert web.scene.realm.entries == []
 
-    @pytest.mark.parametrize("call", ["account", "whoami", "find", "policy"])
+    @pytest.mark.parametrize("call", ["account", "whoami", "headings", "policy"])
     def test_a_fault_of_our_own_tells_nothing(self, web: Web, call: str) -> None:
         web.scene.realm.failing[call] = [ZeroDivisionError("secret words")]
         answer = web.post("/requests", web.scene.body())
