@@ -1,6 +1,6 @@
 """Bring a running directory to what ipa-tpi needs; a second run changes nothing.
 
-The order is that of need: schema, entries (each new container together with its ACIs), ACIs, indexes, plugin.
+The order is that of need: schema, entries (each new container together with its ACIs), ACIs, indexes, plugins.
 Every part is read, then changed, before the next is read. What fails stops the run; the next one goes on
 there.
 """
@@ -20,6 +20,7 @@ import ldap.ldapobject
 from ipa_tpi.errors import BadInputError, ConfigError, TpiError
 from ipa_tpi_acls.connection import Directory, connect, root
 from ipa_tpi_acls.containers import Entry
+from ipa_tpi_acls.memberof import memberof_steps
 from ipa_tpi_acls.plan import (
     Modify,
     Step,
@@ -140,6 +141,7 @@ def _converge(directory: Directory, suffix: str, *, dry_run: bool) -> Report:
         lambda: entry_steps(directory, suffix),
         lambda: aci_steps(directory, suffix),
         lambda: index_steps(directory, suffix),
+        lambda: memberof_steps(directory, suffix),
         lambda: plugin_steps(directory),
     )
     made: list[Step] = []

@@ -20,12 +20,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from ipa_tpi.decide.authorization import check_definition, judge_requester
+from ipa_tpi.decide.authorization import check_definition, judge_requester, terms_of
+from ipa_tpi.decide.definition import is_reading
 from ipa_tpi.decide.digest import request_digest
 from ipa_tpi.decide.identity import check_account, check_principal
 from ipa_tpi.decide.intake import check_identifier, check_target, check_text
 from ipa_tpi.decide.policy import usable_operation
 from ipa_tpi.decide.proof import MAX_PROOFS
+from ipa_tpi.decide.quorum import Demand, check_satisfiable
 from ipa_tpi.errors import AuditError, NotFoundError, RefusedError, TpiError, UnavailableError
 from ipa_tpi.flow import guards
 from ipa_tpi.flow.approvers import Approvers, Candidate, find_approvers
@@ -35,7 +37,7 @@ from ipa_tpi.flow.guards import Wanted
 from ipa_tpi.flow.listing import Page, Selection, load, turn_to
 from ipa_tpi.flow.pending import check_pending
 from ipa_tpi.flow.reading import Reading, Seen, Site, people_of
-from ipa_tpi.model import Account, Policy, Proof, Purpose, Refuse, Request, Subtree
+from ipa_tpi.model import Account, Operation, Policy, Proof, Purpose, Refuse, Request, Subtree
 from ipa_tpi.ports import Audit, Directory, Nudger
 from ipa_tpi.wire import ProofBody, RequestBody, VoiceBody
 
@@ -253,8 +255,29 @@ class Flow:
         if operation.minimum_age_seconds:
             reading.known({who.dn})
         _demand(judge_requester(request, who, reading.setting(operation, request.target)))  # R-K03
+        _demand(self._check_satisfiable(request, who, operation, reading))  # R-K08
         _demand(check_pending(who, operation, self.site.floor, reading, self.directory))  # R-K20
         return request_digest(request, who.principal)
+
+    def _check_satisfiable(
+        self, request: Request, who: Account, operation: Operation, reading: Reading
+    ) -> Refuse | None:
+        """Refuse what nobody could approve, where it takes more than any one approver."""
+        demand = terms_of(operation, reading.floor_of(request), who).demand
+        if is_reading(operation.name) or demand == Demand(1):
+            return None
+        people: dict[str, frozenset[str]] = {}
+        candidates = self.directory.candidates(self.site.approve_permission)
+        for account in candidates:
+            reading.know(account)
+        if operation.minimum_age_seconds:
+            reading.known({account.dn for account in candidates})
+        for account in candidates:
+            voice = reading.voice(account.dn, request)
+            if voice.refusal is None and voice.identity is not None:
+                person = voice.identity.person or voice.identity.dn
+                people[person] = people.get(person, frozenset()) | voice.groups
+        return check_satisfiable(operation, demand, people)
 
     def _see(self, caller: str, request_id: str, reading: Reading) -> Seen:
         _demand(check_identifier(request_id))

@@ -11,6 +11,7 @@ from typing import Final
 
 from ipa_tpi.decide.approval import Voice
 from ipa_tpi.decide.identity import Identity, check_distinct
+from ipa_tpi.decide.quorum import check_satisfiable
 from ipa_tpi.flow.guards import LIVE, check_approver
 from ipa_tpi.flow.reading import Reading, Seen
 from ipa_tpi.model import Account, Approval, Denial, Refuse, State
@@ -56,17 +57,19 @@ class Approvers:
         candidates: Everybody with the approvers' role and everybody who has spoken, or only the one asked about.
         missing: How many approvals are still needed.
         available: How many different people could still give one that counts.
+        unsatisfiable: Why those who have approved and those who still could are not enough; None when they are.
     """
 
     seen: Seen
     candidates: Sequence[Candidate]
     missing: int
     available: int
+    unsatisfiable: Refuse | None = None
 
     @property
     def enough(self) -> bool:
         """Whether the request can still get, or has, the approvals that it needs."""
-        return self.seen.standing.state in LIVE and self.missing <= self.available
+        return self.seen.standing.state in LIVE and self.unsatisfiable is None
 
     def only(
         self, principal: str, account: Account | None, refusal: Refuse | None, reading: Reading
@@ -117,6 +120,7 @@ def find_approvers(seen: Seen, people: Iterable[Account], reading: Reading) -> A
     order = list(Chance)
     found: list[Candidate] = []
     different: list[Identity] = []
+    able: dict[str, frozenset[str]] = {}
     for dn, candidate in sorted(
         judged.items(), key=lambda one: (order.index(one[1].chance), one[1].principal.split("@"))
     ):
@@ -124,10 +128,15 @@ def find_approvers(seen: Seen, people: Iterable[Account], reading: Reading) -> A
         if candidate.chance in _STILL and identity is not None:
             same = _same_person(identity, different)
             different += [identity] if same is None else []
+            able |= {dn: voices[dn].groups} if same is None else {}
             candidate = replace(candidate, refusal=candidate.refusal or same)  # noqa: PLW2901
+        if candidate.chance is Chance.COUNTED:
+            able[dn] = voices[dn].groups
         found.append(candidate)
     missing = max(seen.required_approvals - len(seen.standing.counted), 0)
-    return Approvers(seen, found, missing, len(different))
+    operation = reading.policy.operations.get(seen.subtree.request.operation)
+    lacks = check_satisfiable(operation, seen.terms.demand, able) if operation is not None else None
+    return Approvers(seen, found, missing, len(different), lacks)
 
 
 def _judge(seen: Seen, dn: str, account: Account | None, voice: Voice) -> Candidate:
@@ -141,6 +150,8 @@ def _judge(seen: Seen, dn: str, account: Account | None, voice: Voice) -> Candid
     refusal = check_approver(seen, dn, voice, _OPEN)
     if refusal is None:
         return Candidate(principal, name, Chance.CAN)
+    if refusal.code == "stage-order":  # it will be his turn
+        return Candidate(principal, name, Chance.CAN, refusal)
     if refusal.code == "already-voiced":
         message = _said(seen, dn)
         refusal = why or Refuse(refusal.code, message)

@@ -12,6 +12,7 @@ from ipa_tpi.decide.approval import Terms, Voice
 from ipa_tpi.decide.definition import is_reading
 from ipa_tpi.decide.identity import check_distinct
 from ipa_tpi.decide.proof import KINDS
+from ipa_tpi.decide.quorum import check_turn
 from ipa_tpi.flow.reading import Seen
 from ipa_tpi.model import (
     Approval,
@@ -80,7 +81,13 @@ def check_approver(seen: Seen, dn: str, voice: Voice, states: Collection[State])
         return Refuse(
             "already-decided", "it only reads, so nobody has to approve it; see what it told: ipa-tpi show ID"
         )
-    return voice.refusal or _check_unspoken(seen, dn) or _check_other(seen, voice) or check_open(seen, states)
+    return (
+        voice.refusal
+        or _check_unspoken(seen, dn)
+        or _check_other(seen, voice)
+        or check_open(seen, states)
+        or _check_turn(seen, voice)
+    )
 
 
 def check_deniable(seen: Seen) -> Refuse | None:
@@ -284,6 +291,12 @@ def _check_other(seen: Seen, voice: Voice) -> Refuse | None:
         return None
     refusals = (check_distinct(one, voice.identity) for one in counted if one is not None)
     return next((refusal for refusal in refusals if refusal is not None), None)
+
+
+def _check_turn(seen: Seen, voice: Voice) -> Refuse | None:
+    # R-K08: an approval out of turn would only use its voice up.
+    counted = [seen.voices[approval.creator].groups for approval in seen.standing.counted]
+    return check_turn(seen.terms.demand, counted, voice.groups)
 
 
 def _not_requester(seen: Seen) -> Refuse | None:

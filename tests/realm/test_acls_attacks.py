@@ -9,7 +9,8 @@ from typing import Any
 
 import ldap
 import pytest
-from acls_world import DIGEST, HERE, OTHER, Draft, World, new_world
+from acls_cast import HERE, OTHER
+from acls_world import DIGEST, Draft, World, new_world
 from ldap.controls.psearch import PersistentSearchControl
 from ldap.controls.simple import ProxyAuthzControl
 

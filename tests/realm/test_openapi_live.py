@@ -89,6 +89,16 @@ class Live:
         """Give an operation by its id."""
         return self.schema.find_operation_by_id(name)
 
+    def boundaries(self, name: str, *modes: GenerationMode) -> list[Any]:
+        """Give the cases at each boundary of an operation's description."""
+        operation = self.operation(name)
+        configured = self.schema.config.generation_for(operation=operation)
+        return list(
+            self.schema.iter_coverage_cases(
+                operation, generation_modes=list(modes), generation_config=configured
+            )
+        )
+
     def ask(self, case: Any, person: str) -> Any:
         """Send a case as a person, and judge the answer; without a ticket where the case is about that."""
         anonymous = self.schema.is_security_param_negated(case)
@@ -143,12 +153,7 @@ def test_what_is_served_is_what_ships(live: Live) -> None:
 @pytest.mark.parametrize("name", [name for name in OPERATIONS if name not in {"deny", "withdraw", "cancel"}])
 def test_r_e03_each_boundary_of_the_description(live: Live, name: str) -> None:
     """Least, largest and just too large values, missing, surplus and doubled ones, other methods and types."""
-    operation = live.operation(name)
-    modes = [GenerationMode.POSITIVE, GenerationMode.NEGATIVE]
-    configured = live.schema.config.generation_for(operation=operation)
-    cases = list(
-        live.schema.iter_coverage_cases(operation, generation_modes=modes, generation_config=configured)
-    )
+    cases = live.boundaries(name, GenerationMode.POSITIVE, GenerationMode.NEGATIVE)
     assert cases
     # Where no id is there to be found a person says no more than another.
     for number, case in enumerate(cases):
@@ -188,6 +193,33 @@ def test_r_e03_what_does_not_fit_the_description(live: Live, name: str) -> None:
 
     ask()
     assert {answer.status_code for answer in asked} <= STATUSES - {200, 201}
+
+
+@pytest.mark.parametrize(("name", "person"), [("create", REQUESTER), ("deny", APPROVER)])
+def test_r_e03_it_is_the_fault_itself_that_is_refused(
+    live: Live, pending: str, name: str, person: str
+) -> None:
+    """Each fault put into a body that would be taken without it."""
+    service = live.service
+    said = service.body(REQUESTER) if name == "create" else service.voice(person, pending, Purpose.DENY)
+    good = plain(said)
+    plainest = live.boundaries(name, GenerationMode.POSITIVE)[0].body
+    bad = [case for case in live.boundaries(name, GenerationMode.NEGATIVE) if isinstance(case.body, dict)]
+    sent = 0
+    for case in bad:
+        changed = {key: value for key, value in case.body.items() if plainest.get(key) != value}
+        missing = plainest.keys() - case.body.keys()
+        if case.method != "POST" or not (changed or missing):
+            continue
+        case.body = {key: value for key, value in (good | changed).items() if key not in missing}
+        case.path_parameters = {"request_id": pending} if name == "deny" else {}
+        answer = live.ask(case, person)
+        assert answer.status_code in {400, 415, 422}, (case.body, answer.text)
+        sent += 1
+    assert sent > 10
+    assert told(service.get(f"/requests/{pending}"))["state"] == "pending"
+    status = service.post("/requests" if name == "create" else f"/requests/{pending}/denials", good, person)
+    assert status.status in {200, 201}, "the good body would have been taken"
 
 
 def test_the_way_of_a_request(live: Live) -> None:

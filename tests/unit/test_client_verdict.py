@@ -84,7 +84,7 @@ def test_each_of_them_is_told(status: int, kind: type[TpiError], code: str, left
         (414, BadInputError, "too-large", "Shorten"),
         (431, BadInputError, "too-large", "Shorten"),
         (429, UnavailableError, "unavailable", "nothing was done"),
-        (503, UnavailableError, "unavailable", "nothing was done"),
+        (503, OutcomeUnknownError, "outcome-unknown", "may have been recorded"),
         (404, UnavailableError, "unavailable", "is installed and running"),
         (500, OutcomeUnknownError, "outcome-unknown", "may have been recorded"),
         (502, OutcomeUnknownError, "outcome-unknown", "may have been recorded"),

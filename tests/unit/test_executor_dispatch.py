@@ -9,9 +9,13 @@ from typing import Any
 import pytest
 from decide_builders import (
     ALICE,
+    APPROVE_PERMISSION,
     BOB,
+    DAY,
     EXECUTOR,
     FLOOR,
+    OLD,
+    OPERATORS,
     OTHER_EXECUTOR,
     REQUEST_ID,
     T0,
@@ -32,7 +36,7 @@ from ipa_tpi.errors import (
     RefusedError,
     ServiceManagerError,
 )
-from ipa_tpi.model import FloorOperation, Outcome, Right
+from ipa_tpi.model import FloorOperation, Group, Outcome, Right
 from ipa_tpi.ports import NewEntry
 
 UNIT = "dirsrv@DS01.service"
@@ -569,3 +573,33 @@ def test_an_act_is_never_run_for_a_machine_with_one_approval(box: Box) -> None:
     box.approve("carol")
     box.process()
     assert box.systemd.acts == [UNIT]
+
+
+def test_what_was_begun_still_counts_as_waiting(box: Box) -> None:
+    """R-K20: an intent, or a claim, is no end."""
+    for number in range(3):
+        box.ask(request_id=an_id(number))
+        box.claims.intend(an_id(number), f"nonce {number}", box.clock(), NewEntry(f"e{number}", "x", {}))
+    box.ask()
+    box.process()
+    ended(box, "denied", "too-many-pending")
+
+
+@pytest.mark.parametrize(("group", "outcomes"), [("", ["executed"]), (DAY, ["denied"])], ids=["old", "young"])
+def test_memberships_that_are_too_young_do_not_count(box: Box, group: str, outcomes: list[str]) -> None:
+    """X11: for an operation that demands an age the executor reads the groups too, at each judgement."""
+    strict = operation(ipatpiminimumageseconds="3600")
+    box.directory.rules = policy(operations={strict.name: strict})
+    above = {DAY: {OPERATORS}, OPERATORS: {APPROVE_PERMISSION}}
+    for dn in (DAY, OPERATORS, APPROVE_PERMISSION):
+        changed = T0 if dn == group else OLD
+        box.directory.known_groups[dn] = Group(dn, changed, frozenset(above.get(dn, ())))
+    box.ask(operation_digest=strict.digest)
+    box.process()
+    box.clock.go(10)
+    if not group:
+        box.approve()
+    box.process()
+    assert box.outcomes() == outcomes
+    if group:
+        assert box.excerpt().startswith("membership-too-young: ")

@@ -297,6 +297,10 @@ class TestOrigin:
             {"Sec-Fetch-Site": "same-site"},
             {"Sec-Fetch-Site": ""},
             {"Origin": ORIGIN, "Sec-Fetch-Site": "cross-site"},
+            {"Referer": "https://evil.test/"},
+            {"Referer": ORIGIN + ".evil.test/"},
+            {"Referer": ""},
+            {"Origin": ORIGIN, "Referer": "https://evil.test/"},
         ],
     )
     def test_another_sites_page(self, web: Web, headers: dict[str, str]) -> None:
@@ -312,7 +316,14 @@ class TestOrigin:
 
     @pytest.mark.parametrize(
         "headers",
-        [{}, {"Origin": ORIGIN}, {"Sec-Fetch-Site": "same-origin"}, {"Sec-Fetch-Site": "none"}],
+        [
+            {},
+            {"Origin": ORIGIN},
+            {"Sec-Fetch-Site": "same-origin"},
+            {"Sec-Fetch-Site": "none"},
+            {"Referer": ORIGIN},
+            {"Referer": ORIGIN + "/tpi/ui"},
+        ],
     )
     def test_our_own_or_no_browser(self, web: Web, headers: dict[str, str]) -> None:
         told(web.post("/requests", web.scene.body(), headers=headers), 201)
