@@ -37,6 +37,9 @@ class Terminal:
     def type(self, text: str) -> None:
         os.write(self._master, text.encode())
 
+    def echoes(self) -> bool:
+        return bool(termios.tcgetattr(self._master)[3] & termios.ECHO)
+
     def end(self) -> int:
         try:
             while chunk := os.read(self._master, 65536):

@@ -90,14 +90,18 @@ def test_r_x11_what_any_ticket_does_for_asks_nothing(kdc: Kdc, service: Service)
     assert "tpi/" in services(ccache)
 
 
-@pytest.mark.parametrize("typed", ["wrong\n", "\n", "\x03"])
+@pytest.mark.parametrize(
+    ("typed", "status", "words"),
+    [("wrong\n", 1, "kinit gave no ticket"), ("\n", 1, "kinit gave no ticket"), ("\x03", 130, "interrupted")],
+)
 def test_r_x11_without_the_factor_nothing_is_sent_and_nothing_stays(
-    kdc: Kdc, service: Service, temporary: Path, typed: str
+    kdc: Kdc, service: Service, temporary: Path, typed: str, status: int, words: str
 ) -> None:
     terminal = at_a_terminal(kdc.kinit("alice"), *CREATE)
     terminal.read_until(ASKED)
     terminal.type(typed)
-    assert terminal.end() in {1, 130}
+    assert terminal.end() == status
+    assert words in terminal.text
     assert service.proofs == []
     assert service.views == {}
     assert list(temporary.iterdir()) == []
@@ -112,7 +116,10 @@ def test_r_x11_the_end_of_the_session_takes_the_ticket_along(
         program=["setsid", "--ctty", "--wait", "sh", "-c", 'echo "$$ "; exec "$@"', "sh", *CLI, *CREATE],
     )
     terminal.read_until(ASKED)
+    assert not terminal.echoes()
     os.kill(int(terminal.text.split()[0]), signal.SIGTERM)
+    terminal.process.wait(10)
+    assert terminal.echoes()
     assert terminal.end() != 0
     assert service.proofs == []
     assert list(temporary.iterdir()) == []
