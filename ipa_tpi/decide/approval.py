@@ -409,8 +409,13 @@ def _count_with(case: Case, digest: bytes, withdrawn: frozenset[str]) -> _Count:
     why: dict[str, Refuse] = {}
     deadline, demand = window_end, case.terms.demand
     lacks = missing(demand, ())
-    for approval in sorted(case.subtree.of(Approval), key=lambda entry: (_at(case, entry), entry.entry_id)):
-        verdict = _judge(case, approval, digest, window_end, withdrawn, taken)
+    waiting = sorted(case.subtree.of(Approval), key=lambda entry: (_at(case, entry), entry.entry_id))
+    while waiting:
+        # Stamps have whole seconds: of those of one second, one whose turn it is comes first.
+        same = [approval for approval in waiting if _at(case, approval) == _at(case, waiting[0])]
+        verdicts = [(one, _judge(case, one, digest, window_end, withdrawn, taken)) for one in same]
+        approval, verdict = next((pair for pair in verdicts if isinstance(pair[1], Voice)), verdicts[0])
+        waiting.remove(approval)
         if isinstance(verdict, Refuse):
             why[approval.entry_id] = verdict
             continue

@@ -227,6 +227,21 @@ def test_stages_go_in_their_order() -> None:
     assert state_of(demand, (CAROL, of(B)), (BOB, of(A)), (DAVE, of(B)))[0] is State.APPROVED
 
 
+@pytest.mark.parametrize("swapped", [False, True])
+def test_two_of_one_second_find_their_order(swapped: bool) -> None:
+    """Stamps have whole seconds, and nobody's voice is lost for that."""
+    made = Entries(ASKED)
+    pair = [(BOB, of(A)), (CAROL, of(B))]
+    there = [made.preview()]
+    voices = {}
+    for who, groups in pair[::-1] if swapped else pair:  # entry ids grow with each
+        there.append(made.approval(who, 10))  # type: ignore[arg-type]
+        voices[who.dn] = Voice(None, identity=identity_of(who), groups=groups)
+    found = standing(case(*there, voices=voices, terms=terms(2, stages=(Stage(1, 1, A), Stage(2, 1, B)))))
+    assert found.state is State.APPROVED
+    assert [approval.creator for approval in found.counted] == [BOB.dn, CAROL.dn]
+
+
 def test_the_execution_window_runs_from_the_approval_that_completed_it() -> None:
     made = Entries(ASKED)
     there = [made.preview(), made.approval(BOB, 10), made.approval(CAROL, 100), made.approval(DAVE, 200)]
