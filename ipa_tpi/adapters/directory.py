@@ -19,6 +19,7 @@ from ldap.controls import RequestControl
 from ldap.controls.psearch import PersistentSearchControl
 
 from ipa_tpi.adapters.gss import bind
+from ipa_tpi.adapters.ldap_options import prepare
 from ipa_tpi.adapters.people import AT_ONCE, Sought, bearing, by_dn, by_name, hosts_named, parent_of
 from ipa_tpi.decide.definition import load_operation, load_rule
 from ipa_tpi.decide.intake import RawEntry, read_child, read_request
@@ -155,7 +156,7 @@ def open_directory(
     """Connect and bind.
 
     Args:
-        uri: ldapi or ldaps (loopback ldap in a laboratory).
+        uri: ldapi or ldaps.
         ldap_host: The host of the service ``ldap/HOST``.
         suffix: The suffix.
         credentials: Whose ticket to bind with.
@@ -171,15 +172,7 @@ def open_directory(
         KerberosError: No ticket for it could be had.
     """
     with _translated("connect"):
-        connection = ldap.initialize(uri)
-        for option, value in (
-            (ldap.OPT_PROTOCOL_VERSION, 3),
-            (ldap.OPT_NETWORK_TIMEOUT, timeout_seconds),
-            (ldap.OPT_TIMEOUT, timeout_seconds),
-            (ldap.OPT_REFERRALS, 0),
-            (ldap.OPT_X_SASL_NOCANON, 1),
-        ):
-            connection.set_option(option, value)
+        connection = prepare(uri, timeout_seconds)
         bind(connection, credentials, ldap_host)
     return LdapDirectory(connection, suffix, person_attribute)
 
