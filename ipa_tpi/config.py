@@ -53,7 +53,8 @@ class ExecutorConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
         socket: Path of the local socket.
         nudge_user: The only user who may say ``nudge``.
         health_user: The only user who may say ``health``.
-        validator_socket: Path of the socket behind which validation programs run.
+        validator_socket: Path of the socket behind which validation programs without network run.
+        validator_network_socket: Path of the socket behind which those with network run.
         poll_seconds: How often the directory is searched beside the persistent search.
     """
 
@@ -70,6 +71,7 @@ class ExecutorConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     health_user: str = "root"
     audit: str = "journald"
     validator_socket: str = "/run/ipa-tpi-validate/validate.sock"
+    validator_network_socket: str = "/run/ipa-tpi-validate/validate-network.sock"
     poll_seconds: Positive = 10
 
 

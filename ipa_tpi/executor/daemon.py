@@ -148,7 +148,7 @@ class Executor:
             receipts,
             publication,
             Systemd(),
-            ValidationSocket(config.validator_socket),
+            ValidationSocket(config.validator_socket, config.validator_network_socket),
             self._audit,
             claims.utc_now,
         )
