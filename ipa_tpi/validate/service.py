@@ -35,6 +35,7 @@ from ipa_tpi.validate.verdict import judge, shown
 _LOG = logging.getLogger("ipa_tpi.validate")
 _EXECUTOR: Final = "ipatpi-exec"
 _ASKING_SECONDS: Final = 5.0
+_LOGGED_LINES: Final = 200
 _UCRED: Final = struct.Struct("3i")
 
 
@@ -116,17 +117,17 @@ def _check_environment(environment: Mapping[str, str]) -> None:
     if environment.keys() != contract.VARIABLES:  # nobody adds LD_PRELOAD, or leaves out who asks
         raise _RefusedError("the variables are not exactly those of the contract")
     for name, value in environment.items():
-        if any(one < " " or one == "\x7f" or "\ud800" <= one <= "\udfff" for one in value):
+        if any(one < " " or one == "\x7f" for one in value):
             raise _RefusedError(f"{name} holds a control character")
 
 
 def _tell(question: Question, ended: Ended, answer: Answer) -> None:
     """Log what the program wrote to standard error, and how it ended; each line bears whose it is."""
     who = f"{question.program} {shown(question.environment['TPI_REQUEST_ID'])}"
-    for line in ended.err.decode("utf-8", "backslashreplace").splitlines():
+    for line in ended.err.decode("utf-8", "backslashreplace").splitlines()[:_LOGGED_LINES]:
         _LOG.info("%s: stderr: %s", who, shown(line))
     if answer.code == "validation-refused":
-        _LOG.info("%s: stdout: %s", who, ended.out.decode("ascii", "backslashreplace").rstrip("\n"))
+        _LOG.info("%s: stdout: %s", who, shown(ended.out.decode("ascii", "backslashreplace").rstrip("\n")))
     _LOG.info("%s: %s", who, "accepted" if answer.accepted else f"{answer.code}: {answer.message}")
 
 

@@ -85,9 +85,9 @@ def shown(text: str) -> str:
     Args:
         text: What a program wrote.
     """
-    return "".join(
-        one if " " <= one <= "~" else one.encode("unicode_escape", "surrogatepass").decode() for one in text
-    )[:MAX_MESSAGE_CHARACTERS]
+    return "".join(one if " " <= one <= "~" else one.encode("unicode_escape").decode() for one in text)[
+        :MAX_MESSAGE_CHARACTERS
+    ]
 
 
 def _judge_yes(name: str, ended: Ended) -> Answer:
