@@ -22,11 +22,12 @@ EXECUTOR_ACCOUNT = "ipatpi-exec"
 ACCOUNT = "ipatpi-validator"
 SOCKET = "/run/ipa-tpi-validate/validate.sock"
 NETWORK_SOCKET = "/run/ipa-tpi-validate/validate-network.sock"
+OPERATION = f"cn=dirsrv.restart,cn=tpioperations,cn=tpi,{SUFFIX}"
 NAME = "lab-probe"
 ACCEPT = "#!/bin/sh\nexit 0\n"
 LINE = '{"code": 2100, "name": "ACIError", "message": "the program says no", "data": {}}'
 REFUSE = f"#!/bin/sh\necho '{LINE}'\nexit 1\n"
-QUESTION = {name: "" for name in VARIABLES} | {"TPI_REQUEST_ID": "asked-by-a-test"}
+QUESTION = dict.fromkeys(VARIABLES, "") | {"TPI_REQUEST_ID": "asked-by-a-test"}
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class Watched:
         """Two people restart DS01, and it is restarted."""
         before = self.world.invocation()
         view = self._end()
-        assert (view.state, self.world.audit(view.id, "validated")[-1]["code"]) == ("executed", "")
+        assert (view.state, self.world.audit(view.id, "validated")[-1].get("code", "")) == ("executed", "")
         assert self.world.invocation() != before
         nothing_left(self.world)
         return view
@@ -74,6 +75,15 @@ class Watched:
         nothing_left(self.world)
         return view
 
+    def asked(self, code: str, *said: str, seconds: int = 10) -> None:
+        """The same for whoever asks without a request: refused, and nothing is left behind."""
+        refusal = ask(seconds=seconds)
+        assert refusal is not None
+        assert refusal.code == code, refusal
+        for text in said:
+            assert text in refusal.message, refusal
+        nothing_left(self.world)
+
     def _end(self) -> Any:
         request_id = self.world.request("alice", reason="watched by a program", ticket="OPS-1742")
         self.world.approve("bob", request_id)
@@ -81,16 +91,25 @@ class Watched:
 
 
 @contextmanager
-def watched(world: World, name: str = NAME, operation: str = "dirsrv.restart") -> Iterator[Watched]:
-    """Have an operation name a program for a while."""
-    entry = f"cn={operation},cn=tpioperations,cn=tpi,{SUFFIX}"
-    world.root().modify_s(entry, [(ldap.MOD_REPLACE, "ipaTpiValidationProgram", [name.encode()])])
+def watched(world: World, name: str = NAME, seconds: int = 0) -> Iterator[Watched]:
+    """Have the operation name a program for a while.
+
+    Args:
+        world: The box.
+        name: Of the program.
+        seconds: How long the operation may take, where it is not to be as it is.
+    """
+    before = world.root().read_s(OPERATION)
+    wanted = {"ipaTpiValidationProgram": [name.encode()]}
+    if seconds:
+        wanted["ipaTpiTimeoutSeconds"] = [str(seconds).encode()]
+    world.root().modify_s(OPERATION, [(ldap.MOD_REPLACE, *item) for item in wanted.items()])
     made = Watched(world)
     try:
         yield made
     finally:
         made.remove()
-        world.root().modify_s(entry, [(ldap.MOD_REPLACE, "ipaTpiValidationProgram", None)])
+        world.root().modify_s(OPERATION, [(ldap.MOD_REPLACE, key, before.get(key)) for key in wanted])
 
 
 def nothing_left(world: World) -> None:
