@@ -31,6 +31,8 @@ from ipa_tpi.programs.settings import read_settings
 SETTINGS_FILE: Final = "/etc/ipa/tpi/topology.toml"
 OPERATIONS: Final = frozenset({"dirsrv.restart", "dirsrv.stop"})
 
+_GRACE_SECONDS: Final = 1.0
+
 Probe = Callable[[str, "TopologySettings"], None]
 
 
@@ -140,7 +142,7 @@ def _any_answers(servers: list[str], settings: TopologySettings, probe: Probe) -
     for server in servers:
         # Daemons: one that hangs holds nobody up.
         threading.Thread(target=ask, args=(server,), daemon=True).start()
-    deadline = time.monotonic() + settings.timeout_seconds + 1
+    deadline = time.monotonic() + settings.timeout_seconds + _GRACE_SECONDS
     try:
         return any(answers.get(timeout=max(deadline - time.monotonic(), 0)) for _ in servers)
     except queue.Empty:
