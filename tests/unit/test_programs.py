@@ -118,6 +118,11 @@ def test_a_number_that_does_not(number: str) -> None:
     assert caught.value.kind == (3009, "ValidationError")
 
 
+def test_no_number_matches_no_pattern() -> None:
+    with pytest.raises(RefusalError, match="needs a ticket"):
+        ticket.check(asked(TPI_TICKET=""), TicketSettings(version=1, pattern=".*"), ask=False)
+
+
 @pytest.mark.parametrize(
     "url",
     [

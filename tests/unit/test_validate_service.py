@@ -102,6 +102,11 @@ def test_a_flood_is_read_and_dropped(service: Service, stream: int) -> None:
     assert len(told.log) < 80_000
 
 
+def test_what_is_logged_is_capped(service: Service) -> None:
+    service.install("#!/bin/sh\nyes | head -n 5000 >&2\n")
+    assert service.ask().log.count("\n") == 201
+
+
 def test_a_flood_without_end_ends_at_the_cap_or_with_its_time(service: Service) -> None:
     service.install("#!/bin/sh\nexec cat /dev/zero\n")
     told = service.ask(seconds=30)
@@ -207,6 +212,9 @@ def test_nothing_gets_into_the_environment(
         b'{"program":"probe","environment":{},"timeout_seconds":1}',
         b'{"program":"probe","environment":{},"timeout_seconds":1}\n{}\n',
         b"x" * 300_000 + b"\n",
+        json.dumps({"program": "probe", "environment": ENVIRONMENT, "timeout_seconds": 1}).encode()
+        + b" " * 300_000
+        + b"\n",
     ],
 )
 def test_what_is_no_question_starts_nothing(service: Service, text: bytes, tmp_path: Path) -> None:

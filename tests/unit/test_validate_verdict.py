@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import product
 
 import pytest
 from hypothesis import given
@@ -20,11 +21,21 @@ def ended(status: int = 0, out: bytes = b"", *, timed_out: bool = False, left: b
     return Ended(status, out, b"", timed_out, left)
 
 
-@given(status=st.integers(-64, 255), out=st.binary(max_size=40), timed_out=st.booleans(), left=st.booleans())
-def test_there_is_one_way_to_accept(status: int, out: bytes, *, timed_out: bool, left: bool) -> None:
-    answer = judge("probe", ended(status, out, timed_out=timed_out, left=left), 5)
-    assert answer.accepted == (status == 0 and out == b"" and not timed_out and not left)
-    assert bool(answer.code) == bool(answer.message) == (not answer.accepted)
+@pytest.mark.parametrize("status", [0, 1, 255, -1, -9, -64])
+@pytest.mark.parametrize("out", [b"", b"\n", b"\0", b"\xff", json.dumps(GOOD).encode()])
+def test_there_is_one_way_to_accept(status: int, out: bytes) -> None:
+    for timed_out, left in product((False, True), (False, True)):
+        answer = judge("probe", ended(status, out, timed_out=timed_out, left=left), 5)
+        assert answer.accepted == (status == 0 and out == b"" and not timed_out and not left)
+        assert bool(answer.code) == bool(answer.message) == (not answer.accepted)
+        assert (answer.code == "validation-timeout") == timed_out
+        assert check_text(answer.message, "message") is None
+
+
+@given(out=st.binary(max_size=200))
+def test_nothing_that_it_writes_is_a_yes(out: bytes) -> None:
+    answer = judge("probe", ended(0, out), 5)
+    assert answer.accepted == (out == b"")
     assert check_text(answer.message, "message") is None
 
 
