@@ -174,7 +174,7 @@ def _follow(pid: int, streams: tuple[_Stream, _Stream], deadline: float) -> bool
 
 def _end_all(process: subprocess.Popen[bytes]) -> bool:
     """End the program and all that came of it; tell whether anything outlived it."""
-    # Its number is not given to another before `wait`.
+    # R-E06. Its number is not given to another before `wait`.
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()

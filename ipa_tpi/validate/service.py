@@ -114,7 +114,7 @@ def _read_question(peer: socket.socket) -> Question:
 
 
 def _check_environment(environment: Mapping[str, str]) -> None:
-    if environment.keys() != contract.VARIABLES:  # nobody adds LD_PRELOAD, or leaves out who asks
+    if environment.keys() != contract.VARIABLES:  # R-K05: nobody adds LD_PRELOAD, or leaves out who asks
         raise _RefusedError("the variables are not exactly those of the contract")
     for name, value in environment.items():
         if any(one < " " or one == "\x7f" for one in value):

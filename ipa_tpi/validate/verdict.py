@@ -94,7 +94,7 @@ def _judge_yes(name: str, ended: Ended) -> Answer:
     if ended.out:
         said = shown(ended.out.decode("ascii", "backslashreplace"))[:_EXCERPT_CHARACTERS]
         return failed(f"{name} ended with status 0 and yet wrote to standard output: {said}")
-    if ended.left:
+    if ended.left:  # R-K05
         return failed(f"{name} ended with status 0 and left processes behind, which were ended")
     return Answer(accepted=True)
 
