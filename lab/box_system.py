@@ -26,7 +26,7 @@ MASKED = (
     "systemd-networkd-wait-online.service",
     "systemd-resolved.service",
 )
-APACHE_MODULES = ("auth_gssapi", "authz_user", "headers", "reqtimeout", "ssl", "wsgi")
+APACHE_MODULES = ("allowmethods", "auth_gssapi", "authz_user", "headers", "reqtimeout", "ssl", "wsgi")
 # The laboratory restarts a directory server far oftener than a site would; systemd's limit is 5 in 10 s.
 DIRSRV_DROP_IN = """\
 [Unit]

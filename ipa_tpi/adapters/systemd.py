@@ -19,6 +19,13 @@ from ipa_tpi.ports import Job, UnitState
 _BUS_NAME: Final = "org.freedesktop.systemd1"
 _MANAGER: Final = DBusAddress("/org/freedesktop/systemd1", _BUS_NAME, f"{_BUS_NAME}.Manager")
 _QUERY_SECONDS: Final = 5.0
+_ERROR: Final = "org.freedesktop.DBus.Error."
+# What the bus says in systemd's stead when nobody knows what became of a call that it had delivered …
+_UNANSWERED: Final = frozenset(_ERROR + name for name in ("NoReply", "Timeout", "TimedOut", "Disconnected"))
+# … and when systemd is not there to deliver it to, as while it starts itself again.
+_ABSENT: Final = frozenset(
+    _ERROR + name for name in ("ServiceUnknown", "NameHasNoOwner", "LimitsExceeded", "NoMemory")
+)
 _LOST: Final = (OSError, ConnectionError, TimeoutError, EOFError)
 _CALLS: Final = {"start": "StartUnit", "stop": "StopUnit", "restart": "RestartUnit", "reload": "ReloadUnit"}
 
@@ -44,7 +51,7 @@ class Systemd:
                 _call(bus, new_method_call(_MANAGER, "Subscribe"))
             except (DBusErrorResponse, *_LOST) as error:
                 raise ServiceManagerError(
-                    f"systemd did not answer before anything was asked of it: {error}"
+                    f"systemd did not answer before anything was asked of it: {error}; see: systemctl status dbus"
                 ) from error
             with bus.filter(rule, bufsize=256) as signals:
                 try:
@@ -57,10 +64,10 @@ class Systemd:
                             result = str(signal.body[3])
                             break
                 except DBusErrorResponse as error:
-                    raise ActionFailedError(f"systemd refused to {verb} {unit}: {_reason(error)}") from error
+                    raise _judge_refusal(f"{verb} {unit}", error) from error
                 except _LOST as error:
                     raise OutcomeUnknownError(
-                        f"systemd did not tell how the {verb} of {unit} ended: {error}"
+                        f"systemd did not tell how the {verb} of {unit} ended: {error}; look: systemctl status {unit}"
                     ) from error
             return Job(result, before, _state_after(bus, unit))
 
@@ -79,9 +86,17 @@ def _state(bus: DBusConnection, unit: str) -> UnitState:
         main_pid = _property(bus, path, "Service", "MainPID") if unit.endswith(".service") else 0
         invocation = _property(bus, path, "Unit", "InvocationID")
     except DBusErrorResponse as error:
-        raise ActionFailedError(f"systemd does not tell about {unit}: {_reason(error)}") from error
+        if error.name in _UNANSWERED | _ABSENT:  # not a decision
+            raise ServiceManagerError(
+                f"systemd did not answer about {unit}: {_reason(error)}; it is asked again by itself"
+            ) from error
+        raise ActionFailedError(
+            f"systemd does not tell about {unit}: {_reason(error)}; see: systemctl status {unit}"
+        ) from error
     except _LOST as error:
-        raise ServiceManagerError(f"systemd did not answer about {unit}: {error}") from error
+        raise ServiceManagerError(
+            f"systemd did not answer about {unit}: {error}; it is asked again by itself"
+        ) from error
     return UnitState(str(active), str(sub), int(main_pid), bytes(invocation).hex())
 
 
@@ -98,7 +113,9 @@ def _bus() -> Iterator[DBusConnection]:
     try:
         connection = open_dbus_connection(bus="SYSTEM")
     except (*_LOST, KeyError, ValueError) as error:
-        raise ServiceManagerError(f"the system bus cannot be reached: {error}") from error
+        raise ServiceManagerError(
+            f"the system bus cannot be reached: {error}; see: systemctl status dbus"
+        ) from error
     with closing(connection):
         yield connection
 
@@ -110,6 +127,14 @@ def _call(bus: DBusConnection, message: Any, timeout: float = _QUERY_SECONDS) ->
 def _property(bus: DBusConnection, path: str, interface: str, name: str) -> Any:  # noqa: ANN401
     address = DBusAddress(path, _BUS_NAME, f"{_BUS_NAME}.{interface}")
     return _call(bus, Properties(address).get(name))[0][1]
+
+
+def _judge_refusal(what: str, error: DBusErrorResponse) -> ActionFailedError | OutcomeUnknownError:
+    if error.name in _UNANSWERED:
+        return OutcomeUnknownError(
+            f"systemd did not tell whether it began to {what}: {_reason(error)}; look: systemctl status"
+        )
+    return ActionFailedError(f"systemd refused to {what}: {_reason(error)}; see: journalctl")
 
 
 def _reason(error: DBusErrorResponse) -> str:

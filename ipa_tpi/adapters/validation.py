@@ -51,10 +51,14 @@ class ValidationSocket:
                 text, _ = _read_line(peer, rest, time.monotonic() + seconds + _GRACE_SECONDS)
             except TimeoutError:  # R-K05: too late is a refusal
                 return Refuse(
-                    "validation-timeout", f"the validation program {program} did not answer in time"
+                    "validation-timeout",
+                    f"the validation program {program} did not answer in time; make a new request when it does",
                 )
             except OSError as error:
-                return Refuse("validation-failed", f"the answer of {program} was lost: {error}")
+                return Refuse(
+                    "validation-failed",
+                    f"the answer of {program} was lost: {error}; see its journal, then make a new request",
+                )
         return _judge(program, text)
 
     def _door(self, program: str) -> str:
@@ -108,4 +112,5 @@ def _judge(program: str, text: bytes) -> Refuse | None:
     told = answer.message if check_text(answer.message, "message") is None else ascii(answer.message)
     code = answer.code if answer.code in _CODES else "validation-failed"
     told = told[: contract.MAX_MESSAGE_CHARACTERS]
-    return Refuse(code, told or f"the validation program {program} refused")
+    message = told or f"the validation program {program} refused; see: journalctl -t ipa-tpi-validate"
+    return Refuse(code, message)

@@ -273,17 +273,23 @@ def _denied(case: Case, preview: Preview | Refuse | None, late: frozenset[str]) 
             continue
         if voice.forged:
             return Refuse(
-                "forged-veto", f"a denial by {denial.creator}, who may write none, lies below the request"
+                "forged-veto",
+                f"a denial by {denial.creator}, who may write none, lies below the request; tell an auditor",
             )
         if voice.refusal is None:
-            return Refuse("denied-by-approver", f"denied by {_name(voice)}")
+            return Refuse(
+                "denied-by-approver", f"denied by {_name(voice)}; ask why before you make a new request"
+            )
         if voice.refusal.code not in _BY_RULES:
-            return Refuse(voice.refusal.code, f"a denial lies below the request, and {voice.refusal.message}")
+            return Refuse(
+                voice.refusal.code,
+                f"a denial lies below the request, and {voice.refusal.message}. Make a new request.",
+            )
     for withdrawal in case.subtree.of(Withdrawal):
         if case.voices.get(withdrawal.creator, _NOBODY).forged and withdrawal.entry_id not in late:
             return Refuse(
                 "forged-veto",
-                f"a withdrawal by {withdrawal.creator}, who may write none, lies below the request",
+                f"a withdrawal by {withdrawal.creator}, who may write none, lies below the request; tell an auditor",
             )
     return _tampered(case) or (preview if isinstance(preview, Refuse) else None) or case.blocked
 
@@ -293,10 +299,14 @@ def _cancelled(case: Case, late: frozenset[str]) -> Refuse | None:
         if cancellation.entry_id in late:
             continue
         if cancellation.creator == case.subtree.request.creator:
-            return Refuse("cancelled", "cancelled by the requester", Outcome.CANCELLED)
+            return Refuse(
+                "cancelled",
+                "cancelled by the requester; make a new request if it is still needed",
+                Outcome.CANCELLED,
+            )
         return Refuse(
             "forged-veto",
-            f"a cancellation by {cancellation.creator}, who did not request, lies below the request",
+            f"a cancellation by {cancellation.creator}, who did not request, lies below the request; make a new one, and tell an auditor",
         )
     return None
 
@@ -308,10 +318,13 @@ def _tampered(case: Case) -> Refuse | None:
         ours = isinstance(child, Preview | Receipt | Execution | Result)
         if ours and child.creator != case.subtree.request.executor:
             return Refuse(
-                "forged-entry", f"{child.creator} wrote an entry that only the target's executor may write"
+                "forged-entry",
+                f"{child.creator} wrote an entry that only the target's executor may write; tell an auditor",
             )
         if child.conflict and not _is_our_intent(case, child):
-            return Refuse("malformed-entry", f"the entry {child.dn} is a replication conflict")
+            return Refuse(
+                "malformed-entry", f"the entry {child.dn} is a replication conflict; make a new request"
+            )
     return _borrowed(case)
 
 
@@ -320,7 +333,10 @@ def _borrowed(case: Case) -> Refuse | None:
     owners = {case.subtree.request.id: case.subtree.request.dn}
     for child in sorted(case.subtree.children, key=lambda entry: entry.dn):
         if owners.setdefault(child.entry_id, child.dn) != child.dn and not _is_our_intent(case, child):
-            return Refuse("malformed-entry", f"the entry {child.dn} bears the id of another")
+            return Refuse(
+                "malformed-entry",
+                f"the entry {child.dn} bears the id of another; make a new request, and tell an auditor",
+            )
     return None
 
 
@@ -358,7 +374,10 @@ def _preview(case: Case) -> Preview | Refuse | None:
         or not isinstance(body, dict)
         or body.keys() != {"shown", "precondition"}
     ):
-        return Refuse("malformed-entry", "the preview's content does not fit its digest or form")
+        return Refuse(
+            "malformed-entry",
+            "the preview's content does not fit its digest or form; make a new request, and tell an auditor",
+        )
     if case.preview_digest is not None and preview.digest != case.preview_digest:  # R-K10
         return differs
     return preview
@@ -390,8 +409,13 @@ def _count_with(case: Case, digest: bytes, withdrawn: frozenset[str]) -> _Count:
     why: dict[str, Refuse] = {}
     deadline, demand = window_end, case.terms.demand
     lacks = missing(demand, ())
-    for approval in sorted(case.subtree.of(Approval), key=lambda entry: (_at(case, entry), entry.entry_id)):
-        verdict = _judge(case, approval, digest, window_end, withdrawn, taken)
+    waiting = sorted(case.subtree.of(Approval), key=lambda entry: (_at(case, entry), entry.entry_id))
+    while waiting:
+        # Stamps have whole seconds: of those of one second, one whose turn it is comes first.
+        same = [approval for approval in waiting if _at(case, approval) == _at(case, waiting[0])]
+        verdicts = [(one, _judge(case, one, digest, window_end, withdrawn, taken)) for one in same]
+        approval, verdict = next((pair for pair in verdicts if isinstance(pair[1], Voice)), verdicts[0])
+        waiting.remove(approval)
         if isinstance(verdict, Refuse):
             why[approval.entry_id] = verdict
             continue
@@ -416,16 +440,19 @@ def _judge(
     if voice.refusal is not None or voice.identity is None:
         return voice.refusal or _NO_ACCOUNT
     if approval.created < case.subtree.request.created:
-        return Refuse("clock", "the approval is older than the request")
+        return Refuse(
+            "clock", "the approval is older than the request; mend the clocks, then make a new request"
+        )
     # A stamp has whole seconds, so one that equals the end was made at the end or after.
     if _at(case, approval) >= window_end:  # R-A03
-        return Refuse("too-late", "the approval came after the window")
+        return Refuse("too-late", "the approval came after the window; make a new request")
     if approval.digest != digest or not digest:  # R-K10
         return Refuse(
-            "digest-mismatch", "the approval is about something else than this request with this preview"
+            "digest-mismatch",
+            "the approval is about something else than this request with this preview; look again, then approve",
         )
     if approval.creator in withdrawn:  # R-K15
-        return Refuse("withdrawn", "the approval was withdrawn")
+        return Refuse("withdrawn", "the approval was withdrawn; another person has to approve")
     for other in taken:  # R-K02, R-X09
         refusal = (
             check_distinct(other.identity, voice.identity) if other.identity is not None else _NO_ACCOUNT
@@ -444,7 +471,7 @@ def _unproven(case: Case, approval: Approval, who: str) -> Refuse:
     if code is None:
         return Refuse(
             "proof-missing",
-            f"the target has not verified a proof by {who}, who runs: ipa-tpi prove {case.subtree.request.id}",
+            f"the target has not verified a proof by {who}; {who} runs: ipa-tpi prove {case.subtree.request.id}",
         )
     return Refuse(
         code,
@@ -474,5 +501,5 @@ def _name(voice: Voice) -> str:
     return voice.identity.principal if voice.identity is not None else "an unknown account"
 
 
-_NO_ACCOUNT = Refuse("unknown-principal", "the account of the writer cannot be used")
+_NO_ACCOUNT = Refuse("unknown-principal", "the account of the writer cannot be used; ask an administrator")
 _NOBODY = Voice(_NO_ACCOUNT)

@@ -195,7 +195,8 @@ def authorize(facts: Facts, stage: Stage) -> Authorization:
     if floor is None:  # R-X13
         return Authorization(
             Refuse(
-                "operation-not-on-floor", f"the floor of {facts.target} does not allow {request.operation}"
+                "operation-not-on-floor",
+                f"the floor of {facts.target} does not allow {request.operation}; ask its administrator (ipa-tpi-floor(5))",
             ),
         )
     if is_reading(operation.name) != (stage == "read"):  # R-K02: no stage of one kind opens the other
@@ -220,7 +221,9 @@ def authorize(facts: Facts, stage: Stage) -> Authorization:
         or _check_digest(request, requester)
     )
     if refusal is not None or requester is None:
-        return Authorization(refusal or Refuse("requester-gone", "the requester's account is gone"))
+        return Authorization(
+            refusal or Refuse("requester-gone", "the requester's account is gone; make a new request")
+        )
     case = _case(facts, setting, floor, requester)
     result = standing(case)
     return Authorization(_by_state(result, stage), result)
@@ -271,7 +274,7 @@ def check_definition(request: Request, operation: Operation) -> Refuse | None:
     if request.interface not in operation.interfaces:  # R-E15
         return Refuse(
             "interface-not-allowed",
-            f"{operation.name} cannot be asked for through the interface {request.interface!a}",
+            f"{operation.name} cannot be asked for through the interface {request.interface!a}; use another one",
         )
     if operation.reason_pattern and re.fullmatch(operation.reason_pattern, request.reason) is None:  # R-K14
         return Refuse(
@@ -308,7 +311,7 @@ def check_floor_parameters(request: Request, floor: FloorOperation, target: str)
             return Refuse(
                 "below-floor",
                 f"{target} allows {request.operation} only of: {allowed} (its floor file, /etc/ipa/tpi/floor.toml), "
-                f"and not of {value!a}",
+                f"and not of {value!a}; ask for one of them",
             )
     unit = request.parameters.get("unit")
     return check_unit(unit, reading=is_reading(request.operation)) if unit is not None else None
@@ -334,7 +337,8 @@ def judge_requester(request: Request, requester: Account | None, setting: Settin
         return refusal
     if requester.created > request.created:
         return Refuse(
-            "account-too-young", f"the account of {requester.principal} is younger than the request"
+            "account-too-young",
+            f"the account of {requester.principal} is younger than the request; make a new request",
         )
     decision = may(setting.policy, Right.REQUEST, requester, setting.operation, setting.host)
     return decision if isinstance(decision, Refuse) else check_age(requester, Right.REQUEST, setting)
@@ -358,7 +362,10 @@ def judge_voice(voice: Account | None, request: Request, requester: Account, set
         return Voice(refusal, forged=forged)
     identity = identity_of(voice)
     if voice.created > request.created:
-        refusal = Refuse("account-too-young", f"the account of {voice.principal} is younger than the request")
+        refusal = Refuse(
+            "account-too-young",
+            f"the account of {voice.principal} is younger than the request; another person has to approve",
+        )
     if refusal is None:
         refusal = check_distinct(identity_of(requester), identity)  # R-A04
     if refusal is None:
@@ -425,7 +432,10 @@ def _young(account: Account, through: AbstractSet[str], latest: datetime, settin
 def _check_place(facts: Facts) -> Refuse | None:
     request = facts.subtree.request
     if request.target != facts.target or request.executor != facts.me:
-        return Refuse("wrong-target", f"the request is for {request.target}, and this is {facts.target}")
+        return Refuse(
+            "wrong-target",
+            f"the request is for {request.target}, and this is {facts.target}; make a new request",
+        )
     return None
 
 
@@ -468,7 +478,8 @@ def _check_journal(facts: Facts) -> Refuse | None:
     for child in facts.subtree.children:
         if child.creator == facts.me and child.entry_id not in facts.memory.written:
             return Refuse(
-                "forged-entry", f"the entry {child.dn} bears this executor's name and is not in its journal"
+                "forged-entry",
+                f"the entry {child.dn} bears this executor's name and is not in its journal; tell an auditor",
             )
     return None
 
@@ -481,7 +492,8 @@ def _check_remembered(facts: Facts, dn: str) -> Refuse | None:
 def _check_digest(request: Request, requester: Account | None) -> Refuse | None:
     if requester is None or request_digest(request, requester.principal) != request.digest:  # R-K10
         return Refuse(
-            "digest-mismatch", "the digest that the request bears is not the digest of what it asks for"
+            "digest-mismatch",
+            "the digest that the request bears is not that of what it asks for; make a new request, and tell an auditor",
         )
     return None
 
@@ -527,4 +539,8 @@ def _by_state(result: Standing, stage: Stage) -> Allow | NotYet | Refuse:
     if result.state is State.DENIED and result.code:
         return Refuse(result.code, result.message)
     # An execution or a result lies there that is not the one we are about to make.
-    return Refuse("execution-exists", "the request was begun or ended already", Outcome.INDETERMINATE)
+    return Refuse(
+        "execution-exists",
+        "the request was begun or ended already; look at the target, then make a new request if it is needed",
+        Outcome.INDETERMINATE,
+    )

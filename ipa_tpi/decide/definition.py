@@ -129,7 +129,7 @@ def load_rule(dn: str, attributes: Attributes) -> Rule | Refuse:
             all_operations=_category(attributes, "ipatpioperationcategory"),
         )
     except (_BadError, ValueError) as error:
-        return Refuse("rule-malformed", f"the rule {dn} cannot be used: {error}")
+        return Refuse("rule-malformed", f"the rule {dn} cannot be used: {error}; correct the entry")
 
 
 def is_reading(name: str) -> bool:

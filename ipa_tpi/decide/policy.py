@@ -110,15 +110,14 @@ def _nearest(
 ) -> str:
     naming = policy.rules_for(operation.dn)
     # Where there are few rules, one for another operation may well be the one that was meant.
-    nearest: tuple[int, str] = (0, "no rule gives this right to anybody")
+    nearest: tuple[bool, int, str] = (False, 0, "no rule gives this right to anybody")
     for rule in policy.rules if len(policy.rules) <= _FEW else naming:
         matched = (*_matches(rule, right, account, host), rule in naming)
         lacks = [name for name, found in zip(_DIMENSIONS, matched, strict=True) if not found]
-        nearest = max(
-            nearest,
-            (len(_DIMENSIONS) + 1 - len(lacks), f"the nearest rule {rule.name!a} {' and '.join(lacks)}"),
-        )
-    return nearest[1]
+        told = f"the nearest rule {rule.name!a} {' and '.join(lacks)}"
+        # A rule that gives the right is nearer than one that would have to give another.
+        nearest = max(nearest, (right in rule.rights, len(_DIMENSIONS) + 1 - len(lacks), told))
+    return nearest[2]
 
 
 def _matches_account(rule: Rule, right: Right, account: Account) -> bool:

@@ -40,13 +40,21 @@ def expected_text(proof: Proof, request_digest: bytes, approval_digest: bytes) -
         ``proof-wrong-digest``.
     """
     if proof.kind not in KINDS:
-        return Refuse("proof-kind-unknown", f"proofs of the kind {proof.kind!a} are not known here")
+        return Refuse(
+            "proof-kind-unknown",
+            f"proofs of the kind {proof.kind!a} are not known here; run: ipa-tpi prove ID",
+        )
     try:
         purpose = Purpose(proof.purpose)
     except ValueError:
-        return Refuse("proof-wrong-purpose", f"{proof.purpose!a} is no purpose of a proof")
+        return Refuse(
+            "proof-wrong-purpose", f"{proof.purpose!a} is no purpose of a proof; run: ipa-tpi prove ID"
+        )
     if purpose not in _USED:
-        return Refuse("proof-wrong-purpose", f"a proof for {purpose.value} is of no use below a request")
+        return Refuse(
+            "proof-wrong-purpose",
+            f"a proof for {purpose.value} is of no use below a request; run: ipa-tpi prove ID",
+        )
     wanted = request_digest if purpose in _ON_REQUEST else approval_digest
     if purpose is Purpose.DENY and not approval_digest:
         wanted = request_digest
@@ -106,18 +114,24 @@ def judge(
         None when it counts, else a refusal.
     """
     if not accepted.mic_valid:
-        return Refuse("proof-wrong-digest", "the proof's signature is not over this purpose and digest")
+        return Refuse(
+            "proof-wrong-digest",
+            "the proof's signature is not over this purpose and digest; run: ipa-tpi prove ID",
+        )
     if accepted.delegated:
         # R-X01: somebody else made it with a ticket that a service obtained in the person's name.
         return Refuse(
             "proof-delegated", "the proof was made by delegation, not by the person; run: ipa-tpi prove ID"
         )
     if check_principal(accepted.initiator, realm) is not None:
-        return Refuse("proof-foreign-realm", f"the proof is by {accepted.initiator!a}, who is not of {realm}")
+        return Refuse(
+            "proof-foreign-realm",
+            f"the proof is by {accepted.initiator!a}, who is not of {realm}; run kinit as a person of it, then: ipa-tpi prove ID",
+        )
     if writer is None or accepted.initiator != writer.principal:  # R-X02
         return Refuse(
             "proof-other-principal",
-            f"the proof is by {accepted.initiator}, but another account wrote it here",
+            f"the proof is by {accepted.initiator}, but another account wrote it here; who wrote it runs: ipa-tpi prove ID",
         )
     return _check_ticket(accepted, demands, now)
 

@@ -79,7 +79,8 @@ def missing(demand: Demand, taken: Sequence[Groups]) -> str:
         One phrase for people.
     """
     lacking = max(demand.total - len(taken), 0)
-    parts = [f"{lacking} more approval{'s' if lacking != 1 else ''} needed"] if lacking else []
+    more = "1 more approval is" if lacking == 1 else f"{lacking} more approvals are"
+    parts = [f"{more} needed"] if lacking else []
     absent = sorted(group for group in demand.groups if not any(group in one for one in taken))
     if absent:
         parts.append(f"somebody of {' and of '.join(_name(group) for group in absent)} must approve")

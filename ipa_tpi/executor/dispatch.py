@@ -18,7 +18,8 @@ A reading operation (`decide.policy.is_reading`) ends after its preview: it is s
 result, at once; it has no execution entry, and is read again after a restart.
 
 On restart: nothing from 4 on: begin at 1; 4 without 7: add the execution entry if it is absent,
-go on at 6; 7 without 9: indeterminate; 9 without 10: do 10.
+go on at 6; 7 without 9: indeterminate; 9 without 10: do 10.  A result that the directory has lost
+afterwards is added again, whoever wakes us.
 
 A refusal is a decision on complete reads, and is final.  An error (directory, KDC, D-Bus, disk,
 audit) before 7 is not a refusal: `Dispatcher.process` raises it, nothing was done, and the caller
@@ -39,13 +40,14 @@ from ipa_tpi.decide.policy import usable_operation
 from ipa_tpi.decide.proof import demands_of
 from ipa_tpi.errors import (
     ActionFailedError,
+    DirectoryLimitError,
     DirectoryUnavailableError,
     OutcomeUnknownError,
     RefusedError,
     ServiceManagerError,
 )
 from ipa_tpi.executor import entries
-from ipa_tpi.executor.claims import Claim, Claims
+from ipa_tpi.executor.claims import Claim, Claims, Sight
 from ipa_tpi.executor.operations import operation
 from ipa_tpi.executor.publication import Publication
 from ipa_tpi.executor.receipts import Receipts
@@ -62,6 +64,7 @@ from ipa_tpi.model import (
     Operation,
     Outcome,
     Refuse,
+    Request,
     Result,
     Subtree,
     Withdrawal,
@@ -199,14 +202,26 @@ class Dispatcher:
         return None
 
     def _bury(self, request_id: str, claim: Claim | None, error: RefusedError) -> None:
-        """End a request whose entry is malformed: it can bear no result, and is never run."""
+        """End a request whose entry is malformed: it can bear no result, and nothing is run, now or later."""
         if error.code != "malformed-request":
             raise error
-        if claim is None:
-            self.audit.record("refused", request=request_id, code=error.code, message=error.message)
-            ended = Claim("ended", "", Outcome.DENIED, error.code, error.message)
-            self.claims.end(request_id, ended, self.clock())
-            self.claims.publish(request_id)
+        if claim is not None and claim.published:
+            return
+        if claim is None or claim.state == "intent":
+            claim = Claim("ended", "", Outcome.DENIED, error.code, error.message)
+            self.claims.end(request_id, claim, self.clock())
+        elif claim.state == "claimed":  # 7 without 9: R-K13
+            claim = Claim("ended", "", Outcome.INDETERMINATE, "outcome-unknown", error.message)
+            self.claims.end(request_id, claim, self.clock())
+        # An audit that fails here is tried again: the request stays unpublished until then.
+        self.audit.record(
+            "refused",
+            request=request_id,
+            code=error.code,
+            message=error.message,
+            outcome=claim.outcome.value if claim.outcome is not None else "",
+        )
+        self.claims.publish(request_id)
 
     def _is_history(self, subtree: Subtree) -> bool:
         """Leave alone what had ended before this journal began; a second result would contradict the first (X12)."""
@@ -230,6 +245,28 @@ class Dispatcher:
             )
         elif not claim.published:  # 9 without 10
             self._publish(subtree, claim)
+        else:
+            self._republish(subtree, claim)
+
+    def _republish(self, subtree: Subtree, claim: Claim) -> None:
+        """Add the very same result again where the directory has lost it, as a restored one has (X12)."""
+        request = subtree.request
+        entry = self.claims.written(request.id, "result")
+        # What ended malformed, or before this journal began, has no result of ours.
+        if entry is None or entry.entry_id in self.claims.judged(request.id):
+            return
+        if any(result.entry_id == entry.entry_id for result in subtree.of(Result)):
+            return
+        self.audit.record(
+            "republished",
+            request=request.id,
+            outcome=claim.outcome.value if claim.outcome is not None else "",
+        )
+        try:
+            self.publication.add(request.id, entry)
+        except RefusedError as error:
+            self.claims.judge(request.id, entry.entry_id, error.code)  # `process` raises, and is told once
+            raise
 
     def _preview(self, subtree: Subtree) -> datetime | None:
         request = subtree.request
@@ -340,7 +377,10 @@ class Dispatcher:
         if not isinstance(decision, Allow) or refusal is not None:
             last = refusal or decision
             self._refuse(
-                again, last if isinstance(last, Refuse) else Refuse("refused", "it is approved no longer")
+                again,
+                last
+                if isinstance(last, Refuse)
+                else Refuse("refused", "it is approved no longer; make a new request"),
             )
             return
         self.audit.record("claim", request=request.id, by=decision.by)
@@ -416,21 +456,25 @@ class Dispatcher:
             self.audit.record(
                 "request-seen", request=request.id, operation=request.operation, creator=request.creator
             )
-            self.claims.see(request.id, request.id, now, fingerprint(request), kept=False)
-        for child in subtree.children:
-            if child.entry_id not in memory.first_seen:
-                kept = isinstance(child, _KEPT)
-                self.claims.see(request.id, child.entry_id, now, fingerprint(child), kept=kept)
-        for dn in self._writers(subtree) - memory.identities.keys():
-            account = self.directory.account_by_dn(dn)
-            usable = check_account(account, "", now, self.place.floor.person_attribute) is None
-            if account is not None and usable:
-                self.claims.remember(request.id, identity_of(account))
+            self.claims.see(request.id, [Sight(request.id, fingerprint(request))], now)
+        sights = [
+            Sight(child.entry_id, fingerprint(child), kept=isinstance(child, _KEPT))
+            for child in subtree.children
+            if child.entry_id not in memory.first_seen
+        ]
+        self.claims.see(request.id, sights, now)
+        unknown = self._writers(subtree) - memory.identities.keys()
+        accounts = self.directory.meet(unknown).accounts.values()
+        usable = [
+            identity_of(account)
+            for account in accounts
+            if account is not None
+            and check_account(account, "", now, self.place.floor.person_attribute) is None
+        ]
+        self.claims.remember(request.id, usable)
 
     def _facts(self, subtree: Subtree) -> Facts:
-        accounts: dict[str, Account | None] = {
-            dn: self.directory.account_by_dn(dn) for dn in self._writers(subtree)
-        }
+        people = self.directory.meet(self._writers(subtree), (self.place.target,))
         policy = self.directory.policy()
         return Facts(
             me=self.place.me,
@@ -439,12 +483,12 @@ class Dispatcher:
             now=self.clock(),
             subtree=subtree,
             policy=policy,
-            host=self.directory.host(self.place.target),
+            host=people.hosts[self.place.target],
             floor=self.place.floor,
-            accounts=accounts,
+            accounts=people.accounts,
             approve_permission=self.place.approve_permission,
             memory=self.claims.memory(subtree.request.id),
-            groups=self._groups(policy.operations.get(subtree.request.operation), accounts),
+            groups=self._groups(policy.operations.get(subtree.request.operation), people.accounts),
         )
 
     def _groups(
@@ -480,16 +524,30 @@ class Dispatcher:
         request, floor = subtree.request, self.place.floor
         since = self.clock() - timedelta(seconds=wanted.approval_seconds)
         most = min(floor.pending_per_operation, wanted.pending_limit or floor.pending_per_operation)
-        mine = self.directory.find(Query(creator=request.creator, executor=request.executor, since=since))
-        waiting = [
-            other.request for other in mine if not self._has_ended(other) and other.request.id != request.id
-        ]
-        same = [other for other in waiting if other.operation == request.operation]
-        if len(waiting) >= floor.pending_per_person or len(same) >= most:  # R-K20
-            return Refuse(
-                "too-many-pending", "the requester has too many requests waiting here; cancel one, or wait"
-            )
+        flood = Refuse(
+            "too-many-pending", "the requester has too many requests waiting here; cancel one, or wait"
+        )
+        try:
+            mine = self.directory.ids(Query(creator=request.creator, executor=request.executor, since=since))
+        except DirectoryLimitError:  # more than the directory gives at once are more than any limit
+            return flood
+        waiting, same = 0, 0
+        # Read one by one, up to the limit only: a flood must not cost its own square.
+        for other in sorted(frozenset(mine) - self.claims.ended(mine) - {request.id}):
+            found = self._waiting(other)
+            waiting += found is not None
+            same += found is not None and found.operation == request.operation
+            if waiting >= floor.pending_per_person or same >= most:  # R-K20
+                return flood
         return None
+
+    def _waiting(self, request_id: str) -> Request | None:
+        """Read a request that our journal has not ended; None where it waits for nothing."""
+        try:
+            subtree = self.directory.load(request_id)
+        except RefusedError:  # malformed
+            return None
+        return None if subtree is None or self._has_ended(subtree) else subtree.request
 
     def _is_taken(self, request_id: str) -> bool:
         claim = self.claims.claim(request_id)

@@ -4,6 +4,7 @@ A proof is verified once.  Its receipt is keyed by the SHA-256 of its token: the
 changes nothing (E14).
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -13,7 +14,7 @@ from ipa_tpi.errors import RefusedError
 from ipa_tpi.executor import entries
 from ipa_tpi.executor.claims import Claims, ReceiptRow
 from ipa_tpi.executor.publication import Publication
-from ipa_tpi.model import Proof, Refuse, Subtree
+from ipa_tpi.model import Account, Proof, Refuse, Subtree
 from ipa_tpi.ports import AcceptedProof, Audit, Directory, ProofVerifier
 
 
@@ -71,18 +72,29 @@ class Receipts:
         """
         request_id = subtree.request.id
         judged = self.claims.judged(request_id)
+        people = self._people(subtree, [proof for proof in owed if proof.entry_id not in judged])
         for proof in owed:
-            outcome = judged.get(proof.entry_id) or self._judge(subtree, proof, demands, now)
+            outcome = judged.get(proof.entry_id) or self._judge(subtree, proof, people, demands, now)
             entry = entries.receipt_entry(proof.entry_id, outcome)
             self.publication.add(request_id, self.claims.write(request_id, _role(proof), entry))
 
-    def _judge(self, subtree: Subtree, proof: Proof, demands: Demands, now: datetime) -> str:
+    def _people(self, subtree: Subtree, proofs: Sequence[Proof]) -> Mapping[str, Account | None]:
+        dns = {subtree.request.creator, *(proof.creator for proof in proofs)}
+        return self.directory.meet(dns).accounts if proofs else {}
+
+    def _judge(
+        self,
+        subtree: Subtree,
+        proof: Proof,
+        people: Mapping[str, Account | None],
+        demands: Demands,
+        now: datetime,
+    ) -> str:
         request = subtree.request
         token = sha256(proof.token).hex()
-        writer = self.directory.account_by_dn(proof.creator)
-        verdict = self._verdict(subtree, proof, token)
+        verdict = self._verdict(subtree, proof, people[request.creator], token)
         if isinstance(verdict, AcceptedProof):
-            verdict = judge(verdict, writer, self.realm, demands, now) or verdict
+            verdict = judge(verdict, people[proof.creator], self.realm, demands, now) or verdict
         if isinstance(verdict, Refuse):
             self.audit.record(
                 "proof-refused",
@@ -114,13 +126,14 @@ class Receipts:
         self.claims.receive(token, row, now)
         return "verified"
 
-    def _verdict(self, subtree: Subtree, proof: Proof, token: str) -> AcceptedProof | Refuse:
+    def _verdict(
+        self, subtree: Subtree, proof: Proof, requester: Account | None, token: str
+    ) -> AcceptedProof | Refuse:
         if self.claims.knows_token(token):  # R-E14
-            return Refuse("proof-replayed", "this token was used before")
+            return Refuse("proof-replayed", "this token was used before; run: ipa-tpi prove ID")
         request = subtree.request
-        requester = self.directory.account_by_dn(request.creator)
         if requester is None:
-            return Refuse("requester-gone", "the requester's account is gone")
+            return Refuse("requester-gone", "the requester's account is gone; make a new request")
         digest = request_digest(request, requester.principal)
         preview = self.claims.memory(request.id).preview_digest
         text = expected_text(proof, digest, approval_digest(digest, preview) if preview is not None else b"")

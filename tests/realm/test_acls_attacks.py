@@ -9,15 +9,19 @@ from typing import Any
 
 import ldap
 import pytest
-from acls_world import DIGEST, HERE, OTHER, Draft, World, new_world
+from acls_cast import HERE, OTHER
+from acls_world import DIGEST, Draft, World, new_world
 from ldap.controls.psearch import PersistentSearchControl
 from ldap.controls.simple import ProxyAuthzControl
+
+from ipa_tpi.adapters.directory import LdapDirectory
+from ipa_tpi.errors import DirectoryUnavailableError, RefusedError
 
 pytestmark = pytest.mark.realm
 
 RACES = 25
 RACERS = 8
-# A change of a group counts for open connections a moment after it was answered.
+# A change of a group or of an ACI counts a moment after it was answered.
 GROUP_SECONDS = 0.1
 
 
@@ -171,6 +175,55 @@ def test_the_creator_is_who_bound(world: World, asked: str) -> None:
     )
     assert found["creatorsName"] == [world.dn("bob").encode()]
     assert not found["createTimestamp"][0].startswith(b"2020")
+
+
+def as_read(world: World, who: str, asked: str) -> Any:
+    """Return a request with all below it as ipa-tpi's programs read it, bound as somebody."""
+    number = asked.partition(",")[0].partition("=")[2]
+    return LdapDirectory(world.bound(who), world.layout.suffix).load(number)
+
+
+def test_a_creator_with_an_option(world: World, asked: str) -> None:
+    """389-ds takes creatorsName;lang-xx from anybody who may add.
+
+    It shows that value as creatorsName to whoever asks for "*" and creatorsName, and counts it as a voice of
+    whom it names, who can then neither approve nor veto. No ACI can name all options; so the programs take no
+    entry with one, and a request with such an entry is refused as a whole.
+    """
+    planted = {"creatorsName;lang-en": world.dn("erin"), "createTimestamp;lang-en": "20200101000000Z"}
+    draft = approval(world, asked).having(**planted)
+    world.add("bob", draft)
+    with pytest.raises(ldap.CONSTRAINT_VIOLATION):
+        world.add("erin", world.answer("ipaTpiDenial", asked))
+    read = as_read(world, HERE, asked)
+    assert read.children == ()
+    assert "is an attribute with an option" in read.malformed[draft.dn.lower()]
+    own = world.request().having(**planted)
+    world.add("alice", own)
+    with pytest.raises(RefusedError, match="is an attribute with an option"):
+        as_read(world, HERE, own.dn)
+    world.remove(own.dn)
+
+
+@pytest.mark.parametrize("hidden", ["ipaTpiDenial", "ipaTpiWithdrawal"])
+def test_hiding_a_veto_from_the_executor_is_noticed(world: World, asked: str, hidden: str) -> None:
+    """An administrator denies the executor, at the suffix, to read what would stop it."""
+    world.add("bob", approval(world, asked))
+    world.add("erin" if hidden == "ipaTpiDenial" else "bob", world.answer(hidden, asked))
+    assert len(as_read(world, HERE, asked).children) == 2
+    entries = f'(target = "ldap:///{world.requests}")(targetfilter = "(objectClass={hidden})")'
+    for what in (f'{entries}(targetattr = "*")', '(targetattr = "numSubordinates")'):
+        aci = f'{what}(version 3.0; acl "hide"; deny (read, search) userdn = "ldap:///{world.dn(HERE)}";)'
+        change = (world.layout.suffix, "aci", aci.encode())
+        world.bound("adam").modify_s(change[0], [(ldap.MOD_ADD, *change[1:])])
+        try:
+            time.sleep(GROUP_SECONDS)
+            with pytest.raises(DirectoryUnavailableError, match="hides some"):
+                as_read(world, HERE, asked)
+        finally:
+            world.bound("adam").modify_s(change[0], [(ldap.MOD_DELETE, *change[1:])])
+    time.sleep(GROUP_SECONDS)
+    assert len(as_read(world, HERE, asked).children) == 2
 
 
 def test_one_voice_a_person(world: World, asked: str) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -43,8 +43,9 @@ from ipa_tpi.errors import (
     ServiceManagerError,
     TpiError,
 )
-from ipa_tpi.executor.claims import Claims, create
+from ipa_tpi.executor.claims import Claims
 from ipa_tpi.executor.dispatch import Dispatcher, Place
+from ipa_tpi.executor.journal import create
 from ipa_tpi.executor.publication import Publication
 from ipa_tpi.executor.receipts import Receipts
 from ipa_tpi.model import (
@@ -60,7 +61,7 @@ from ipa_tpi.model import (
     Request,
     Subtree,
 )
-from ipa_tpi.ports import AcceptedProof, Job, NewEntry, Query, UnitState
+from ipa_tpi.ports import AcceptedProof, Heading, Job, NewEntry, People, Query, UnitState
 
 REQUESTS = "cn=requests,cn=tpi,dc=tpi,dc=test"
 
@@ -148,6 +149,25 @@ class FakeDirectory:
         self.known_groups: dict[str, Group] = {}
         self.requests: dict[str, RawEntry] = {}
         self.children: dict[str, dict[str, RawEntry]] = {}
+        self.seen: list[str] = []
+        self.closed = 0
+
+    def close(self) -> None:
+        """End the connection; the same one serves again."""
+        self.closed += 1
+
+    def watch(self, stop: Callable[[], bool]) -> Iterator[str]:
+        """Give what is in `seen`, then be lost; ended by `stop`, just end."""
+        with self.weather.around("directory.watch"):
+            yield ""
+            yield from self.seen
+        if not stop():
+            raise DirectoryUnavailableError("the connection is lost")
+
+    def ids(self, query: Query) -> Sequence[str]:
+        """List the ids of requests, malformed ones too."""
+        with self.weather.around("directory.ids"):
+            return [name for name, raw in self.requests.items() if _fits(raw, query)]
 
     def whoami(self) -> str:
         """Tell who is bound."""
@@ -182,10 +202,27 @@ class FakeDirectory:
         with self.weather.around("directory.load"):
             return self._load(request_id)
 
-    def find(self, query: Query) -> Sequence[Subtree]:
-        """List requests."""
-        with self.weather.around("directory.find"):
-            return [tree for tree in self._trees() if _fits(tree.request, query)]
+    def meet(self, dns: Collection[str] = (), hosts: Collection[str] = (), principal: str = "") -> People:
+        """Read accounts and hosts."""
+        return People(
+            self.account(principal) if principal else None,
+            {dn: self.account_by_dn(dn) for dn in sorted(dns)},
+            {fqdn: self.host(fqdn) for fqdn in sorted(hosts)},
+        )
+
+    def headings(self, query: Query) -> Sequence[Heading]:
+        """The executor lists ids."""
+        raise AssertionError(query)
+
+    def answered(self, executor: str, since: datetime, until: datetime) -> frozenset[str]:
+        """List the ids of requests that bear a result."""
+        with self.weather.around("directory.answered"):
+            return frozenset(
+                name
+                for name in self.requests
+                for raw in self.of("ipaTpiResult", name)
+                if raw.creator == executor and since <= raw.created <= until
+            )
 
     def add_request(self, entry: NewEntry) -> None:
         """The executor adds none."""
@@ -260,21 +297,18 @@ class FakeDirectory:
                 children.append(child)
         return Subtree(asked, tuple(children), malformed)
 
-    def _trees(self) -> Iterator[Subtree]:
-        for request_id in self.requests:
-            try:
-                tree = self._load(request_id)
-            except RefusedError:
-                continue
-            if tree is not None:
-                yield tree
+
+def _text(raw: RawEntry, name: str) -> str:
+    return raw.attributes[name][0].decode()
 
 
-def _fits(asked: Request, query: Query) -> bool:
+def _fits(raw: RawEntry, query: Query) -> bool:
+    executor = raw.attributes["ipatpiexecutor"][0].decode()
     return (
-        query.creator in {"", asked.creator}
-        and query.executor in {"", asked.executor}
-        and (query.since is None or asked.created >= query.since)
+        query.creator in {"", raw.creator}
+        and query.executor in {"", executor}
+        and (query.since is None or raw.created >= query.since)
+        and (query.until is None or raw.created <= query.until)
     )
 
 
@@ -518,3 +552,22 @@ class Box:
 
 
 Event = Callable[[Box], object]
+
+
+class FakeStop:
+    """Tells a loop to end after so many rests, and how long each of them was to be (`executor.watch.Stop`)."""
+
+    def __init__(self, rests: int, then: Callable[[], object] = lambda: None) -> None:
+        self.left = rests
+        self.rests: list[float] = []
+        self.then = then
+
+    def is_set(self) -> bool:
+        """Tell whether it is time to end."""
+        return self.left <= 0
+
+    def wait(self, timeout: float) -> None:
+        """Rest without waiting."""
+        self.rests.append(timeout)
+        self.left -= 1
+        self.then()

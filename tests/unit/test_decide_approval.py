@@ -445,7 +445,7 @@ def test_the_number_of_approvals_needed() -> None:
     for needed in (1, 2, 3):
         assert state(*there[: needed + 1], terms=terms(needed)) is State.APPROVED
         found = standing(case(*there[:needed], terms=terms(needed)))
-        assert (found.state, found.message) == (State.PENDING, "1 more approval needed")
+        assert (found.state, found.message) == (State.PENDING, "1 more approval is needed")
 
 
 @pytest.mark.parametrize(
@@ -464,7 +464,7 @@ def test_a_denial_by_an_approver_denies() -> None:
     assert (found.state, found.code, found.message) == (
         State.DENIED,
         "denied-by-approver",
-        "denied by carol@TPI.TEST",
+        "denied by carol@TPI.TEST; ask why before you make a new request",
     )
 
 
@@ -776,7 +776,7 @@ def test_a_stored_digest_is_not_trusted() -> None:
 def test_a_machine_counts_as_nobody_has_no_name() -> None:
     voice = Voice(None, identity=None)
     found = approved(entries().denial(machine().dn), voices=voices(BOB) | {machine().dn: voice})
-    assert found.message == "denied by an unknown account"
+    assert found.message.startswith("denied by an unknown account; ")
 
 
 def test_the_subtree_gives_one_class_oldest_first() -> None:
