@@ -94,7 +94,7 @@ def _open_file(path: str, name: str, folder: int, owner: int) -> int:
 
 def _demand_program(path: str, status: os.stat_result, owner: int) -> None:
     if not stat.S_ISREG(status.st_mode):
-        raise UnsafeProgramError(f"{path} is no regular file")
+        raise UnsafeProgramError(f"{path} is no regular file; put the program itself there")
     _demand(path, status, owner)
     if status.st_mode & _SET_ID:
         raise UnsafeProgramError(f"{path} has a set-uid or set-gid bit; run: chmod 755 {path}")
@@ -111,7 +111,7 @@ def _open(path: str, name: str, flags: int, folder: int | None) -> int:
         ) from None
     except OSError as error:  # ELOOP and ENOTDIR: a symbolic link, or no folder
         raise UnsafeProgramError(
-            f"{path} cannot be opened: {error.strerror}; no link is followed here"
+            f"{path} cannot be opened: {error.strerror}; no link is followed here, put the program itself there"
         ) from error
 
 

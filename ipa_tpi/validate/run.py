@@ -129,7 +129,7 @@ def _started(program: int, name: str, environment: Mapping[str, str]) -> Iterato
             start_new_session=True,
         )
     except (OSError, ValueError) as error:
-        raise StartError(f"{name} cannot be started: {error}") from error
+        raise StartError(f"{name} cannot be started: {error}; mend the program") from error
     try:
         yield process
     finally:

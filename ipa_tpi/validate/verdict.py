@@ -13,13 +13,15 @@ Standard error decides nothing.
 """
 
 import signal
+from typing import Final
 
 import msgspec
 
 from ipa_tpi.contract import MAX_MESSAGE_CHARACTERS, MAX_OUTPUT_BYTES, Answer, Refusal
 from ipa_tpi.validate.run import Ended
 
-_EXCERPT_CHARACTERS = 200
+_EXCERPT_CHARACTERS: Final = 200
+_NEXT: Final = "see: journalctl -t ipa-tpi-validate"
 
 
 def judge(name: str, ended: Ended, timeout_seconds: int) -> Answer:
@@ -37,7 +39,7 @@ def judge(name: str, ended: Ended, timeout_seconds: int) -> Answer:
         return Answer(
             accepted=False,
             code="validation-timeout",
-            message=f"the validation program {name} was ended after {timeout_seconds} seconds",
+            message=f"the validation program {name} was ended after {timeout_seconds} seconds; {_NEXT}",
         )
     if ended.flooded:
         return failed(f"{name} wrote more than {MAX_OUTPUT_BYTES} bytes to standard output")
@@ -48,8 +50,7 @@ def judge(name: str, ended: Ended, timeout_seconds: int) -> Answer:
     refusal = read_refusal(ended.out)
     if refusal is None:
         return failed(
-            f"{name} ended with status {ended.status} and without the one line of JSON that says why; "
-            "see: journalctl -t ipa-tpi-validate"
+            f"{name} ended with status {ended.status} and without the one line of JSON that says why"
         )
     return Answer(accepted=False, code="validation-refused", message=shown(refusal.message))
 
@@ -60,8 +61,8 @@ def failed(what: str) -> Answer:
     Args:
         what: How, beginning with the program's name.
     """
-    text = f"the validation program {what}"
-    return Answer(accepted=False, code="validation-failed", message=text[:MAX_MESSAGE_CHARACTERS])
+    text = f"the validation program {what}"[: MAX_MESSAGE_CHARACTERS - len(_NEXT) - 2]
+    return Answer(accepted=False, code="validation-failed", message=f"{text}; {_NEXT}")
 
 
 def read_refusal(out: bytes) -> Refusal | None:

@@ -137,7 +137,7 @@ def test_whoever_hangs_is_ended_with_all_that_is_his(service: Service, text: str
     assert told.answer == {
         "accepted": False,
         "code": "validation-timeout",
-        "message": "the validation program probe was ended after 1 seconds",
+        "message": "the validation program probe was ended after 1 seconds; see: journalctl -t ipa-tpi-validate",
     }
     assert told.seconds < 12
     assert _bearing(marker) == []

@@ -87,5 +87,13 @@ def test_a_flood_is_not_read_for_its_meaning() -> None:
     )
 
 
+def test_a_long_excerpt_does_not_hide_what_to_do() -> None:
+    message = judge("p" * 64, ended(0, b"\x00" * 1000), 5).message
+    assert message.endswith("; see: journalctl -t ipa-tpi-validate")
+    assert len(message) <= MAX_MESSAGE_CHARACTERS
+
+
 def test_a_signal_without_a_name() -> None:
-    assert judge("probe", ended(-40), 5).message.endswith("signal 40")
+    assert judge("probe", ended(-40), 5).message.startswith(
+        "the validation program probe was ended by signal 40; "
+    )
