@@ -38,7 +38,7 @@ class Scene:
 
     def woken(self) -> list[str]:
         """Give what is to be looked at."""
-        return list(self.schedule._ready)
+        return [*self.schedule._ready, *self.schedule._due]
 
 
 @pytest.fixture
