@@ -106,7 +106,7 @@ def test_what_comes_together_is_looked_at_once() -> None:
     schedule.wake_soon("a")
     schedule.wake("b")
     assert schedule.take() == "b"
-    assert schedule.depth() == 0
+    assert schedule._due == {"a": TOGETHER_SECONDS}
     clock.now = TOGETHER_SECONDS
     assert schedule.take() == "a"
     assert schedule._due == {}
@@ -117,8 +117,7 @@ def test_an_earlier_time_stays() -> None:
     schedule = Schedule(clock)
     schedule.wake_in("a", TOGETHER_SECONDS / 4)
     schedule.wake_soon("a")
-    clock.now = TOGETHER_SECONDS / 4
-    assert schedule.take() == "a"
+    assert schedule._due == {"a": TOGETHER_SECONDS / 4}
 
 
 def test_who_is_woken_at_once_does_not_come_again_soon() -> None:
@@ -145,6 +144,7 @@ def test_news_reach_what_is_on_hold() -> None:
     schedule = Schedule(clock)
     schedule.hold("a", 30)
     schedule.wake_soon("a")
+    assert schedule._due == {"a": TOGETHER_SECONDS}
     clock.now = TOGETHER_SECONDS
     assert schedule.take() == "a"
 
