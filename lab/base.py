@@ -43,6 +43,7 @@ PACKAGES = (
     "krb5-user",
     "ldap-utils",
     "less",
+    "libfaketime",
     "libapache2-mod-auth-gssapi",
     "libapache2-mod-wsgi-py3",
     "libsasl2-modules-gssapi-mit",

@@ -24,7 +24,7 @@ MASKED = (
     "systemd-networkd-wait-online.service",
     "systemd-resolved.service",
 )
-APACHE_MODULES = ("auth_gssapi", "authz_user", "headers", "reqtimeout", "ssl", "wsgi")
+APACHE_MODULES = ("allowmethods", "auth_gssapi", "authz_user", "headers", "reqtimeout", "ssl", "wsgi")
 # The laboratory restarts a directory server far oftener than a site would; systemd's limit is 5 in 10 s.
 DIRSRV_DROP_IN = """\
 [Unit]
@@ -40,6 +40,29 @@ KDC_DROP_IN = f"""\
 Wants=dirsrv@{INSTANCE}.service
 After=dirsrv@{INSTANCE}.service
 StartLimitIntervalSec=0
+"""
+# Something to start, stop, restart and reload: it notes in its own folder when it was told to reload.
+SAMPLE_UNIT = """\
+[Unit]
+Description=a service that does nothing, for the operations on units
+StartLimitIntervalSec=0
+
+[Service]
+DynamicUser=yes
+RuntimeDirectory=sample
+ExecStart=/usr/bin/sleep infinity
+ExecReload=/usr/bin/touch /run/sample/reloaded
+"""
+# Something that takes its time.
+SLOW_UNIT = """\
+[Unit]
+Description=a service that starts slowly, for what must not wait for it
+StartLimitIntervalSec=0
+
+[Service]
+DynamicUser=yes
+ExecStartPre=/usr/bin/sleep 6
+ExecStart=/usr/bin/sleep infinity
 """
 RUN_FOLDERS = """\
 d /run/dirsrv 0770 dirsrv dirsrv -
@@ -76,6 +99,8 @@ def install_units() -> None:
     for drop_in in SHIPPED.glob("*.d/*.conf"):
         _place(drop_in, UNITS / drop_in.parent.name / drop_in.name)
     write(UNITS / "dirsrv@.service.d" / "lab.conf", DIRSRV_DROP_IN)
+    write(UNITS / "sample.service", SAMPLE_UNIT)
+    write(UNITS / "slow@.service", SLOW_UNIT)
     write(UNITS / "krb5-kdc.service.d" / "lab.conf", KDC_DROP_IN)
     write(Path("/etc/tmpfiles.d/ipa-tpi-lab.conf"), RUN_FOLDERS)
     _run("systemctl", "mask", *MASKED)

@@ -1,4 +1,4 @@
-"""The policy of the laboratory: who has which role, one operation, and the rules about it."""
+"""The policy of the laboratory: who has which role, the operations, and the rules about them."""
 
 from __future__ import annotations
 
@@ -11,6 +11,18 @@ from lab.layout import OTHER_HOST, Layout
 from lab.people import host_dn, service_dn
 
 OPERATION = "dirsrv.restart"
+_INSTANCE = '{"instance":{"pattern":"[A-Za-z0-9_-]{1,64}"}}'
+_UNIT = '{"unit":{"pattern":"[A-Za-z0-9:_.@-]{1,200}"}}'
+# Each with its parameters, and how many have to approve it; 0 is for those that only read.
+_OPERATIONS = (
+    (OPERATION, _INSTANCE, 1),
+    ("dirsrv.status", _INSTANCE, 0),
+    ("systemd.unit.reload", _UNIT, 1),
+    ("systemd.unit.restart", _UNIT, 1),
+    ("systemd.unit.start", _UNIT, 1),
+    ("systemd.unit.status", _UNIT, 0),
+    ("systemd.unit.stop", _UNIT, 1),
+)
 
 _RULES = (
     ("operators ask", "request", "tpi-operators"),
@@ -21,7 +33,7 @@ _NAMESPACE = uuid.UUID("9f4a1b62-1d7e-4c53-8a3f-6b1f0f6f2c11")
 
 
 def add_policy(connection: Any, layout: Layout) -> None:  # noqa: ANN401 (python-ldap has no types)
-    """Add roles' members, the executors, the operation and the rules to a running directory.
+    """Add roles' members, the executors, the operations and the rules to a running directory.
 
     Args:
         connection: an LDAPObject bound as Directory Manager.
@@ -36,20 +48,21 @@ def add_policy(connection: Any, layout: Layout) -> None:  # noqa: ANN401 (python
 
 
 def policy_entries(layout: Layout) -> Iterator[Entry]:
-    """Yield the operation and its rules."""
-    operation = f"cn={OPERATION},cn=tpioperations,cn=tpi,{layout.suffix}"
-    yield entry(
-        operation,
-        "ipaTpiOperation",
-        cn=OPERATION,
-        ipaEnabledFlag="TRUE",
-        ipaTpiParameterSchema='{"instance":{"pattern":"[A-Za-z0-9_-]{1,64}"}}',
-        ipaTpiRequiredApprovals="1",
-        ipaTpiApprovalSeconds="300",
-        ipaTpiExecutionSeconds="300",
-        ipaTpiTimeoutSeconds="60",
-        ipaTpiInterface=["cli", "web", "framework"],
-    )
+    """Yield the operations and their rules."""
+    base = f"cn=tpioperations,cn=tpi,{layout.suffix}"
+    for name, schema, approvals in _OPERATIONS:
+        yield entry(
+            f"cn={name},{base}",
+            "ipaTpiOperation",
+            cn=name,
+            ipaEnabledFlag="TRUE",
+            ipaTpiParameterSchema=schema,
+            ipaTpiRequiredApprovals=str(approvals),
+            ipaTpiApprovalSeconds="300",
+            ipaTpiExecutionSeconds="300",
+            ipaTpiTimeoutSeconds="60",
+            ipaTpiInterface=["cli", "web", "framework"],
+        )
     for name, right, group in _RULES:
         number = str(uuid.uuid5(_NAMESPACE, name))
         yield entry(
@@ -61,7 +74,7 @@ def policy_entries(layout: Layout) -> Iterator[Entry]:
             ipaTpiRight=right,
             memberUser=f"cn={group},cn=groups,cn=accounts,{layout.suffix}",
             memberHost=host_dn(layout),
-            ipaTpiMemberOperation=operation,
+            ipaTpiMemberOperation=[f"cn={operation},{base}" for operation, _, _ in _OPERATIONS],
         )
 
 

@@ -18,7 +18,25 @@ pending_per_operation = 3
 [operations."dirsrv.restart"]
 required_approvals = 1
 proof = true
-instances = ["DS01"]
+instances = ["DS01", "TPI-TEST"]
+
+[operations."dirsrv.status"]
+instances = ["DS01", "TPI-TEST"]
+
+[operations."systemd.unit.start"]
+units = ["sample.service"]
+
+[operations."systemd.unit.stop"]
+units = ["sample.service"]
+
+[operations."systemd.unit.restart"]
+units = ["sample.service", "slow@1.service", "slow@2.service", "slow@3.service"]
+
+[operations."systemd.unit.reload"]
+units = ["sample.service"]
+
+[operations."systemd.unit.status"]
+units = ["sample.service", "dbus.service", "ipa-tpi-executor.service"]
 """
 
 
@@ -86,6 +104,7 @@ def executor_toml(layout: Layout) -> str:
             "floor": str(product.floor_toml),
             "audit": product.executor_audit,
             "poll_seconds": 2,
+            "socket_audit_seconds": 2,
         }
     )
 

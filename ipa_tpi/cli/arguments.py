@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from typing import Final, NoReturn
 
 from ipa_tpi import __version__
-from ipa_tpi.cli.render import safe
-from ipa_tpi.errors import EXIT_USAGE, STATE_EXIT_STATUS
+from ipa_tpi.errors import STATE_EXIT_STATUS, BadInputError
 
 PROGRAM: Final = "ipa-tpi"
 DEFAULT_WAIT_SECONDS: Final = 900
+DEFAULT_LISTED: Final = 100
+MAX_LISTED: Final = 500
 _ID: Final = "the request's id, or at least its first 8 characters"
 _REQUEST_VERBS: Final = {
     "create": "ask for an operation",
@@ -22,10 +23,12 @@ _REQUEST_VERBS: Final = {
     "cancel": "cancel your own request",
     "wait": "wait for a request's end; the exit status is that of its state",
     "prove": "make your proof for a request or an approval again",
+    "approvers": "tell who could still approve a request, and why others could not",
 }
 _OTHER_VERBS: Final = {
     "whoami": "say who you are to ipa-tpi",
-    "operations": "list what can be asked for",
+    "operations": "list what can be asked for, and what each needs",
+    "hosts": "list the hosts that an operation can run on",
     "converge": "bring the directory's schema and access control up to date (root)",
     "completion": "print what completes this command line in a shell",
 }
@@ -35,7 +38,7 @@ _SHELLS: Final = ("bash", "zsh")
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         self.print_usage(sys.stderr)
-        self.exit(EXIT_USAGE, f"{PROGRAM}: ERROR: {safe(message)}. See '{self.prog} --help'.\n")
+        raise BadInputError(f"{message}. See '{self.prog} --help'.")
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
@@ -48,7 +51,8 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         The options; ``verb`` names what to do.
 
     Raises:
-        SystemExit: 64 for a command line that is not understood, 0 after ``--help`` and ``--version``.
+        BadInputError: It is not understood; what can be given was written to standard error.
+        SystemExit: 0 after ``--help`` and ``--version``.
     """
     return _make_parser(frozenset(argv)).parse_args(argv)
 
@@ -63,7 +67,7 @@ def _make_parser(words: frozenset[str]) -> argparse.ArgumentParser:
     parser = _Parser(
         prog=PROGRAM,
         description="Two-person integrity: ask for a critical operation, and approve what somebody else asked for.",
-        epilog="Every verb of 'ipa-tpi request' is also a verb of its own: 'ipa-tpi approve ID'.",
+        epilog="Every verb below 'request' is also a verb of its own: 'ipa-tpi approve ID'.",
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
@@ -129,10 +133,22 @@ def _add_verb(
         )
         parser.add_argument("--mine", action="store_true", help="only your own")
         parser.add_argument("--approvable", action="store_true", help="only those that you could approve now")
+        parser.add_argument(
+            "--limit",
+            type=_limit,
+            metavar="N",
+            default=DEFAULT_LISTED,
+            help=f"at most so many, the newest (default: {DEFAULT_LISTED})",
+        )
+        parser.add_argument("--before", metavar="ID", default="", help="only those older than this request")
     elif verb in _REQUEST_VERBS:
         parser.add_argument("id", metavar="ID", help=_ID)
     elif verb == "completion":
         parser.add_argument("shell", metavar="SHELL", choices=_SHELLS, help="bash or zsh")
+    if verb == "approvers":
+        parser.add_argument(
+            "--user", metavar="NAME", default="", help="only about this person, with or without the role"
+        )
     if verb in {"approve", "deny", "withdraw", "cancel"}:
         parser.add_argument("--comment", default="", help="for others to read")
     if verb in {"approve", "prove"}:
@@ -150,7 +166,9 @@ def _add_verb(
 def _add_create(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("operation", metavar="OPERATION", help="its name; see 'ipa-tpi operations'")
     parser.add_argument("parameters", metavar="NAME=VALUE", nargs="*", type=_parameter, help="its parameters")
-    parser.add_argument("--host", help="the host that it shall run on (default: the server)")
+    parser.add_argument(
+        "--host", help="the host that it shall run on (default: the server); see 'ipa-tpi hosts'"
+    )
     parser.add_argument("--reason", default="", help="why; the second person sees it")
     parser.add_argument("--ticket", default="", help="number of the ticket that it belongs to")
     parser.add_argument(
@@ -173,3 +191,9 @@ def _seconds(text: str) -> float:
     if not 0 <= seconds <= 7 * 86400:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds between 0 and 604800")
     return seconds
+
+
+def _limit(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and 1 <= int(text[:9]) <= MAX_LISTED):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number between 1 and {MAX_LISTED}")
+    return int(text[:9])

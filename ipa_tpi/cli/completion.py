@@ -25,6 +25,7 @@ CONVERGE_OPTIONS: Final[Mapping[str, bool]] = {
 
 _QUESTIONS: Final = {"ID": "list", "OPERATION": "operations"}
 _NARROWER: Final = {"approve": "list --approvable", "cancel": "list --mine"}
+_OF_OPTIONS: Final = {"--before": "list", "--host": "hosts"}
 _ZSH: Final = """\
 (( $+functions[compdef] )) || { autoload -Uz compinit && compinit }
 autoload -Uz bashcompinit && bashcompinit
@@ -142,7 +143,12 @@ def script(shell: str) -> str:
         ("VALUED", " | ".join(sorted(frozenset[str]().union(*(verb.valued for verb in verbs.values()))))),
         (
             "VALUES",
-            "\n".join(f"    {option}) offer='{' '.join(words)}' ;;" for option, words in choices.items()),
+            "\n".join(
+                [
+                    *(f"    {option}) offer='{' '.join(words)}' ;;" for option, words in choices.items()),
+                    *(f"    {option}) ask='{question}' ;;" for option, question in _OF_OPTIONS.items()),
+                ]
+            ),
         ),
         ("VERBS", "\n".join(_case(name, verb) for name, verb in verbs.items())),
     ):

@@ -6,20 +6,24 @@ server's answers.  A proof is made only over digests that were computed here (R-
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from types import TracebackType
 from typing import Final, Self, TypeVar
 from urllib.parse import urlencode
 
 from ipa_tpi.client.answers import read_answer
 from ipa_tpi.client.examination import digest_request, examine, read_preview
+from ipa_tpi.client.selection import Selection
 from ipa_tpi.client.tickets import GssTickets, Tickets
 from ipa_tpi.client.transport import DEFAULT_TIMEOUT_SECONDS, Transport
-from ipa_tpi.client.wish import Wish, check_wish, draft, find_operation
+from ipa_tpi.client.wish import Wish, check_host, check_wish, draft, find_operation
 from ipa_tpi.decide.digest import mic_text
 from ipa_tpi.decide.intake import check_identifier, check_text
 from ipa_tpi.errors import BadInputError, KerberosError, RefusedError
 from ipa_tpi.model import Purpose
 from ipa_tpi.wire import (
+    MAX_LISTED,
+    ApproversView,
     OperationList,
     ProofBody,
     RequestBody,
@@ -29,7 +33,7 @@ from ipa_tpi.wire import (
     encode,
 )
 
-__all__ = ["TpiClient", "Wish"]
+__all__ = ["Selection", "TpiClient", "Wish"]
 
 _PREFIX: Final = "/tpi/v1"
 S = TypeVar("S")
@@ -87,23 +91,54 @@ class TpiClient:
         """
         return self._get("/operations", OperationList)
 
-    def list(self, state: str = "", *, mine: bool = False, approvable: bool = False) -> Sequence[RequestView]:
-        """List requests.
-
-        Args:
-            state: Only those in this state; empty for all.
-            mine: Only the caller's own.
-            approvable: Only those that the caller could approve now.
+    def list(
+        self, state: str = "", *, mine: bool = False, approvable: bool = False, prefix: str = ""
+    ) -> Sequence[RequestView]:
+        """List requests, however many; the arguments are those of `Selection`.
 
         Returns:
-            Them, in the server's order.
+            Them, newest first.
 
         Raises:
             TpiError: As `operations`.
         """
-        wanted = {"state": state, "mine": "true" if mine else "", "approvable": "true" if approvable else ""}
-        query = urlencode({name: value for name, value in wanted.items() if value})
-        return self._get("/requests" + (f"?{query}" if query else ""), RequestList).requests
+        selection = Selection(state, mine, approvable, prefix, limit=MAX_LISTED)
+        page = self.page(selection)
+        found = list(page.requests)
+        while page.more and page.requests:
+            page = self.page(replace(selection, before=page.requests[-1].id))
+            found += page.requests
+        return found
+
+    def page(self, selection: Selection) -> RequestList:
+        """List some requests, newest first.
+
+        Args:
+            selection: Which.
+
+        Returns:
+            Them, and whether there are more.
+
+        Raises:
+            TpiError: As `operations`.
+        """
+        return self._get(f"/requests{selection.query()}", RequestList)
+
+    def approvers(self, request_id: str, user: str = "") -> ApproversView:
+        """Ask who could still approve a request (R-K16).
+
+        Args:
+            request_id: Its whole id.
+            user: Only about this person.
+
+        Returns:
+            The server's answer.
+
+        Raises:
+            TpiError: As `show`.
+        """
+        query = f"?{urlencode({'user': user})}" if user else ""
+        return self._get(self._path(request_id, "approvers") + query, ApproversView)
 
     def show(self, request_id: str) -> RequestView:
         """Load one request.
@@ -135,7 +170,9 @@ class TpiClient:
             TpiError: As `operations`.
         """
         check_wish(wish)
-        operation = find_operation(self.operations(), wish.operation)
+        known = self.operations()
+        operation = find_operation(known, wish.operation)
+        check_host(wish, known)
         view = draft(wish, operation, self.tickets.principal())
         digest = digest_request(view)
         body = RequestBody(

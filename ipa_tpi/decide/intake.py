@@ -30,6 +30,7 @@ from ipa_tpi.model import (
     Execution,
     Operation,
     Outcome,
+    ParameterRule,
     Preview,
     Proof,
     Receipt,
@@ -107,7 +108,10 @@ def check_identifier(text: str) -> Refuse | None:
         None, or a refusal ``bad-id``.
     """
     if _IDENTIFIER.fullmatch(text) is None:
-        return Refuse("bad-id", "an id is a UUID in lower case, such as 7d7a2a9e-5d2e-4f34-9c55-0f6a3a3b7a10")
+        return Refuse(
+            "bad-id",
+            "this is no id; write a UUID in lower case, such as 7d7a2a9e-5d2e-4f34-9c55-0f6a3a3b7a10",
+        )
     return None
 
 
@@ -121,7 +125,9 @@ def check_target(text: str) -> Refuse | None:
         None, or a refusal ``bad-input``.
     """
     if _HOST.fullmatch(text) is None:
-        return Refuse("bad-input", "the target must be a host name in lower case, such as ipa1.example.test")
+        return Refuse(
+            "bad-input", "this is no target; write a host name in lower case, such as ipa1.example.test"
+        )
     return None
 
 
@@ -138,22 +144,35 @@ def check_parameters(parameters: Mapping[str, str], operation: Operation) -> Ref
     missing = sorted(operation.parameters.keys() - parameters.keys())
     surplus = sorted(parameters.keys() - operation.parameters.keys())
     if missing:
+        name = missing[0]
         return Refuse(
-            "bad-parameters", f"{operation.name} needs the parameter {missing[0]}: give {missing[0]}=VALUE"
+            "bad-parameters",
+            f"{operation.name} needs the parameter {name}; give {name}=VALUE, {_allowed(operation.parameters[name])}",
         )
     if surplus:
-        return Refuse("bad-parameters", f"{operation.name} has no parameter {surplus[0]!a}; leave it out")
+        known = ", ".join(sorted(operation.parameters)) or "none"
+        return Refuse(
+            "bad-parameters",
+            f"{operation.name} has no parameter {surplus[0]!a}; leave it out (its parameters: {known})",
+        )
     for name, rule in operation.parameters.items():
         value = parameters[name]
         listed = not rule.values or value in rule.values
         if len(value) > MAX_VALUE or not listed or re.fullmatch(rule.pattern, value) is None:
             return Refuse(
-                "bad-parameters", f"the value of {name} is not allowed by {operation.name}: {value!a}"
+                "bad-parameters",
+                f"{name}={value!a} is not allowed by {operation.name}; give {name}=VALUE, {_allowed(rule)}",
             )
         refusal = check_text(value, f"value of {name}")
         if refusal is not None:
             return refusal
     return None
+
+
+def _allowed(rule: ParameterRule) -> str:
+    if rule.values:
+        return f"one of {', '.join(sorted(rule.values))}"
+    return f"the whole of it matching {rule.pattern}"
 
 
 def read_request(raw: RawEntry) -> Request | Refuse:
@@ -184,12 +203,18 @@ def read_request(raw: RawEntry) -> Request | Refuse:
             created=raw.created,
         )
     except _MalformedError as error:
-        return Refuse("malformed-request", f"the request entry is not of the expected form: {error}")
+        return Refuse(
+            "malformed-request",
+            f"the request entry is not of the expected form: {error}. Make a new request.",
+        )
     if raw.conflict:
-        return Refuse("malformed-request", "the request entry is a replication conflict")
+        return Refuse("malformed-request", "the request entry is a replication conflict; make a new request")
     fault = check_identifier(request.id) or check_target(request.target) or _check_texts(request)
     if fault is not None:
-        return Refuse("malformed-request", f"the request entry is not of the expected form: {fault.message}")
+        return Refuse(
+            "malformed-request",
+            f"the request entry is not of the expected form: {fault.message}. Make a new request.",
+        )
     return request
 
 
@@ -205,12 +230,15 @@ def read_child(raw: RawEntry) -> Child | Refuse:
     reader = _READERS.get(_classes(raw))
     if reader is None:
         names = ", ".join(sorted(_classes(raw)))
-        return Refuse("malformed-entry", f"the entry {raw.dn} has the unknown set of classes {names!a}")
+        return Refuse(
+            "malformed-entry",
+            f"the entry {raw.dn} has the unknown set of classes {names!a}; make a new request",
+        )
     try:
         _demand_no_options(raw)
         return reader(raw)
     except _MalformedError as error:
-        return Refuse("malformed-entry", f"the entry {raw.dn} is malformed: {error}")
+        return Refuse("malformed-entry", f"the entry {raw.dn} is malformed: {error}. Make a new request.")
 
 
 def _check_texts(request: Request) -> Refuse | None:

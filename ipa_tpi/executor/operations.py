@@ -1,7 +1,9 @@
 """The closed table of what this executor can do, and what each operation acts on (E05, K06).
 
 An operation that is not here cannot be run, whatever policy and floor say.  Each row names the
-other ways in that must be shut for one person (K18).
+other ways in that must be shut for one person (K18).  All rows so far are jobs of systemd: the
+state of a unit is what people are shown, and there is nothing that could have changed in a way
+that matters between showing and acting, so their precondition is empty.
 """
 
 import re
@@ -9,11 +11,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from ipa_tpi.errors import ActionFailedError, RefusedError, TpiError
-from ipa_tpi.model import Json
-from ipa_tpi.ports import ServiceManager
+from ipa_tpi.decide.units import check_unit
+from ipa_tpi.errors import ActionFailedError, ConfigError, RefusedError
+from ipa_tpi.model import Floor, FloorOperation, Json
+from ipa_tpi.ports import ServiceManager, UnitState
 
 _INSTANCE: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_DONE: Final = {"restart": "restarted", "start": "started", "stop": "stopped", "reload": "reloaded"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,16 +34,18 @@ class Act:
 
 
 class Operation(Protocol):
-    """What an operation of the table can do.
+    """What an operation of the table can do."""
 
-    Attributes:
-        other_ways: Where else a person could do the same (K18).
-    """
+    @property
+    def other_ways(self) -> tuple[str, ...]:
+        """Where else a person could do the same (K18); empty for one that changes nothing."""
 
-    other_ways: tuple[str, ...]
+    def units(self, floor: FloorOperation) -> Mapping[str, frozenset[str]]:
+        """Give the units, with the verbs, that the floor's entry opens to the executor.
 
-    def units(self, instances: frozenset[str]) -> Mapping[str, frozenset[str]]:
-        """Give the units, with the verbs, that the floor's entry opens to the executor."""
+        Raises:
+            RefusedError: Code ``bad-parameters``: the floor names what the operation never touches.
+        """
 
     def preview(self, parameters: Mapping[str, str], services: ServiceManager) -> tuple[Json, Json]:
         """Read what would be acted on.
@@ -47,6 +53,9 @@ class Operation(Protocol):
         Returns:
             What is shown to people, and the precondition that is compared again before acting.
         """
+
+    def precondition(self, parameters: Mapping[str, str], services: ServiceManager) -> Json:
+        """Read the precondition again; raises as `act`, where the target could not be acted on now."""
 
     def act(self, parameters: Mapping[str, str], services: ServiceManager, timeout_seconds: int) -> Act:
         """Do it.
@@ -58,48 +67,101 @@ class Operation(Protocol):
         """
 
 
-class DirsrvRestart:
-    """``dirsrv.restart instance=NAME``: restart a 389-ds instance."""
+@dataclass(frozen=True, slots=True)
+class UnitJob:
+    """A job of systemd on one unit, such as ``dirsrv.restart instance=NAME`` or ``systemd.unit.stop unit=NAME``.
 
-    other_ways: tuple[str, ...] = (
-        "polkit: org.freedesktop.systemd1.manage-units",
-        "sudo: systemctl, dsctl",
-        "unit file dirsrv@.service and its drop-ins",
-        "signals to the process, by its uid dirsrv",
-        "cn=config over LDAP as Directory Manager",
-    )
+    Attributes:
+        verb: start, stop, restart or reload; ``status`` reads and has no job.
+        parameter: The one parameter, ``instance`` or ``unit``.
+        other_ways: See `Operation`.
+    """
 
-    def units(self, instances: frozenset[str]) -> Mapping[str, frozenset[str]]:
-        """Give dirsrv@INSTANCE.service with the verb restart."""
-        return {_unit(instance): frozenset({"restart"}) for instance in instances}
+    verb: str
+    parameter: str
+    other_ways: tuple[str, ...] = ()
+
+    def units(self, floor: FloorOperation) -> Mapping[str, frozenset[str]]:
+        """Give the floor's units, with the verb; reading needs no right."""
+        ours, other = floor.instances, floor.units
+        if self.parameter == "unit":
+            ours, other = other, ours
+        if other:
+            raise RefusedError(
+                f"it names {', '.join(sorted(other))}, and this operation knows only {self.parameter}s; leave it out",
+                code="bad-parameters",
+            )
+        named = {self._unit({self.parameter: name}): frozenset({self.verb}) for name in ours}
+        return {} if self.verb == "status" else named
 
     def preview(self, parameters: Mapping[str, str], services: ServiceManager) -> tuple[Json, Json]:
         """Show the unit's state; the precondition is empty."""
-        unit = _unit(parameters["instance"])
-        state = services.unit_state(unit)
-        shown: Json = {
-            "action": "restart",
-            "unit": unit,
-            "active": state.active,
-            "sub": state.sub,
-            "main_pid": state.main_pid,
-            "invocation_id": state.invocation_id,
-        }
-        return shown, {}
+        unit = self._unit(parameters)
+        return {"action": self.verb, "unit": unit, **_told(services.unit_state(unit))}, {}
+
+    def precondition(self, parameters: Mapping[str, str], services: ServiceManager) -> Json:
+        """Nothing: that a unit's state changes is no reason not to restart it; but it has to be there."""
+        services.unit_state(self._unit(parameters))
+        return {}
 
     def act(self, parameters: Mapping[str, str], services: ServiceManager, timeout_seconds: int) -> Act:
-        """Restart the unit and tell the old and the new main process."""
-        unit = _unit(parameters["instance"])
-        before = services.unit_state(unit)
-        result = services.restart(unit, timeout_seconds)
-        if result != "done":
+        """Run the job and tell the main process before and after; for ``status`` tell the state."""
+        unit = self._unit(parameters)
+        if self.verb == "status":
+            state = services.unit_state(unit)
+            return Act(f"{unit} is {state.active} ({state.sub}), main PID {state.main_pid}")
+        job = services.run_job(unit, self.verb, timeout_seconds)
+        if job.result != "done":
             raise ActionFailedError(
-                f"systemd could not restart {unit}: the job ended as {result}; see: journalctl -u {unit}"
+                f"systemd could not {self.verb} {unit}: the job ended as {job.result}; see: journalctl -u {unit}"
             )
-        return Act(f"restarted {unit}: main PID {before.main_pid} -> {_state_after(unit, services)}")
+        # The job is done; that the state afterwards cannot be told does not make it undone.
+        after = _state(job.after) if job.after is not None else "state unknown"
+        return Act(f"{_DONE[self.verb]} {unit}: main PID {job.before.main_pid} -> {after}")
+
+    def _unit(self, parameters: Mapping[str, str]) -> str:
+        # R-E03: checked here too, whatever came before.
+        if parameters.keys() != {self.parameter}:
+            raise RefusedError(
+                f"expected exactly the parameter {self.parameter}; give {self.parameter}=VALUE alone",
+                code="bad-parameters",
+            )
+        name = parameters[self.parameter]
+        if self.parameter == "unit":
+            refusal = check_unit(name, reading=self.verb == "status")
+            if refusal is not None:
+                raise RefusedError(refusal.message, code=refusal.code)
+            return name
+        if _INSTANCE.fullmatch(name) is None:
+            raise RefusedError(
+                f"{name!a} is no name of an instance; list them: dsctl --list", code="bad-parameters"
+            )
+        return f"dirsrv@{name}.service"
 
 
-OPERATIONS: Final[Mapping[str, Operation]] = {"dirsrv.restart": DirsrvRestart()}
+_UNIT_WAYS: Final = (
+    "polkit: org.freedesktop.systemd1.manage-units",
+    "sudo: systemctl",
+    "unit files and their drop-ins",
+    "signals to the processes, by the unit's uid",
+)
+_DIRSRV_WAYS: Final = (
+    "polkit: org.freedesktop.systemd1.manage-units",
+    "sudo: systemctl, dsctl",
+    "unit file dirsrv@.service and its drop-ins",
+    "signals to the process, by its uid dirsrv",
+    "cn=config over LDAP as Directory Manager",
+)
+
+OPERATIONS: Final[Mapping[str, Operation]] = {
+    "dirsrv.restart": UnitJob("restart", "instance", _DIRSRV_WAYS),
+    "dirsrv.status": UnitJob("status", "instance"),
+    "systemd.unit.reload": UnitJob("reload", "unit", _UNIT_WAYS),
+    "systemd.unit.restart": UnitJob("restart", "unit", _UNIT_WAYS),
+    "systemd.unit.start": UnitJob("start", "unit", _UNIT_WAYS),
+    "systemd.unit.status": UnitJob("status", "unit"),
+    "systemd.unit.stop": UnitJob("stop", "unit", _UNIT_WAYS),
+}
 
 
 def operation(name: str) -> Operation:
@@ -110,20 +172,39 @@ def operation(name: str) -> Operation:
     """
     found = OPERATIONS.get(name)
     if found is None:
-        raise RefusedError(f"this executor cannot do {name!a}", code="operation-not-on-floor")
+        raise RefusedError(
+            f"this executor cannot do {name!a}; its operations are: {', '.join(OPERATIONS)}",
+            code="operation-not-on-floor",
+        )
     return found
 
 
-def _state_after(unit: str, services: ServiceManager) -> str:
-    # The job is done; that its state cannot be told does not make it undone.
-    try:
-        after = services.unit_state(unit)
-    except TpiError as error:
-        return f"unknown ({error.message})"
-    return f"{after.main_pid}, {after.active} ({after.sub})"
+def check_floor(floor: Floor) -> None:
+    """Refuse a floor that opens what this executor cannot or may never do (E05, X13).
+
+    Args:
+        floor: As read.
+
+    Raises:
+        ConfigError: With the operation and the name that is wrong.
+    """
+    for name, entry in floor.operations.items():
+        try:
+            operation(name).units(entry)
+        except RefusedError as error:
+            raise ConfigError(
+                f"the floor's entry {name} cannot be used: {error.message}. Correct the file."
+            ) from error
 
 
-def _unit(instance: str) -> str:
-    if _INSTANCE.fullmatch(instance) is None:  # R-E03: checked here too, whatever came before
-        raise RefusedError(f"{instance!a} is no name of an instance", code="bad-parameters")
-    return f"dirsrv@{instance}.service"
+def _state(state: UnitState) -> str:
+    return f"{state.main_pid}, {state.active} ({state.sub})"
+
+
+def _told(state: UnitState) -> dict[str, Json]:
+    return {
+        "active": state.active,
+        "sub": state.sub,
+        "main_pid": state.main_pid,
+        "invocation_id": state.invocation_id,
+    }

@@ -35,6 +35,6 @@ def render_rule(floor: Floor, user: str) -> str:
     allowed: dict[str, list[str]] = {}
     for name, entry in floor.operations.items():
         known = OPERATIONS.get(name)
-        for unit, verbs in (known.units(entry.instances) if known is not None else {}).items():
+        for unit, verbs in (known.units(entry) if known is not None else {}).items():
             allowed[unit] = sorted({*allowed.get(unit, []), *verbs})
     return _RULE.format(allowed=json.dumps(allowed, indent=8, sort_keys=True), user=json.dumps(user))

@@ -1,23 +1,27 @@
 """What comes in beside the caller: where it comes from, its body and its query, taken strictly.
 
 R-E22: a browser sends a person's Kerberos ticket to whatever page asks for it, so a request that another
-origin caused is refused, by what browsers say of it and a page cannot unsay: Origin and Sec-Fetch-Site.
+origin caused is refused, by what browsers say of it and a page cannot invent: Origin, Sec-Fetch-Site, Referer.
 A page can also not send ``application/json`` across origins unasked, and nobody here answers when asked.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Final, TypeVar
 
 from flask import Request
 
-from ipa_tpi.decide.intake import check_identifier
+from ipa_tpi.decide.intake import check_identifier, check_text
 from ipa_tpi.errors import BadInputError, RefusedError
 from ipa_tpi.model import State
-from ipa_tpi.wire import decode
+from ipa_tpi.wire import DEFAULT_LISTED, MAX_LISTED, decode
 
 S = TypeVar("S")
 
 _OWN_SITE: Final = frozenset({"same-origin", "none"})
+_PREFIX: Final = re.compile(r"[0-9a-f-]{0,36}")
+_NUMBER: Final = re.compile(r"[1-9][0-9]{0,8}")
+_MAX_USER_CHARACTERS: Final = 255
 _TRUTH: Final[Mapping[str, bool]] = {"true": True, "false": False}
 
 
@@ -33,7 +37,9 @@ def check_origin(request: Request, origin: str) -> None:
     """
     given = request.headers.get("Origin")
     site = request.headers.get("Sec-Fetch-Site")
-    if (given is not None and given != origin) or (site is not None and site not in _OWN_SITE):
+    referer = request.headers.get("Referer")
+    foreign = referer is not None and referer != origin and not referer.startswith(origin + "/")
+    if (given is not None and given != origin) or (site is not None and site not in _OWN_SITE) or foreign:
         raise RefusedError(f"another site's page may not use this service; use {origin}", code="cross-origin")
 
 
@@ -65,7 +71,9 @@ def read_body(request: Request, shape: type[S]) -> S:
         BadInputError: Code ``not-json``, ``too-large`` or ``bad-json``.
     """
     if request.mimetype != "application/json" or request.headers.get("Content-Encoding"):
-        raise BadInputError("send the body as Content-Type: application/json", code="not-json")
+        raise BadInputError(
+            "the body is not marked as JSON; send it as Content-Type: application/json", code="not-json"
+        )
     return decode(request.get_data(cache=False), shape)
 
 
@@ -124,4 +132,62 @@ def read_state(request: Request) -> State | None:
         return State(text)
     except ValueError as error:
         names = ", ".join(state.value for state in State)
-        raise BadInputError(f"the state {text!a} is none of: {names}") from error
+        raise BadInputError(f"there is no state {text!a}; write one of: {names}") from error
+
+
+def read_limit(request: Request) -> int:
+    """Take the query parameter ``limit``.
+
+    Args:
+        request: Checked by `check_query`.
+
+    Returns:
+        How many requests to list at most.
+
+    Raises:
+        BadInputError: It is no number, or too large.
+    """
+    text = request.args.get("limit", str(DEFAULT_LISTED))
+    if _NUMBER.fullmatch(text) is None or int(text) > MAX_LISTED:
+        raise BadInputError(
+            f"the limit {text!a} is not to be had; write a whole number between 1 and {MAX_LISTED}"
+        )
+    return int(text)
+
+
+def read_prefix(request: Request) -> str:
+    """Take the query parameter ``prefix``.
+
+    Args:
+        request: Checked by `check_query`.
+
+    Returns:
+        The beginning of an id; empty when it is absent.
+
+    Raises:
+        BadInputError: Code ``bad-id``: no id begins so.
+    """
+    text = request.args.get("prefix", "")
+    if _PREFIX.fullmatch(text) is None:
+        raise BadInputError(
+            f"no request's id begins with {text!a}; write its first characters", code="bad-id"
+        )
+    return text
+
+
+def read_user(request: Request) -> str:
+    """Take the query parameter ``user``.
+
+    Args:
+        request: Checked by `check_query`.
+
+    Returns:
+        The name, with or without its realm; empty when it is absent.
+
+    Raises:
+        BadInputError: It cannot be anybody's name.
+    """
+    text = request.args.get("user", "")
+    if ("user" in request.args and not text) or len(text) > _MAX_USER_CHARACTERS or check_text(text, "name"):
+        raise BadInputError(f"{text[:80]!a} is no person's name; write NAME or NAME@REALM")
+    return text

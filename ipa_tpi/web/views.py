@@ -7,9 +7,18 @@ from typing import Final
 
 from flask import Request, Response
 
-from ipa_tpi.flow import Flow, Seen
-from ipa_tpi.web.incoming import check_id, check_query, read_body, read_flag, read_state
-from ipa_tpi.web.present import operation_list, request_view
+from ipa_tpi.flow import Flow, Seen, Selection
+from ipa_tpi.web.incoming import (
+    check_id,
+    check_query,
+    read_body,
+    read_flag,
+    read_limit,
+    read_prefix,
+    read_state,
+    read_user,
+)
+from ipa_tpi.web.present import approvers_view, operation_list, request_view
 from ipa_tpi.web.problems import json_answer
 from ipa_tpi.wire import ProofBody, RequestBody, RequestList, VoiceBody
 
@@ -69,21 +78,32 @@ def _create(request: Request, _: str) -> Act:
 
 
 def _list(request: Request, _: str) -> Act:
-    state, mine, approvable = (
-        read_state(request),
-        read_flag(request, "mine"),
-        read_flag(request, "approvable"),
+    before = request.args.get("before")
+    if before is not None:
+        check_id(before)
+    selection = Selection(
+        state=read_state(request),
+        mine=read_flag(request, "mine"),
+        approvable=read_flag(request, "approvable"),
+        prefix=read_prefix(request),
+        before=before or "",
+        limit=read_limit(request),
     )
 
     def act(flow: Flow, caller: str) -> Response:
-        found = flow.listing(caller, state, mine=mine, approvable=approvable)
-        return json_answer(RequestList(requests=[request_view(seen) for seen in found]))
+        page = flow.listing(caller, selection)
+        return json_answer(RequestList(requests=[request_view(seen) for seen in page.found], more=page.more))
 
     return act
 
 
 def _show(_: Request, request_id: str) -> Act:
     return lambda flow, caller: _one(flow.show(caller, request_id))
+
+
+def _approvers(request: Request, request_id: str) -> Act:
+    user = read_user(request)
+    return lambda flow, caller: json_answer(approvers_view(flow.approvers(caller, request_id, user)))
 
 
 def _approve(request: Request, request_id: str) -> Act:
@@ -121,8 +141,15 @@ def _one(seen: Seen, status: HTTPStatus = HTTPStatus.OK) -> Response:
 
 VIEWS: Final = (
     View("POST", "/requests", "create", _create),
-    View("GET", "/requests", "list", _list, frozenset({"state", "mine", "approvable"})),
+    View(
+        "GET",
+        "/requests",
+        "list",
+        _list,
+        frozenset({"state", "mine", "approvable", "prefix", "before", "limit"}),
+    ),
     View("GET", "/requests/<request_id>", "show", _show),
+    View("GET", "/requests/<request_id>/approvers", "approvers", _approvers, frozenset({"user"})),
     View("POST", "/requests/<request_id>/approvals", "approve", _approve),
     View("POST", "/requests/<request_id>/denials", "deny", _deny),
     View("POST", "/requests/<request_id>/withdrawal", "withdraw", _withdraw),

@@ -1,7 +1,6 @@
 """converge against a real 389-ds: whatever it finds, it ends at the same place, and stays there."""
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -9,6 +8,7 @@ from collections.abc import Iterator
 import ldap
 import pytest
 from acls_server import Server, new_server, start
+from readable import readable
 
 from ipa_tpi.errors import ConfigError, TpiError
 from ipa_tpi_acls import memberof
@@ -241,7 +241,8 @@ def test_who_is_not_root_is_told(server: Server) -> None:
     done = subprocess.run(
         [sys.executable, "-c", code, server.layout.ldapi_uri],
         user="nobody",
-        env={"PYTHONPATH": os.pathsep.join(sys.path)},
+        env={"PYTHONPATH": f"{readable()}:{readable() / 'acls'}"},
+        cwd="/",
         capture_output=True,
         text=True,
         check=False,

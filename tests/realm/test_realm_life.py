@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
-import functools
 import json
 import os
 import pwd
@@ -17,25 +15,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from readable import REPOSITORY, readable
 
 from lab import processes
 from lab.ports import ReservedPorts
 from lab.processes import Daemon
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 NOBODY = pwd.getpwnam("nobody")
-
-
-@functools.cache
-def readable() -> Path:
-    """Give a copy of what the laboratory needs that every user can read; the checkout may lie in a home."""
-    copy = Path(tempfile.mkdtemp(prefix="tpi-readable-"))
-    copy.chmod(0o755)
-    for part in ("ipa_tpi", "acls", "httpd", "lab"):
-        shutil.copytree(REPOSITORY / part, copy / part, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copyfile(Path(__file__).parent / "environ.wsgi", copy / "environ.wsgi")
-    atexit.register(shutil.rmtree, copy, ignore_errors=True)
-    return copy
 
 
 def lab(*arguments: str, user: int | None = None) -> subprocess.CompletedProcess[str]:

@@ -78,7 +78,8 @@ class Service:
 
     def body(self, person: str = "alice", **changes: Any) -> RequestBody:
         """Give the body of a request with a real proof."""
-        (operation,) = told(self.get("/operations", person))["operations"]
+        known = told(self.get("/operations", person))["operations"]
+        operation = next(one for one in known if one["name"] == OPERATION)
         values: dict[str, Any] = {
             "id": str(uuid.uuid4()),
             "operation": OPERATION,

@@ -17,8 +17,19 @@ from ipa_tpi.cli.main import main
 from ipa_tpi.errors import STATE_EXIT_STATUS
 from ipa_tpi_acls.converge import run as converge
 
-REQUEST_VERBS = {"create", "list", "show", "approve", "deny", "withdraw", "cancel", "wait", "prove"}
-VERBS = REQUEST_VERBS | {"request", "whoami", "operations", "converge", "completion"}
+REQUEST_VERBS = {
+    "create",
+    "list",
+    "show",
+    "approve",
+    "deny",
+    "withdraw",
+    "cancel",
+    "wait",
+    "prove",
+    "approvers",
+}
+VERBS = REQUEST_VERBS | {"request", "whoami", "operations", "hosts", "converge", "completion"}
 GENERAL = {"-h", "--help", "--server", "--config", "-o", "--output", "--json"}
 FIRST = "6642973e-6380-4a18-b836-e574d0cb660c"
 SECOND = "7d7a2a9e-0000-4000-8000-000000000000"
@@ -37,6 +48,7 @@ def folder(tmp_path: Path) -> Path:
         "#!/bin/sh\n"
         f'printf "%s\\n" "$*" >> {shlex.quote(str(tmp_path))}/asked\n'
         'case " $* " in\n'
+        "*hosts*) printf '%s\\n' ipa1.tpi.test other.tpi.test 'a;b' ;;\n"
         f"*operations*) printf '%s\\n' dirsrv.restart '$(touch {tmp_path}/pwned)' 'dir*' '`id`' 'a b' ;;\n"
         f"*) printf '%s\\n' {FIRST} {SECOND} ;;\n"
         "esac\n",
@@ -81,7 +93,7 @@ def _asked(folder: Path) -> list[str]:
 def test_verbs(complete: Complete, folder: Path) -> None:
     assert complete("ipa-tpi ") == VERBS
     assert complete("ipa-tpi w") == {"withdraw", "wait", "whoami"}
-    assert complete("ipa-tpi --server ipa1.example.test:8443 -o json ap") == {"approve"}
+    assert complete("ipa-tpi --server ipa1.example.test:8443 -o json ap") == {"approve", "approvers"}
     assert complete("ipa-tpi request ") == REQUEST_VERBS
     assert complete("ipa-tpi request wh") == set()
     assert _asked(folder) == []
@@ -96,7 +108,8 @@ def test_general_options(complete: Complete) -> None:
     ("verb", "own"),
     [
         ("create", {"--host", "--reason", "--ticket", "--wait", "--timeout"}),
-        ("list", {"--state", "--mine", "--approvable"}),
+        ("list", {"--state", "--mine", "--approvable", "--limit", "--before"}),
+        ("approvers", {"--user"}),
         ("approve", {"--comment", "--yes"}),
         ("wait", {"--timeout"}),
         ("whoami", set()),
@@ -162,6 +175,15 @@ def test_ids(complete: Complete, folder: Path) -> None:
     ]
 
 
+def test_hosts_and_ids_of_options(complete: Complete, folder: Path) -> None:
+    assert complete("ipa-tpi create dirsrv.restart --host ") == {"ipa1.tpi.test", "other.tpi.test"}
+    assert complete("ipa-tpi create dirsrv.restart --host=o") == {"other.tpi.test"}
+    assert complete("ipa-tpi list --before 7") == {SECOND}
+    assert complete("ipa-tpi approvers 66") == {FIRST}
+    assert complete("ipa-tpi approvers --user ") == set()
+    assert _asked(folder) == ["hosts -o name", "hosts -o name", "list -o name", "list -o name"]
+
+
 def test_the_server_of_the_command_line_is_asked(complete: Complete, folder: Path) -> None:
     assert complete("ipa-tpi --server ipa1:8443 show --config=/etc/x 66") == {FIRST}
     assert complete("ipa-tpi --server=https://ipa1:8443 show 66") == {FIRST}
@@ -190,9 +212,7 @@ def test_the_command_prints_it(capsys: pytest.CaptureFixture[str]) -> None:
     printed = capsys.readouterr().out
     assert printed.endswith(script("bash"))
     assert "bashcompinit" in printed
-    with pytest.raises(SystemExit) as end:
-        main(["completion", "fish"])
-    assert end.value.code == 64
+    assert main(["completion", "fish"]) == 64
 
 
 def test_zsh_reads_it(tmp_path: Path) -> None:

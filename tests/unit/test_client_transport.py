@@ -270,6 +270,18 @@ def test_a_post_whose_answer_is_lost_is_not_sent_again(service: Service, alice: 
     assert [method for method, _, _ in service.seen] == ["GET", "POST"]
 
 
+@pytest.mark.parametrize("status", [500, 502, 503, 504])
+def test_a_post_that_apache_answers_for_a_dead_service(
+    service: Service, alice: TpiClient, status: int
+) -> None:
+    """The process died amid the request: nobody can tell whether it had recorded it."""
+    service.scripted = [(200, "application/json", _operations(), {}), (status, "text/html", b"<html>", {})]
+    with pytest.raises(OutcomeUnknownError, match=f"HTTP {status}.*may have been recorded"):
+        alice.create(Wish(operation="dirsrv.restart", target="localhost"))
+    service.scripted = [(status, "text/html", b"<html>", {})]
+    assert _error(alice).code == "unavailable"
+
+
 @pytest.mark.parametrize("token", [b"nonsense", b"\x60\x03abc"])
 def test_a_server_that_cannot_prove_itself(service: Service, alice: TpiClient, token: bytes) -> None:
     service.mutual = token

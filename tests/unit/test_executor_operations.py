@@ -10,8 +10,9 @@ import pytest
 from decide_builders import FLOOR
 from executor_fakes import FakeSystemd, Weather
 
-from ipa_tpi.errors import ActionFailedError, RefusedError
-from ipa_tpi.executor.operations import OPERATIONS, operation
+from ipa_tpi.decide.definition import READING
+from ipa_tpi.errors import ActionFailedError, ConfigError, RefusedError
+from ipa_tpi.executor.operations import OPERATIONS, check_floor, operation
 from ipa_tpi.executor.polkit import render_rule
 from ipa_tpi.model import Floor, FloorOperation
 
@@ -27,8 +28,19 @@ def test_an_operation_that_is_not_in_the_table_is_refused() -> None:
 
 def test_every_operation_names_its_other_ways_in() -> None:
     for name, each in OPERATIONS.items():
-        assert re.fullmatch(r"[a-z]+\.[a-z]+", name)
-        assert each.other_ways  # R-K18
+        assert re.fullmatch(r"[a-z]+(\.[a-z]+)+", name)
+        assert bool(each.other_ways) != (name in READING)  # R-K18
+
+
+def test_the_reading_operations_are_those_that_open_no_unit() -> None:
+    entry = {"instance": FloorOperation(1, proof=True, instances=frozenset({"DS01"}))}
+    entry["unit"] = FloorOperation(1, proof=True, units=frozenset({"a.service"}))
+    nothing = {
+        name
+        for name, each in OPERATIONS.items()
+        if not each.units(entry["unit" if "unit" in name else "instance"])
+    }
+    assert nothing == READING
 
 
 @pytest.mark.parametrize("instance", BAD_INSTANCES)
@@ -38,7 +50,7 @@ def test_a_name_that_is_no_instance_reaches_no_unit(instance: str) -> None:
     for attempt in (
         lambda: restart.preview({"instance": instance}, services),
         lambda: restart.act({"instance": instance}, services, 60),
-        lambda: restart.units(frozenset({instance})),
+        lambda: restart.units(FloorOperation(1, proof=True, instances=frozenset({instance}))),
     ):
         with pytest.raises(RefusedError) as caught:
             attempt()
@@ -64,11 +76,88 @@ def test_a_job_that_is_not_done_is_no_success(answer: str) -> None:
         operation("dirsrv.restart").act({"instance": "DS01"}, services, 60)
 
 
+def test_an_act_whose_state_afterwards_cannot_be_told_is_still_done() -> None:
+    services = FakeSystemd(Weather())
+    services.blind = True
+    act = operation("systemd.unit.stop").act({"unit": "a.service"}, services, 7)
+    assert act.excerpt == "stopped a.service: main PID 100 -> state unknown"
+    assert services.acts == ["stop a.service"]
+
+
+@pytest.mark.parametrize("verb", ["start", "stop", "restart", "reload"])
+def test_each_verb_is_its_own_operation(verb: str) -> None:
+    services = FakeSystemd(Weather())
+    wanted = operation(f"systemd.unit.{verb}")
+    shown, precondition = wanted.preview({"unit": "a.service"}, services)
+    assert isinstance(shown, dict)
+    assert (shown["action"], shown["unit"], precondition) == (verb, "a.service", {})
+    wanted.act({"unit": "a.service"}, services, 7)
+    assert services.acts == ["a.service" if verb == "restart" else f"{verb} a.service"]
+    assert wanted.units(units("a.service")) == {"a.service": {verb}}
+
+
+def test_reading_does_nothing() -> None:
+    services = FakeSystemd(Weather())
+    told = operation("dirsrv.status").act({"instance": "DS01"}, services, 7)
+    assert told.excerpt == "dirsrv@DS01.service is active (running), main PID 100"
+    assert services.acts == []
+
+
+@pytest.mark.parametrize("parameters", [{}, {"unit": "DS01"}, {"instance": "DS01", "unit": "a.service"}])
+def test_parameters_that_are_not_exactly_the_operation_s(parameters: dict[str, str]) -> None:
+    with pytest.raises(RefusedError, match="exactly the parameter instance"):
+        operation("dirsrv.restart").preview(parameters, FakeSystemd(Weather()))
+
+
+@pytest.mark.parametrize(
+    "unit", ["dirsrv@DS01.service", "krb5-kdc.service", "gssproxy.service", "dbus.socket"]
+)
+def test_what_has_an_operation_of_its_own_is_no_mere_unit(unit: str) -> None:
+    services = FakeSystemd(Weather())
+    with pytest.raises(RefusedError) as caught:
+        operation("systemd.unit.stop").act({"unit": unit}, services, 7)
+    assert (caught.value.code, services.acts) == ("unit-reserved", [])
+    assert unit in operation("systemd.unit.status").act({"unit": unit}, services, 7).excerpt
+
+
+def units(*names: str) -> FloorOperation:
+    """Give a floor's entry that names units."""
+    return FloorOperation(1, proof=True, units=frozenset(names))
+
+
 def test_the_units_of_a_floor() -> None:
-    assert operation("dirsrv.restart").units(frozenset({"DS01", "TPI-TEST"})) == {
+    entry = FloorOperation(1, proof=True, instances=frozenset({"DS01", "TPI-TEST"}))
+    assert operation("dirsrv.restart").units(entry) == {
         "dirsrv@DS01.service": {"restart"},
         "dirsrv@TPI-TEST.service": {"restart"},
     }
+
+
+@pytest.mark.parametrize(
+    ("name", "entry", "complaint"),
+    [
+        ("systemd.unit.stop", units("dirsrv@DS01.service"), "never handled as a mere unit"),
+        ("systemd.unit.stop", units("a"), "no full name"),
+        ("dirsrv.restart", units("a.service"), "knows only instances"),
+        (
+            "systemd.unit.stop",
+            FloorOperation(1, proof=True, instances=frozenset({"DS01"})),
+            "knows only units",
+        ),
+        ("unheard.of", units(), "cannot do 'unheard.of'"),
+    ],
+)
+def test_a_floor_that_opens_what_may_never_be_stops_the_start(
+    name: str, entry: FloorOperation, complaint: str
+) -> None:
+    with pytest.raises(ConfigError, match=complaint) as caught:
+        check_floor(replace(FLOOR, operations={name: entry}))
+    assert name in caught.value.message
+
+
+def test_a_floor_of_what_there_is_passes() -> None:
+    operations = {"systemd.unit.stop": units("a.service"), "systemd.unit.status": units("dbus.service")}
+    check_floor(replace(FLOOR, operations=operations))
 
 
 def floor(*instances: str, name: str = "dirsrv.restart") -> Floor:

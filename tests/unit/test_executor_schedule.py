@@ -3,6 +3,8 @@
 import threading
 import time
 
+import pytest
+
 from ipa_tpi.executor.schedule import Schedule
 
 
@@ -58,6 +60,81 @@ def test_what_is_due_while_it_is_worked_on_comes_afterwards() -> None:
     assert schedule.take() == "b"
     schedule.done("a")
     assert schedule.take() == "a"
+
+
+class Seconds:
+    """A clock of seconds that stands until it is moved."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        """Tell the seconds."""
+        return self.now
+
+
+def test_the_newest_time_is_the_time() -> None:
+    clock = Seconds()
+    schedule = Schedule(clock)
+    schedule.wake_in("a", 5)
+    schedule.wake_in("a", 10)
+    schedule.wake("b")
+    clock.now = 6
+    assert schedule.take() == "b"
+    assert schedule.depth() == 0
+    clock.now = 10
+    assert schedule.take() == "a"
+
+
+def test_waking_often_costs_no_more_than_waking_once() -> None:
+    """Each look sets a time; a thousand looks must not lead to a thousand times."""
+    schedule = Schedule(Seconds())
+    for _ in range(1000):
+        schedule.wake("a")
+        assert schedule.take() == "a"
+        schedule.wake_in("a", 30)
+        schedule.done("a")
+    assert len(schedule._due) == 1
+
+
+def test_a_request_that_is_looked_at_has_no_older_time() -> None:
+    clock = Seconds()
+    schedule = Schedule(clock)
+    schedule.wake_in("a", 5)
+    schedule.wake("a")
+    assert schedule.take() == "a"
+    schedule.done("a")
+    clock.now = 6
+    schedule.wake("b")
+    assert schedule.take() == "b"
+    assert schedule.depth() == 0
+
+
+def test_what_is_on_hold_comes_at_its_time_or_with_news() -> None:
+    clock = Seconds()
+    schedule = Schedule(clock)
+    schedule.hold("a", 30)
+    schedule.hold("b", 30)
+    schedule.remind("a")
+    assert schedule.depth() == 0
+    schedule.wake("a")
+    assert schedule.take() == "a"
+    schedule.done("a")
+    schedule.remind("a")
+    assert schedule.take() == "a"  # the hold ended with the look
+    clock.now = 31
+    assert schedule.take() == "b"
+    assert schedule.busy() == {"a", "b"}
+
+
+def test_ids_without_end_fill_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ipa_tpi.executor.schedule.MOST", 3)
+    schedule = Schedule(Seconds())
+    for number in range(10):
+        schedule.wake(str(number))
+        schedule.hold(str(number), 30)
+    schedule.wake("2")
+    assert (schedule.depth(), len(schedule._due), len(schedule._held)) == (3, 3, 3)
+    assert [schedule.take() for _ in range(3)] == ["0", "1", "2"]
 
 
 def test_two_takers_never_have_the_same_request() -> None:

@@ -262,7 +262,7 @@ class TestTrouble:
             scene.create("dave")
         assert scene.realm.entries == []
 
-    @pytest.mark.parametrize("call", ["account", "whoami", "policy", "find", "add_request", "load"])
+    @pytest.mark.parametrize("call", ["account", "whoami", "policy", "headings", "add_request", "load"])
     def test_a_directory_that_does_not_answer(self, scene: Scene, call: str) -> None:
         body = scene.body()
         scene.realm.failing[call] = [DirectoryUnavailableError("gone")]
@@ -282,6 +282,16 @@ class TestTrouble:
         scene.realm.unreadable = True
         with refused("unavailable", "cannot be read back"):
             scene.create()
+
+    def test_a_directory_that_goes_before_it_is_read_back(self, scene: Scene) -> None:
+        """Nobody is told that nothing was done when all of it was."""
+        body = scene.body()
+        scene.realm.failing["load"] = [DirectoryUnavailableError("gone.")]
+        with refused(
+            "directory-unavailable", f"recorded below request {body.id}.*gone.*ipa-tpi show {body.id}"
+        ):
+            scene.flow().create(f"alice@{REALM}", body)
+        assert scene.state(body.id) == "awaiting-preview"
 
 
 def test_the_floor_of_the_fakes_is_a_real_one() -> None:

@@ -16,8 +16,11 @@ import msgspec
 import pytest
 
 from ipa_tpi import __version__, config
-from ipa_tpi.executor import claims, daemon, socket
+from ipa_tpi.executor import claims, daemon
+from ipa_tpi.executor.journal import create
 from ipa_tpi.executor.operations import OPERATIONS
+from ipa_tpi.executor.process import SIGNALS, Executor
+from ipa_tpi.executor.troubles import REFUSED_SECONDS
 from ipa_tpi.model import Outcome
 from ipa_tpi.wire import SocketAnswer, encode
 
@@ -100,7 +103,7 @@ def test_keys_types_ranges_and_defaults(where: tuple[str, str]) -> None:
 @pytest.mark.parametrize("page", PAGES)
 def test_no_key_is_named_that_does_not_exist(page: str) -> None:
     known = {field.encode_name for struct in STRUCTS.values() for field in _fields(struct)}
-    known |= set(re.findall(r'"(\w+)":', inspect.getsource(daemon.Executor._health)))
+    known |= set(re.findall(r'"(\w+)":', inspect.getsource(Executor._health)))
     text = _plain(page).partition(".SH SYNOPSIS")[2].replace("ipa_tpi.web", "").replace("sd_notify", "")
     assert set(re.findall(r"\b[a-z]+(?:_[a-z]+)+\b", text)) <= known
 
@@ -148,13 +151,10 @@ def test_the_daemons_options_and_verbs_are_those_of_help() -> None:
 
 def test_the_sockets_verbs_values_and_limits() -> None:
     part = _part(EXECUTOR, "SOCKET")
-    verbs = set(re.findall(r'"(\w+)": \(uid_of', inspect.getsource(daemon.Executor.__init__)))
-    values = set(re.findall(r'"(\w+)":', inspect.getsource(daemon.Executor._health)))
-    assert (len(verbs), len(values)) == (2, 4)
+    verbs = set(re.findall(r'"(\w+)": \(uid_of', inspect.getsource(Executor.__init__)))
+    values = set(re.findall(r'"(\w+)":', inspect.getsource(Executor._health)))
+    assert (len(verbs), len(values)) == (2, 7)
     assert set(_heads(part)) == verbs | values
-    assert f"up to {socket._MAX_LINE_BYTES} bytes" in part
-    assert (socket._MAX_CONNECTIONS, socket._TIMEOUT_SECONDS) == (10, 2.0)
-    assert "At most ten connections are served at once, each for up to two seconds" in part
     assert encode(SocketAnswer(ok=True, health={})).decode() in part
 
 
@@ -171,8 +171,7 @@ def test_audit_events_are_those_of_the_code() -> None:
 
 
 def test_signals_and_exit_statuses() -> None:
-    signals = set(re.findall(r"signal\.(SIG\w+)", inspect.getsource(daemon._run)))
-    assert _names(_part(EXECUTOR, "SIGNALS")) == signals
+    assert _names(_part(EXECUTOR, "SIGNALS")) == {number.name for number in SIGNALS}
     assert _heads(_part(EXECUTOR, "EXIT STATUS")) == ["0", "1", "2"]
     with contextlib.redirect_stderr(io.StringIO()), pytest.raises(SystemExit) as end:
         daemon.main(["dance"])
@@ -195,6 +194,11 @@ def test_the_unit_is_as_described() -> None:
     assert f".IR {daemon._USER}" in text
     assert (service["Restart"], service["RestartSec"]) == ("on-failure", "5")
     assert "again every five seconds" in text
+    assert "ExecReload" not in service
+    assert "systemctl reload\nis refused by systemd" in text
+    assert (REFUSED_SECONDS[0], REFUSED_SECONDS[-1]) == (30, 600)
+    assert "after half a minute" in text
+    assert "once in ten minutes" in text
     assert f"Type={service['Type']}" in text
     assert f"/var/lib/{service['StateDirectory']}/journal.sqlite" in _heads(_part(EXECUTOR, "FILES"))
     assert f"/run/{service['RuntimeDirectory']}/executor.sock" in _heads(_part(EXECUTOR, "FILES"))
@@ -205,7 +209,7 @@ def test_the_unit_is_as_described() -> None:
 
 def test_the_journal_has_the_files_that_are_named(tmp_path: Path) -> None:
     path = tmp_path / "journal.sqlite"
-    claims.create(str(path), "ipa1.example.test", claims.utc_now())
+    create(str(path), "ipa1.example.test", claims.utc_now())
     journal = claims.Claims(str(path), "ipa1.example.test")
     journal.publish("none")
     beside = {file.name.removeprefix(path.name) for file in tmp_path.iterdir()} - {""}

@@ -11,12 +11,17 @@ import yaml
 from web_scene import PREFIX, Web
 
 from ipa_tpi import wire
+from ipa_tpi.flow.approvers import Chance
 from ipa_tpi.model import State
 from ipa_tpi.web.views import VIEWS
 
 SHAPES = (
+    "ApproversView",
+    "CandidateView",
+    "FloorView",
     "OperationList",
     "OperationView",
+    "ParameterView",
     "PreviewView",
     "Problem",
     "ProofBody",
@@ -100,6 +105,11 @@ def test_limits_are_those_of_the_wire(document: dict[str, Any]) -> None:
     assert schemas["Text"]["maxLength"] == wire.MAX_TEXT_CHARACTERS
     assert schemas["RequestBody"]["properties"]["parameters"]["maxProperties"] == wire.MAX_PARAMETERS
     assert str(wire.MAX_TOKEN_BYTES) in schemas["Opaque"]["description"]
+    parameters = document["paths"][f"{PREFIX}/requests"]["get"]["parameters"]
+    (limit,) = (one["schema"] for one in parameters if one["name"] == "limit")
+    assert (limit["maximum"], limit["default"]) == (wire.MAX_LISTED, wire.DEFAULT_LISTED)
+    chances = schemas["CandidateView"]["properties"]["chance"]["enum"]
+    assert chances == [chance.value for chance in Chance]
 
 
 def _references(value: Any) -> list[str]:

@@ -1,0 +1,38 @@
+"""Which requests somebody wants to see listed."""
+
+from dataclasses import dataclass
+from urllib.parse import urlencode
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which requests to list; an empty field does not restrict.
+
+    Attributes:
+        state: Only those in this state.
+        mine: Only the caller's own.
+        approvable: Only those that the caller could approve now.
+        prefix: Only those whose id begins so.
+        before: Only those that are older than the request with this id.
+        limit: At most so many, the newest; 0 leaves that to the server.
+    """
+
+    state: str = ""
+    mine: bool = False
+    approvable: bool = False
+    prefix: str = ""
+    before: str = ""
+    limit: int = 0
+
+    def query(self) -> str:
+        """Give it as the query string of a URL, with its question mark where there is one."""
+        wanted = {
+            "state": self.state,
+            "mine": "true" if self.mine else "",
+            "approvable": "true" if self.approvable else "",
+            "prefix": self.prefix,
+            "before": self.before,
+            "limit": str(self.limit or ""),
+        }
+        text = urlencode({name: value for name, value in wanted.items() if value})
+        return f"?{text}" if text else ""
