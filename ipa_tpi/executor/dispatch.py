@@ -545,9 +545,12 @@ class Dispatcher:
             mine = self.directory.ids(Query(creator=request.creator, executor=request.executor, since=since))
         except DirectoryLimitError:  # more than the directory gives at once are more than any limit
             return flood
+        others = sorted(frozenset(mine) - self.claims.ended(mine) - {request.id})
+        if len(others) < min(floor.pending_per_person, most):  # too few, whatever they are
+            return None
         waiting, same = 0, 0
         # Read one by one, up to the limit only: a flood must not cost its own square.
-        for other in sorted(frozenset(mine) - self.claims.ended(mine) - {request.id}):
+        for other in others:
             found = self._waiting(other)
             waiting += found is not None
             same += found is not None and found.operation == request.operation
