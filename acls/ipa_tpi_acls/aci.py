@@ -43,7 +43,6 @@ PLANTED_ATTRIBUTES = (
     "krbPrincipalName",
     "krbCanonicalName",
     "krbPrincipalAliases",
-    "ipaKrbPrincipalAlias",
     "krbPrincipalKey",
     "userPassword",
 )
@@ -126,7 +125,7 @@ def _guards(layout: Layout) -> tuple[Aci, ...]:
             rights=("add",),
             entries=two_of((ANCHOR, *(classes[0] for classes in POLICY.values())), request_classes(layout)),
         ),
-        Aci(name="tpi: nobody writes an ACI", rights=WRITE, attributes="aci"),
+        Aci(name="tpi: nobody writes an ACI", rights=("write",), attributes="aci"),
         Aci(name="tpi: nobody moves in or out, nobody acts for another", rights=("moddn", "proxy")),
         Aci(name="tpi: nothing planted", rights=("add",), entries=any_of(planted)),
     )
@@ -181,7 +180,6 @@ def _anchors(layout: Layout) -> tuple[Aci, ...]:
             rights=("add",),
             who=executors,
             target=f"ipaTpiEntryId=*,{layout.anchors}",
-            entries=anchor,
             classes=("top", ANCHOR),
         ),
         Aci(name="anchors: only executors", rights=("add",), who=executors.opposite(), entries=anchor),

@@ -11,16 +11,17 @@ from collections.abc import Iterator
 import ldap
 
 from ipa_tpi_acls.connection import Directory
-from ipa_tpi_acls.containers import CONTAINERS
 from ipa_tpi_acls.layout import Layout
 from ipa_tpi_acls.plan import Modify, Step, folded
 
 PLUGIN = "cn=MemberOf Plugin,cn=plugins,cn=config"
 EXCLUDED = "memberOfEntryScopeExcludeSubtree"
+# Operations and their groups may bear a memberOf (schema.py), and their readers leave it out.
+CONTAINERS = ("requests", "anchors", "tpirules")
 
 
 def memberof_steps(directory: Directory, suffix: str) -> Iterator[Step]:
-    """Compare what the plugin is kept out of with our containers.
+    """Compare what the plugin is kept out of with CONTAINERS.
 
     Not the groups cn=executors and cn=policy-executors: the rule about who reads nothing goes by memberOf.
     Other exclusions stay. The plugin takes the change up at once.

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from ipa_tpi_acls.bind_rules import BindRule, Every, Listed, Member, NamedBy, Some
-from ipa_tpi_acls.instruction import READ, WRITE, Aci, any_class, any_of, two_of
+from ipa_tpi_acls.instruction import READ, Aci, any_class, any_of, two_of
 from ipa_tpi_acls.layout import APPROVE_RIGHT, AUDIT_RIGHT, REQUEST_RIGHT, Layout
 
 REQUEST = "ipaTpiRequest"
@@ -53,7 +53,7 @@ def request_acis(layout: Layout) -> tuple[Aci, ...]:
     a_request = f"ipaTpiRequestId=*,{layout.requests}"
     an_answer = f"ipaTpiEntryId=*,{a_request}"
     return (
-        Aci(name="requests: nothing changes", rights=WRITE, attributes="*"),
+        Aci(name="requests: nothing changes", rights=("write",), attributes="*"),
         *_form(layout, a_request, an_answer),
         *_add_pair(request, a_request),
         *(aci for kind in answers for aci in _add_pair(kind, an_answer)),
@@ -129,7 +129,6 @@ def _add_pair(kind: Kind, place: str) -> tuple[Aci, Aci]:
         rights=("add",),
         who=kind.who,
         target=place,
-        entries=entries,
         classes=("top", *kind.classes, *voice),
     )
     deny = Aci(

@@ -19,6 +19,7 @@ from ldap.controls import RequestControl
 from ldap.controls.psearch import PersistentSearchControl
 
 from ipa_tpi.adapters.gss import bind
+from ipa_tpi.adapters.ldap_options import prepare
 from ipa_tpi.adapters.people import AT_ONCE, Sought, bearing, by_dn, by_name, hosts_named, parent_of
 from ipa_tpi.decide.definition import load_operation, load_rule
 from ipa_tpi.decide.intake import RawEntry, read_child, read_request
@@ -94,6 +95,8 @@ _PLAIN_DN: Final = re.compile(
 _TIME: Final = re.compile(r"(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)Z", re.ASCII)
 _HEADING: Final = ["ipaTpiRequestId", "ipaTpiOperationName", "ipaTpiExecutor", "createTimestamp"]
 _ADD: Final = "add"
+_EXECUTORS: Final = ("ipaTpiPreview", "ipaTpiReceipt", "ipaTpiExecution", "ipaTpiResult")
+_NEWS: Final = f"(!(|{''.join(f'(objectClass={name})' for name in _EXECUTORS)}))"
 _WATCH_SLICE_SECONDS: Final = 1.0
 # How often a request is read that gained an entry while it was read.
 _LOADS: Final = 3
@@ -155,7 +158,7 @@ def open_directory(
     """Connect and bind.
 
     Args:
-        uri: ldapi or ldaps (loopback ldap in a laboratory).
+        uri: ldapi or ldaps.
         ldap_host: The host of the service ``ldap/HOST``.
         suffix: The suffix.
         credentials: Whose ticket to bind with.
@@ -171,15 +174,7 @@ def open_directory(
         KerberosError: No ticket for it could be had.
     """
     with _translated("connect"):
-        connection = ldap.initialize(uri)
-        for option, value in (
-            (ldap.OPT_PROTOCOL_VERSION, 3),
-            (ldap.OPT_NETWORK_TIMEOUT, timeout_seconds),
-            (ldap.OPT_TIMEOUT, timeout_seconds),
-            (ldap.OPT_REFERRALS, 0),
-            (ldap.OPT_X_SASL_NOCANON, 1),
-        ):
-            connection.set_option(option, value)
+        connection = prepare(uri, timeout_seconds)
         bind(connection, credentials, ldap_host)
     return LdapDirectory(connection, suffix, person_attribute)
 
@@ -385,7 +380,7 @@ class LdapDirectory:
         return f"ipaTpiEntryId={ldap.dn.escape_dn_chars(entry_id)},{self._request_dn(request_id)}"
 
     def watch(self, stop: Callable[[], bool]) -> Iterator[str]:
-        """Watch for additions below cn=requests by a persistent search.
+        """Watch for additions below cn=requests by a persistent search; what executors add is no news.
 
         Args:
             stop: Asked about once a second; the watch ends when it answers True.
@@ -402,7 +397,7 @@ class LdapDirectory:
             message = self._connection.search_ext(
                 self._requests_dn(),
                 ldap.SCOPE_SUBTREE,
-                "(objectClass=*)",
+                _NEWS,
                 ["1.1"],
                 serverctrls=[control],
             )

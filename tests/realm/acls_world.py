@@ -16,6 +16,7 @@ from typing import Any
 import ldap
 import pytest
 from acls_cast import ANONYMOUS, DIRECTORY_MANAGER, HERE, IVAN, JUDY, POLICY_EXECUTOR, SERVICES
+from ldap.controls.simple import ManageDSAITControl
 
 from lab import directory, gss_bind, kdc, realm
 from lab.layout import Layout
@@ -33,6 +34,8 @@ ANSWERS = (
     "ipaTpiResult",
 )
 DIGEST = "ab" * 32
+# A referral is an entry like others.
+_AS_IT_IS = [ManageDSAITControl(criticality=True)]
 _PASSWORD = "Secret.1-of-two"
 _FILLED = {
     "ipaTpiPreview": {"ipaTpiBody": "{}", "ipaTpiDigest": DIGEST},
@@ -194,10 +197,11 @@ class World:
 
     def remove(self, dn: str) -> None:
         """Remove an entry and what is below it, as Directory Manager, if it is there."""
+        hidden = "(|(objectClass=*)(objectClass=ldapSubEntry)(objectClass=nsTombstone))"
         with suppress(ldap.NO_SUCH_OBJECT):
-            found = self.root.search_s(dn, ldap.SCOPE_SUBTREE, "(objectClass=*)", ["1.1"])
+            found = self.root.search_ext_s(dn, ldap.SCOPE_SUBTREE, hidden, ["1.1"], serverctrls=_AS_IT_IS)
             for one in sorted((one for one, _ in found), key=len, reverse=True):
-                self.root.delete_s(one)
+                self.root.delete_ext_s(one, serverctrls=_AS_IT_IS)
 
     @contextmanager
     def values(self, dn: str, attribute: str, *values: str) -> Iterator[None]:
@@ -208,6 +212,16 @@ class World:
             yield
         finally:
             self.root.modify_s(dn, [(ldap.MOD_DELETE, attribute, encoded)])
+
+    @contextmanager
+    def without(self, dn: str, attribute: str, *values: str) -> Iterator[None]:
+        """Let an entry lack values for a while."""
+        encoded = [value.encode() for value in values]
+        self.root.modify_s(dn, [(ldap.MOD_DELETE, attribute, encoded)])
+        try:
+            yield
+        finally:
+            self.root.modify_s(dn, [(ldap.MOD_ADD, attribute, encoded)])
 
 
 @contextmanager
