@@ -326,6 +326,8 @@ class LdapDirectory:
             terms.append(ldap.filter.filter_format("(creatorsName=%s)", [query.creator]))
         if query.executor:
             terms.append(ldap.filter.filter_format("(ipaTpiExecutor=%s)", [query.executor]))
+        if query.operation:
+            terms.append(ldap.filter.filter_format("(ipaTpiOperationName=%s)", [query.operation]))
         terms.append(_between(query.since, query.until))
         found = self._search(self._requests_dn(), ldap.SCOPE_ONELEVEL, f"(&{''.join(terms)})", _HEADING)
         headings = [

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Final, NoReturn
 
 from ipa_tpi import __version__
+from ipa_tpi.cli.moments import moment_since, moment_until
 from ipa_tpi.errors import STATE_EXIT_STATUS, BadInputError
 
 PROGRAM: Final = "ipa-tpi"
@@ -141,6 +142,20 @@ def _add_verb(
             help=f"at most so many, the newest (default: {DEFAULT_LISTED})",
         )
         parser.add_argument("--before", metavar="ID", default="", help="only those older than this request")
+        parser.add_argument("--operation", metavar="NAME", default="", help="only those for this operation")
+        parser.add_argument("--user", metavar="NAME", default="", help="only those that this person made")
+        parser.add_argument(
+            "--since",
+            metavar="TIME",
+            type=moment_since,
+            help="only those made at or after TIME: a date, or 2h, 3d",
+        )
+        parser.add_argument(
+            "--until",
+            metavar="TIME",
+            type=moment_until,
+            help="only those made at or before TIME: a date, or 2h, 3d",
+        )
     elif verb in _REQUEST_VERBS:
         parser.add_argument("id", metavar="ID", help=_ID)
     elif verb == "completion":

@@ -25,7 +25,7 @@ CONVERGE_OPTIONS: Final[Mapping[str, bool]] = {
 
 _QUESTIONS: Final = {"ID": "list", "OPERATION": "operations"}
 _NARROWER: Final = {"approve": "list --approvable", "cancel": "list --mine"}
-_OF_OPTIONS: Final = {"--before": "list", "--host": "hosts"}
+_OF_OPTIONS: Final = {"--before": "list", "--host": "hosts", "--operation": "operations"}
 _ZSH: Final = """\
 (( $+functions[compdef] )) || { autoload -Uz compinit && compinit }
 autoload -Uz bashcompinit && bashcompinit

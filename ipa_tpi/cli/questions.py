@@ -26,6 +26,10 @@ def ask_list(client: TpiClient, options: argparse.Namespace, _settings: Settings
             approvable=options.approvable,
             before=resolve(client, options.before) if options.before else "",
             limit=options.limit,
+            operation=options.operation,
+            user=options.user,
+            since=options.since,
+            until=options.until,
         )
     )
     views = page.requests

@@ -131,7 +131,8 @@ class Flow:
         with self._recorded("list", caller, ""):
             reading = self._reading()
             who = self._who(caller, reading)
-            return turn_to(selection, who, reading, self.directory)
+            requester = self._named(selection.user) if selection.user else None
+            return turn_to(selection, who, requester, reading, self.directory)
 
     def approvers(self, caller: str, request_id: str, user: str = "") -> Approvers:
         """Tell who could still approve a request, and why others could not (K16).
@@ -239,6 +240,14 @@ class Flow:
                 "the directory takes this connection for another account than the caller's, so nothing was done; run kinit and try again",
                 code="caller-mismatch",
             )
+        return account
+
+    def _named(self, user: str) -> Account:
+        principal = user if "@" in user else f"{user}@{self.site.realm}"
+        _demand(check_principal(principal, self.site.realm))
+        account = self.directory.account(principal)
+        if account is None:
+            raise NotFoundError(f"the directory has no account for {principal!a}; check --user")
         return account
 
     def _judge(self, request: Request, who: Account, reading: Reading) -> bytes:

@@ -7,6 +7,7 @@ A page can also not send ``application/json`` across origins unasked, and nobody
 
 import re
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Final, TypeVar
 
 from flask import Request
@@ -21,7 +22,8 @@ S = TypeVar("S")
 _OWN_SITE: Final = frozenset({"same-origin", "none"})
 _PREFIX: Final = re.compile(r"[0-9a-f-]{0,36}")
 _NUMBER: Final = re.compile(r"[1-9][0-9]{0,8}")
-_MAX_USER_CHARACTERS: Final = 255
+_MAX_NAME_CHARACTERS: Final = 255
+_MOMENT: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z", re.ASCII)
 _TRUTH: Final[Mapping[str, bool]] = {"true": True, "false": False}
 
 
@@ -188,6 +190,73 @@ def read_user(request: Request) -> str:
         BadInputError: It cannot be anybody's name.
     """
     text = request.args.get("user", "")
-    if ("user" in request.args and not text) or len(text) > _MAX_USER_CHARACTERS or check_text(text, "name"):
+    if _is_no_name(request, "user", text):
         raise BadInputError(f"{text[:80]!a} is no person's name; write NAME or NAME@REALM")
     return text
+
+
+def read_name(request: Request, name: str) -> str:
+    """Take a query parameter that names something.
+
+    Args:
+        request: Checked by `check_query`.
+        name: The parameter.
+
+    Returns:
+        Its value; empty when it is absent.
+
+    Raises:
+        BadInputError: It cannot be anything's name.
+    """
+    text = request.args.get(name, "")
+    if _is_no_name(request, name, text):
+        raise BadInputError(f"the query parameter {name} is {text[:80]!a}, which names nothing; give a name")
+    return text
+
+
+def read_moment(request: Request, name: str) -> datetime | None:
+    """Take a query parameter that is a time of RFC 3339 in UTC.
+
+    Args:
+        request: Checked by `check_query`.
+        name: The parameter.
+
+    Returns:
+        The time, or None when it is absent.
+
+    Raises:
+        BadInputError: It is no such time.
+    """
+    text = request.args.get(name)
+    if text is None:
+        return None
+    try:
+        if _MOMENT.fullmatch(text):
+            return datetime.fromisoformat(text).astimezone(UTC)
+    except ValueError:
+        pass
+    raise BadInputError(f"the query parameter {name} is {text[:80]!a}; write a time as 2026-01-31T23:59:59Z")
+
+
+def check_span(since: datetime | None, until: datetime | None) -> None:
+    """Refuse a span of time that ends before it begins.
+
+    Args:
+        since: Its begin, or None.
+        until: Its end, or None.
+
+    Raises:
+        BadInputError: It does.
+    """
+    if since is not None and until is not None and since > until:
+        raise BadInputError(
+            f"nothing lies between {since:%Y-%m-%dT%H:%M:%SZ} and {until:%Y-%m-%dT%H:%M:%SZ}; swap them"
+        )
+
+
+def _is_no_name(request: Request, name: str, text: str) -> bool:
+    return (
+        (name in request.args and not text)
+        or len(text) > _MAX_NAME_CHARACTERS
+        or check_text(text, "name") is not None
+    )

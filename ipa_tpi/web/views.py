@@ -11,9 +11,12 @@ from ipa_tpi.flow import Flow, Seen, Selection
 from ipa_tpi.web.incoming import (
     check_id,
     check_query,
+    check_span,
     read_body,
     read_flag,
     read_limit,
+    read_moment,
+    read_name,
     read_prefix,
     read_state,
     read_user,
@@ -88,7 +91,12 @@ def _list(request: Request, _: str) -> Act:
         prefix=read_prefix(request),
         before=before or "",
         limit=read_limit(request),
+        operation=read_name(request, "operation"),
+        user=read_user(request),
+        since=read_moment(request, "since"),
+        until=read_moment(request, "until"),
     )
+    check_span(selection.since, selection.until)
 
     def act(flow: Flow, caller: str) -> Response:
         page = flow.listing(caller, selection)
@@ -146,7 +154,20 @@ VIEWS: Final = (
         "/requests",
         "list",
         _list,
-        frozenset({"state", "mine", "approvable", "prefix", "before", "limit"}),
+        frozenset(
+            {
+                "state",
+                "mine",
+                "approvable",
+                "prefix",
+                "before",
+                "limit",
+                "operation",
+                "user",
+                "since",
+                "until",
+            }
+        ),
     ),
     View("GET", "/requests/<request_id>", "show", _show),
     View("GET", "/requests/<request_id>/approvers", "approvers", _approvers, frozenset({"user"})),

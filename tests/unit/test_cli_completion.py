@@ -108,7 +108,13 @@ def test_general_options(complete: Complete) -> None:
     ("verb", "own"),
     [
         ("create", {"--host", "--reason", "--ticket", "--wait", "--timeout"}),
-        ("list", {"--state", "--mine", "--approvable", "--limit", "--before"}),
+        (
+            "list",
+            {
+                *("--state", "--mine", "--approvable", "--limit", "--before"),
+                *("--operation", "--user", "--since", "--until"),
+            },
+        ),
         ("approvers", {"--user"}),
         ("approve", {"--comment", "--yes"}),
         ("wait", {"--timeout"}),
@@ -181,7 +187,14 @@ def test_hosts_and_ids_of_options(complete: Complete, folder: Path) -> None:
     assert complete("ipa-tpi list --before 7") == {SECOND}
     assert complete("ipa-tpi approvers 66") == {FIRST}
     assert complete("ipa-tpi approvers --user ") == set()
-    assert _asked(folder) == ["hosts -o name", "hosts -o name", "list -o name", "list -o name"]
+    assert complete("ipa-tpi list --operation d") == {"dirsrv.restart"}
+    assert _asked(folder) == [
+        "hosts -o name",
+        "hosts -o name",
+        "list -o name",
+        "list -o name",
+        "operations -o name",
+    ]
 
 
 def test_the_server_of_the_command_line_is_asked(complete: Complete, folder: Path) -> None:
