@@ -1,6 +1,7 @@
-"""Which requests somebody wants to see listed."""
+"""What somebody asks for: which requests to list, and what of the policy to try."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from urllib.parse import urlencode
 
@@ -49,6 +50,39 @@ class Selection:
         }
         text = urlencode({name: value for name, value in wanted.items() if value})
         return f"?{text}" if text else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What the policy is asked about.
+
+    Attributes:
+        operation: Its name.
+        host: The target; empty for the server.
+        user: Whose rights, with or without the realm; empty for nobody's.
+        right: Only this right; empty for all.
+        parameters: What the operation would be asked for with.
+        groups: Groups and roles that the user is taken for a member of.
+    """
+
+    operation: str
+    host: str = ""
+    user: str = ""
+    right: str = ""
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    groups: Sequence[str] = ()
+
+    def query(self) -> str:
+        """Give it as the query string of a URL, with its question mark."""
+        wanted = [
+            ("operation", self.operation),
+            ("host", self.host),
+            ("user", self.user),
+            ("right", self.right),
+        ]
+        wanted += [("parameter", f"{name}={value}") for name, value in self.parameters.items()]
+        wanted += [("member_of", group) for group in self.groups]
+        return "?" + urlencode([(name, value) for name, value in wanted if value])
 
 
 def _written(moment: datetime | None) -> str:

@@ -14,8 +14,8 @@ from flask import Request
 
 from ipa_tpi.decide.intake import check_identifier, check_text
 from ipa_tpi.errors import BadInputError, RefusedError
-from ipa_tpi.model import State
-from ipa_tpi.wire import DEFAULT_LISTED, MAX_LISTED, decode
+from ipa_tpi.model import Right, State
+from ipa_tpi.wire import DEFAULT_LISTED, MAX_LISTED, MAX_PARAMETERS, MAX_TEXT_CHARACTERS, decode
 
 S = TypeVar("S")
 
@@ -79,12 +79,13 @@ def read_body(request: Request, shape: type[S]) -> S:
     return decode(request.get_data(cache=False), shape)
 
 
-def check_query(request: Request, known: frozenset[str]) -> None:
+def check_query(request: Request, known: frozenset[str], several: frozenset[str] = frozenset()) -> None:
     """Refuse query parameters that are unknown or given twice.
 
     Args:
         request: Any.
         known: The names that are allowed here.
+        several: Those of them that may be given several times, up to `MAX_PARAMETERS`.
 
     Raises:
         BadInputError: Names the parameter.
@@ -92,8 +93,10 @@ def check_query(request: Request, known: frozenset[str]) -> None:
     for name, values in request.args.lists():
         if name not in known:
             raise BadInputError(f"there is no query parameter {name!a} here; leave it out")
-        if len(values) != 1:
-            raise BadInputError(f"the query parameter {name} is given {len(values)} times; give it once")
+        if len(values) > (MAX_PARAMETERS if name in several else 1):
+            raise BadInputError(
+                f"the query parameter {name} is given {len(values)} times; give it less often"
+            )
 
 
 def read_flag(request: Request, name: str) -> bool:
@@ -236,6 +239,62 @@ def read_moment(request: Request, name: str) -> datetime | None:
     except ValueError:
         pass
     raise BadInputError(f"the query parameter {name} is {text[:80]!a}; write a time as 2026-01-31T23:59:59Z")
+
+
+def read_right(request: Request) -> Right | None:
+    """Take the query parameter ``right``.
+
+    Args:
+        request: Checked by `check_query`.
+
+    Returns:
+        The right, or None when it is absent.
+
+    Raises:
+        BadInputError: There is no such right.
+    """
+    text = request.args.get("right")
+    if text is None:
+        return None
+    try:
+        return Right(text)
+    except ValueError as error:
+        raise BadInputError(f"there is no right {text[:80]!a}; write request or approve") from error
+
+
+def read_parameters(request: Request) -> dict[str, str]:
+    """Take the query parameters ``parameter``, each ``NAME=VALUE``.
+
+    Args:
+        request: Checked by `check_query`.
+
+    Returns:
+        Values by name.
+
+    Raises:
+        BadInputError: One is not of that form, or a name is given twice.
+    """
+    found: dict[str, str] = {}
+    for text in request.args.getlist("parameter"):
+        name, equals, value = text.partition("=")
+        if not name or not equals or name in found or len(text) > MAX_TEXT_CHARACTERS:
+            raise BadInputError(
+                f"the query parameter parameter is {text[:80]!a}; write NAME=VALUE, each name once"
+            )
+        found[name] = value
+    return found
+
+
+def read_groups(request: Request) -> tuple[str, ...]:
+    """Take the query parameters ``member_of``.
+
+    Args:
+        request: Checked by `check_query`.
+
+    Returns:
+        Them, untrusted.
+    """
+    return tuple(request.args.getlist("member_of"))
 
 
 def check_span(since: datetime | None, until: datetime | None) -> None:

@@ -17,11 +17,14 @@ from ipa_tpi.web.views import VIEWS
 
 SHAPES = (
     "ApproversView",
+    "BrokenRuleView",
     "CandidateView",
+    "DemandView",
     "FloorView",
     "OperationList",
     "OperationView",
     "ParameterView",
+    "PolicyView",
     "PreviewView",
     "Problem",
     "ProofBody",
@@ -29,10 +32,14 @@ SHAPES = (
     "RequestList",
     "RequestView",
     "ResultView",
+    "RuleList",
+    "RuleView",
+    "StageView",
+    "VerdictView",
     "VoiceBody",
     "VoiceView",
 )
-OWN = {"Digest", "DigestOrNone", "Health", "Identifier", "Moment", "Name", "Opaque", "State", "Text"}
+OWN = {"Digest", "DigestOrNone", "Health", "Identifier", "Moment", "Name", "Opaque", "Right", "State", "Text"}
 
 
 @pytest.fixture
