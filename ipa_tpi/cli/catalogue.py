@@ -1,8 +1,9 @@
 """What can be asked for, as people read it: each operation with all that its definition and this server demand."""
 
+from collections.abc import Sequence
 from typing import Final
 
-from ipa_tpi.cli.layout import broken, fields
+from ipa_tpi.cli.layout import broken, fields, table
 from ipa_tpi.cli.render import duration, safe
 from ipa_tpi.wire import OperationList, OperationView, ParameterView
 
@@ -27,6 +28,36 @@ def operations_sheet(known: OperationList, columns: int | None) -> str:
         for name, why in sorted(known.malformed.items())
     )
     return (shown or _NOTHING) + ("\n" if refused else "") + refused
+
+
+def operations_table(operations: Sequence[OperationView]) -> str:
+    """List operations, each in a line.
+
+    Args:
+        operations: Untrusted.
+
+    Returns:
+        Lines.
+    """
+    if not operations:
+        return _NOTHING
+    return table(
+        ("NAME", "APPROVALS", "STATE", "DESCRIPTION"),
+        [
+            (
+                one.name,
+                str(one.required_approvals),
+                "enabled" if one.enabled else "disabled",
+                one.description,
+            )
+            for one in operations
+        ],
+    )
+
+
+def operation_sheet(operation: OperationView, known: OperationList, columns: int | None) -> str:
+    """Show one operation; see `operations_sheet`."""
+    return _operation(operation, known, columns)
 
 
 def hosts_sheet(known: OperationList) -> str:
