@@ -1,10 +1,9 @@
 """Which rules there are, by what they are about; those that are broken are named too."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ipa_tpi.decide.policy import names_account
-from ipa_tpi.errors import NotFoundError
+from ipa_tpi.errors import NotFoundError, RefusedError
 from ipa_tpi.model import Account, Policy, Right, Rule
 
 
@@ -44,6 +43,7 @@ def find_rules(wanted: RuleFilter, account: Account | None, policy: Policy) -> R
 
     Raises:
         NotFoundError: There is no such operation.
+        RefusedError: Its definition is malformed, so that nobody can tell which rules name it.
     """
     rules = policy.rules_for(_dn(wanted.operation, policy)) if wanted.operation else policy.rules
     found = [rule for rule in rules if _gives(rule, wanted.right, account)]
@@ -51,10 +51,11 @@ def find_rules(wanted: RuleFilter, account: Account | None, policy: Policy) -> R
 
 
 def _dn(name: str, policy: Policy) -> str:
-    if name not in policy.operations:
-        why: Mapping[str, str] = policy.malformed
-        raise NotFoundError(why.get(name, f"there is no operation {name!a}; see: ipa-tpi operations"))
-    return policy.operations[name].dn
+    if name in policy.operations:
+        return policy.operations[name].dn
+    if name in policy.malformed:
+        raise RefusedError(policy.malformed[name], code="operation-malformed")
+    raise NotFoundError(f"there is no operation {name!a}; see: ipa-tpi operations")
 
 
 def _gives(rule: Rule, right: Right | None, account: Account | None) -> bool:

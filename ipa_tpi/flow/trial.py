@@ -237,7 +237,7 @@ class _Try:
         setting = self.reading.setting(self.operation, request.target)
         if right is Right.APPROVE:
             if is_reading(self.operation.name):
-                return Refuse("already-decided", "it only reads, so nobody has to approve it")
+                return Refuse("already-decided", "it only reads, so nobody has to approve it; ask for it")
             return judge_voice(account, request, _SOMEBODY, setting).refusal
         return (
             judge_requester(request, account, setting)

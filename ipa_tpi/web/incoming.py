@@ -15,10 +15,11 @@ from flask import Request
 from ipa_tpi.decide.intake import check_identifier, check_text
 from ipa_tpi.errors import BadInputError, RefusedError
 from ipa_tpi.model import Right, State
-from ipa_tpi.wire import DEFAULT_LISTED, MAX_LISTED, MAX_PARAMETERS, MAX_TEXT_CHARACTERS, decode
+from ipa_tpi.wire import DEFAULT_LISTED, MAX_LISTED, decode
 
 S = TypeVar("S")
 
+MAX_SEVERAL: Final = 8  # a query has to fit the 8 KiB that Apache takes
 _OWN_SITE: Final = frozenset({"same-origin", "none"})
 _PREFIX: Final = re.compile(r"[0-9a-f-]{0,36}")
 _NUMBER: Final = re.compile(r"[1-9][0-9]{0,8}")
@@ -85,7 +86,7 @@ def check_query(request: Request, known: frozenset[str], several: frozenset[str]
     Args:
         request: Any.
         known: The names that are allowed here.
-        several: Those of them that may be given several times, up to `MAX_PARAMETERS`.
+        several: Those of them that may be given several times, up to `MAX_SEVERAL`.
 
     Raises:
         BadInputError: Names the parameter.
@@ -93,9 +94,11 @@ def check_query(request: Request, known: frozenset[str], several: frozenset[str]
     for name, values in request.args.lists():
         if name not in known:
             raise BadInputError(f"there is no query parameter {name!a} here; leave it out")
-        if len(values) > (MAX_PARAMETERS if name in several else 1):
+        if len(values) > 1 and name not in several:
+            raise BadInputError(f"the query parameter {name} is given {len(values)} times; give it once")
+        if len(values) > MAX_SEVERAL:
             raise BadInputError(
-                f"the query parameter {name} is given {len(values)} times; give it less often"
+                f"the query parameter {name} is given {len(values)} times; give it at most {MAX_SEVERAL} times"
             )
 
 
@@ -277,7 +280,7 @@ def read_parameters(request: Request) -> dict[str, str]:
     found: dict[str, str] = {}
     for text in request.args.getlist("parameter"):
         name, equals, value = text.partition("=")
-        if not name or not equals or name in found or len(text) > MAX_TEXT_CHARACTERS:
+        if not name or not equals or name in found or len(text) > _MAX_NAME_CHARACTERS:
             raise BadInputError(
                 f"the query parameter parameter is {text[:80]!a}; write NAME=VALUE, each name once"
             )

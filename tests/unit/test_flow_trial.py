@@ -191,7 +191,7 @@ def test_a_malformed_operation_and_broken_rules(scene: Scene) -> None:
     trial = attempt(scene, "alice")
     assert codes(trial) == ["operation-malformed"] * 2
     assert (trial.terms, trial.approvers) == (None, 0)
-    with refused("not-found", "it cannot be used"):
+    with refused("operation-malformed", "it cannot be used"):
         rules(scene, operation=OPERATION)
 
 
