@@ -62,7 +62,8 @@ def ask_operation_find(client: TpiClient, options: argparse.Namespace, _settings
         for one in client.operations().operations
         if text in one.name.casefold() or text in one.description.casefold()
     ]
-    put(options, {"operations": found}, (one.name for one in found), operations_table(found))
+    text = operations_table(found, columns_of(sys.stdout))
+    put(options, {"operations": found}, (one.name for one in found), text)
     return EXIT_OK
 
 

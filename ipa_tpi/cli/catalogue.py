@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
-from ipa_tpi.cli.layout import broken, fields, table
+from ipa_tpi.cli.layout import broken, fields, fits, table
 from ipa_tpi.cli.render import duration, safe
 from ipa_tpi.wire import OperationList, OperationView, ParameterView
 
@@ -30,18 +30,19 @@ def operations_sheet(known: OperationList, columns: int | None) -> str:
     return (shown or _NOTHING) + ("\n" if refused else "") + refused
 
 
-def operations_table(operations: Sequence[OperationView]) -> str:
-    """List operations, each in a line.
+def operations_table(operations: Sequence[OperationView], columns: int | None) -> str:
+    """List operations, each in a line where all lines fit.
 
     Args:
         operations: Untrusted.
+        columns: Those of the terminal; None for no terminal.
 
     Returns:
         Lines.
     """
     if not operations:
         return _NOTHING
-    return table(
+    shown = table(
         ("NAME", "APPROVALS", "STATE", "DESCRIPTION"),
         [
             (
@@ -53,6 +54,9 @@ def operations_table(operations: Sequence[OperationView]) -> str:
             for one in operations
         ],
     )
+    if fits(shown, columns):
+        return shown
+    return "".join(broken(f"{safe(one.name)}: ", safe(one.description), columns, 4) for one in operations)
 
 
 def operation_sheet(operation: OperationView, known: OperationList, columns: int | None) -> str:

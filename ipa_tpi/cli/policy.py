@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
-from ipa_tpi.cli.layout import broken, fields, table
+from ipa_tpi.cli.layout import broken, fields, fits, table
 from ipa_tpi.cli.render import duration, safe
 from ipa_tpi.cli.sheets import approvals
 from ipa_tpi.wire import DemandView, PolicyView, RuleList, RuleView, VerdictView
@@ -62,7 +62,7 @@ def demand_sheet(view: PolicyView, columns: int | None) -> str:
 
 
 def rules_table(known: RuleList, columns: int | None) -> str:
-    """List rules, each in a line, and then those that are broken.
+    """List rules, each in a line where all lines fit, and then those that are broken.
 
     Args:
         known: Untrusted.
@@ -83,6 +83,8 @@ def rules_table(known: RuleList, columns: int | None) -> str:
     ]
     heads = ("NAME", "GIVES", "WHO", "HOSTS", "OPERATIONS")
     shown = table(heads, rows) if rows else "No rules.\n"
+    if not fits(shown, columns):
+        return rule_sheet(known, columns)
     return shown + _broken(known, columns)
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
+from terminal import Terminal
 from world import HOST, SUFFIX, World
 
 RESTART = "dirsrv.restart"
@@ -118,3 +119,18 @@ def test_r_k17_the_history_by_operation_requester_and_time(world: World) -> None
     assert listed("--operation", "dirsrv.status") == listed("--until", "1h") == set()
     assert listed("--since", "2020-01-01", "--user", "alice@TPI.TEST") == {ids["alice"]}
     assert world.cli("frank", "list", "--since", "1h", "--until", "2h").status == 64
+
+
+def test_a_terminal_of_80_columns(world: World) -> None:
+    for arguments in (
+        (*TEST, "--user", "grace"),
+        ("rule", "find"),
+        ("operation", "find"),
+        ("operation", "show", RESTART),
+    ):
+        world.ccache("alice")
+        with Terminal("alice", ["/usr/bin/ipa-tpi", *arguments], columns=80) as terminal:
+            assert terminal.end() in {0, 4}
+            lines = terminal.screen.splitlines()
+        assert lines
+        assert max(map(len, lines)) <= 80, (arguments, terminal.screen)

@@ -1,6 +1,7 @@
 """Rules, and what the policy says, as people read it (R-X10)."""
 
 from ipa_tpi import wire
+from ipa_tpi.cli.catalogue import operations_table
 from ipa_tpi.cli.policy import policy_sheet, rule_sheet, rules_table
 
 SUFFIX = "dc=tpi,dc=test"
@@ -97,7 +98,32 @@ def test_rules() -> None:
     # A name that could be cut elsewhere is shown as the DN that it is.
     assert f"group day, cn=a\\\\,b,cn=groups,cn=accounts,{SUFFIX}" in lines[1]
     assert lines[2].split()[:5] == ["off", "approve", "(disabled)", "none", "all"]
+    assert rules_table(known, 500) == rules_table(known, None)
+    assert rules_table(known, 80) == rule_sheet(known, 80)
+    assert max(map(len, rules_table(known, 80).splitlines())) <= 80
     shown = rule_sheet(known, None)
     assert "enabled:                yes" in shown
     assert "enabled:                no: it gives nothing" in shown
     assert rules_table(wire.RuleList(rules=[], broken=[]), None) == "No rules.\n"
+
+
+def test_operations_by_line_or_where_that_is_too_wide_by_text() -> None:
+    one = wire.OperationView(
+        name="dirsrv.restart",
+        digest="",
+        enabled=False,
+        description="Restart a directory server, which takes everybody's logins away for two seconds",
+        parameters={},
+        required_approvals=1,
+        approval_seconds=300,
+        execution_seconds=300,
+        timeout_seconds=60,
+        interfaces=["cli"],
+    )
+    lines = operations_table([one], None).splitlines()
+    assert lines[0].split() == ["NAME", "APPROVALS", "STATE", "DESCRIPTION"]
+    assert lines[1].split()[:4] == ["dirsrv.restart", "1", "disabled", "Restart"]
+    narrow = operations_table([one], 60).splitlines()
+    assert narrow[0].startswith("dirsrv.restart: Restart")
+    assert max(map(len, narrow)) <= 60
+    assert "No operations" in operations_table([], None)
