@@ -86,7 +86,8 @@ class ExecutorConfig(_Place, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         socket: Path of the local socket.
         nudge_user: The only user who may say ``nudge``.
         health_user: The only user who may say ``health``.
-        validator_socket: Path of the socket behind which validation programs run.
+        validator_socket: Path of the socket behind which validation programs without network run.
+        validator_network_socket: Path of the socket behind which those with network run.
         poll_seconds: How often the directory is searched beside the persistent search.
         stop_seconds: How long the end waits for what is being done.
         socket_connections: How many connections are served at once, in equal shares for the users.
@@ -103,6 +104,7 @@ class ExecutorConfig(_Place, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     nudge_user: User = "ipatpi-web"
     health_user: User = "root"
     validator_socket: FilePath = "/run/ipa-tpi-validate/validate.sock"
+    validator_network_socket: FilePath = "/run/ipa-tpi-validate/validate-network.sock"
     poll_seconds: Positive = 10
     stop_seconds: Annotated[int, msgspec.Meta(ge=1, le=3600)] = 90
     socket_connections: Annotated[int, msgspec.Meta(ge=2, le=40)] = 10

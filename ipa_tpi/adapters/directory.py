@@ -95,6 +95,8 @@ _PLAIN_DN: Final = re.compile(
 _TIME: Final = re.compile(r"(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)Z", re.ASCII)
 _HEADING: Final = ["ipaTpiRequestId", "ipaTpiOperationName", "ipaTpiExecutor", "createTimestamp"]
 _ADD: Final = "add"
+_EXECUTORS: Final = ("ipaTpiPreview", "ipaTpiReceipt", "ipaTpiExecution", "ipaTpiResult")
+_NEWS: Final = f"(!(|{''.join(f'(objectClass={name})' for name in _EXECUTORS)}))"
 _WATCH_SLICE_SECONDS: Final = 1.0
 # How often a request is read that gained an entry while it was read.
 _LOADS: Final = 3
@@ -388,7 +390,7 @@ class LdapDirectory:
         return f"ipaTpiEntryId={ldap.dn.escape_dn_chars(entry_id)},{self._request_dn(request_id)}"
 
     def watch(self, stop: Callable[[], bool]) -> Iterator[str]:
-        """Watch for additions below cn=requests by a persistent search.
+        """Watch for additions below cn=requests by a persistent search; what executors add is no news.
 
         Args:
             stop: Asked about once a second; the watch ends when it answers True.
@@ -405,7 +407,7 @@ class LdapDirectory:
             message = self._connection.search_ext(
                 self._requests_dn(),
                 ldap.SCOPE_SUBTREE,
-                "(objectClass=*)",
+                _NEWS,
                 ["1.1"],
                 serverctrls=[control],
             )

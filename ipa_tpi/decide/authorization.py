@@ -382,7 +382,8 @@ def check_age(account: Account, right: Right, setting: Setting) -> Refuse | None
     """Refuse an account, or a membership that gives the right, that is too young to count (X11).
 
     A membership is as old as the last change of the groups that it goes through: the directory
-    tells no more, and when in doubt it is young.
+    tells no more, and when in doubt it is young.  Roles and permissions count where a rule names
+    them; the coarse role of an approver alone gives nothing.
 
     Args:
         account: An account that a rule gives the right.
@@ -404,8 +405,6 @@ def check_age(account: Account, right: Right, setting: Setting) -> Refuse | None
         )
     always = {group for group in setting.operation.required_groups if group in account.member_of}
     always |= {stage.group for stage in setting.operation.stages if stage.group in account.member_of}
-    if right is Right.APPROVE:
-        always.add(setting.approve_permission)
     young = ""
     for rule in granting(setting.policy, right, account, setting.operation, setting.host):
         young = _young(

@@ -80,7 +80,7 @@ def _run(config: ExecutorConfig, floor: Floor) -> None:
     outside = Outside(
         connect=partial(_connect, config, floor, principal),
         services=Systemd(),
-        validators=ValidationSocket(config.validator_socket),
+        validators=ValidationSocket(config.validator_socket, config.validator_network_socket),
         verifier=GssVerifier(config.keytab, principal),
         audit=open_audit(config.audit, "executor"),
         clock=utc_now,

@@ -63,6 +63,7 @@ from ipa_tpi.model import (
     NotYet,
     Operation,
     Outcome,
+    Proof,
     Refuse,
     Request,
     Result,
@@ -157,8 +158,9 @@ class Dispatcher:
 
     def _advance(self, subtree: Subtree, claim: Claim | None) -> datetime | None:
         request_id = subtree.request.id
-        self._remember(subtree)
-        self._verify(subtree)  # step 1
+        owed = self.receipts.owed(subtree)
+        people = self._remember(subtree, owed)
+        self._verify(subtree, owed, people)  # step 1
         if claim is not None:
             self._go_on(subtree, claim)
             return None
@@ -170,14 +172,16 @@ class Dispatcher:
             return self._preview(subtree)
         return self._dispatch(subtree)
 
-    def _verify(self, subtree: Subtree) -> None:
-        request, owed = subtree.request, self.receipts.owed(subtree)
+    def _verify(
+        self, subtree: Subtree, owed: tuple[Proof, ...], people: Mapping[str, Account | None]
+    ) -> None:
+        request = subtree.request
         if not owed:
             return
         wanted = usable_operation(self.directory.policy(), request.operation)
         # What a ticket must be stands in the definition; without the one that was asked for nothing can come of it.
         if isinstance(wanted, Operation) and wanted.digest == request.operation_digest:
-            self.receipts.verify(subtree, owed, demands_of(wanted, self.place.floor), self.clock())
+            self.receipts.verify(subtree, owed, people, demands_of(wanted, self.place.floor), self.clock())
 
     def _read(self, subtree: Subtree) -> datetime | None:
         """Show and tell at once what a reading operation reads (K02)."""
@@ -448,8 +452,16 @@ class Dispatcher:
         self.publication.add(request.id, entry)
         self.claims.publish(request.id)
 
-    def _remember(self, subtree: Subtree) -> None:
-        """Journal what is seen for the first time: entries, and who is behind their writers."""
+    def _remember(self, subtree: Subtree, owed: tuple[Proof, ...] = ()) -> Mapping[str, Account | None]:
+        """Journal what is seen for the first time: entries, and who is behind their writers.
+
+        Args:
+            subtree: The request.
+            owed: Proofs that are to be verified.
+
+        Returns:
+            The accounts that were read for it, those of these proofs and their request among them.
+        """
         request, now = subtree.request, self.clock()
         memory = self.claims.memory(request.id)
         if request.id not in memory.first_seen:
@@ -464,14 +476,16 @@ class Dispatcher:
         ]
         self.claims.see(request.id, sights, now)
         unknown = self._writers(subtree) - memory.identities.keys()
-        accounts = self.directory.meet(unknown).accounts.values()
+        needed = {request.creator, *(proof.creator for proof in owed)} if owed else set()
+        people = self.directory.meet(unknown | needed).accounts
+        attribute = self.place.floor.person_attribute
         usable = [
             identity_of(account)
-            for account in accounts
-            if account is not None
-            and check_account(account, "", now, self.place.floor.person_attribute) is None
+            for dn, account in people.items()
+            if dn in unknown and account is not None and check_account(account, "", now, attribute) is None
         ]
         self.claims.remember(request.id, usable)
+        return people
 
     def _facts(self, subtree: Subtree) -> Facts:
         people = self.directory.meet(self._writers(subtree), (self.place.target,))
@@ -531,9 +545,12 @@ class Dispatcher:
             mine = self.directory.ids(Query(creator=request.creator, executor=request.executor, since=since))
         except DirectoryLimitError:  # more than the directory gives at once are more than any limit
             return flood
+        others = sorted(frozenset(mine) - self.claims.ended(mine) - {request.id})
+        if len(others) < min(floor.pending_per_person, most):  # too few, whatever they are
+            return None
         waiting, same = 0, 0
         # Read one by one, up to the limit only: a flood must not cost its own square.
-        for other in sorted(frozenset(mine) - self.claims.ended(mine) - {request.id}):
+        for other in others:
             found = self._waiting(other)
             waiting += found is not None
             same += found is not None and found.operation == request.operation

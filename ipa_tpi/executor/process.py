@@ -193,7 +193,6 @@ class Executor:
         directory = self._outside.connect()
         publication = Publication(directory, self._journal, self._me)
         receipts = Receipts(
-            directory,
             self._journal,
             publication,
             self._outside.verifier,

@@ -4,7 +4,7 @@ A proof is verified once.  Its receipt is keyed by the SHA-256 of its token: the
 changes nothing (E14).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -15,7 +15,7 @@ from ipa_tpi.executor import entries
 from ipa_tpi.executor.claims import Claims, ReceiptRow
 from ipa_tpi.executor.publication import Publication
 from ipa_tpi.model import Account, Proof, Refuse, Subtree
-from ipa_tpi.ports import AcceptedProof, Audit, Directory, ProofVerifier
+from ipa_tpi.ports import AcceptedProof, Audit, ProofVerifier
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,6 @@ class Receipts:
     """Verifies the proofs of a request.
 
     Attributes:
-        directory: Bound as tpi/HOST.
         claims: The journal.
         publication: Adds the receipt entries.
         verifier: Holds the keytab.
@@ -31,7 +30,6 @@ class Receipts:
         realm: The realm.
     """
 
-    directory: Directory
     claims: Claims
     publication: Publication
     verifier: ProofVerifier
@@ -57,12 +55,20 @@ class Receipts:
         ]
         return tuple(found[:MAX_PROOFS])
 
-    def verify(self, subtree: Subtree, owed: tuple[Proof, ...], demands: Demands, now: datetime) -> None:
+    def verify(
+        self,
+        subtree: Subtree,
+        owed: tuple[Proof, ...],
+        people: Mapping[str, Account | None],
+        demands: Demands,
+        now: datetime,
+    ) -> None:
         """Verify proofs.
 
         Args:
             subtree: The request and what lies below it.
             owed: As `owed` gave them.
+            people: By DN, the accounts of their writers and of the requester, just read.
             demands: What their tickets must be.
             now: The time.
 
@@ -72,15 +78,10 @@ class Receipts:
         """
         request_id = subtree.request.id
         judged = self.claims.judged(request_id)
-        people = self._people(subtree, [proof for proof in owed if proof.entry_id not in judged])
         for proof in owed:
             outcome = judged.get(proof.entry_id) or self._judge(subtree, proof, people, demands, now)
             entry = entries.receipt_entry(proof.entry_id, outcome)
             self.publication.add(request_id, self.claims.write(request_id, _role(proof), entry))
-
-    def _people(self, subtree: Subtree, proofs: Sequence[Proof]) -> Mapping[str, Account | None]:
-        dns = {subtree.request.creator, *(proof.creator for proof in proofs)}
-        return self.directory.meet(dns).accounts if proofs else {}
 
     def _judge(
         self,

@@ -128,7 +128,7 @@ class Watch:
         try:
             for request_id in directory.watch(self._stop.is_set):
                 if request_id:
-                    self._schedule.wake(request_id)
+                    self._schedule.wake_soon(request_id)
                 else:  # from here on nothing is missed, so look once for what was
                     self._is_connected = True
                     pauses.start_anew()

@@ -17,11 +17,11 @@ from ipa_tpi.decide.definition import is_reading
 from ipa_tpi.decide.identity import identity_of
 from ipa_tpi.decide.intake import check_parameters
 from ipa_tpi.decide.policy import granting, usable_operation
-from ipa_tpi.decide.proof import Demands, demands_of
+from ipa_tpi.decide.proof import Demands
 from ipa_tpi.decide.quorum import Demand, check_satisfiable
 from ipa_tpi.errors import BadInputError, NotFoundError
 from ipa_tpi.flow.reading import Reading, Site
-from ipa_tpi.model import Account, Floor, Kind, Operation, Policy, Refuse, Request, Right, Rule
+from ipa_tpi.model import Account, Kind, Operation, Policy, Refuse, Request, Right, Rule
 from ipa_tpi.ports import Directory
 
 _GROUP: Final = re.compile(r"[\w.-]+( [\w.-]+)*", re.ASCII)
@@ -221,7 +221,7 @@ class _Try:
             ),
             definition=self.operation,
             terms=terms,
-            demands=demands_of(self.operation, self.site.floor if here else Floor({})),
+            demands=self.reading.demands_of(request, self.operation),
             floor_known=here,
             requesters=self._requesters(request),
             approvers=len(able),

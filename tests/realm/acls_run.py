@@ -8,7 +8,7 @@ import ldap
 from acls_deeds import Deed, Trial
 
 # How many deeds are under way at a time on a connection.
-AT_ONCE = 40
+AT_ONCE = 20
 
 
 class Mark(Enum):

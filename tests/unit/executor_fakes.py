@@ -454,7 +454,7 @@ class Box:
         claims: Any = StormyClaims(self.claims, self.weather)
         publication = Publication(self.directory, claims, EXECUTOR)
         verifier = FakeVerifier(self.weather)
-        receipts = Receipts(self.directory, claims, publication, verifier, self.audit, REALM)
+        receipts = Receipts(claims, publication, verifier, self.audit, REALM)
         place = Place(EXECUTOR, HOST, REALM, self.floor, APPROVE_PERMISSION)
         return Dispatcher(
             place,

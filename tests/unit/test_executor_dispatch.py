@@ -431,6 +431,17 @@ def test_a_flood_does_not_cost_its_own_square(box: Box) -> None:
     assert box.claims.ended([REQUEST_ID, an_id(10)]) == {REQUEST_ID}
 
 
+def test_others_that_are_too_few_whatever_they_are_are_not_read(box: Box) -> None:
+    for number in range(10, 10 + FLOOR.pending_per_operation - 1):
+        box.ask(request_id=an_id(number))
+    box.ask()
+    box.weather.calm()
+    box.process()
+    assert len(box.directory.of("ipaTpiPreview")) == 1
+    # Its own, before and after the preview.
+    assert box.weather.calls.count("directory.load") == 2
+
+
 def test_a_malformed_request_does_not_count_as_waiting(box: Box) -> None:
     for number in range(10, 20):
         box.ask(request_id=an_id(number), entry={"ipatpireason": [b"\x1b"]})

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from ipa_tpi.executor.schedule import Schedule
+from ipa_tpi.executor.schedule import TOGETHER_SECONDS, Schedule
 
 
 def test_each_request_is_given_once_in_the_order_of_waking() -> None:
@@ -94,6 +94,59 @@ def test_waking_often_costs_no_more_than_waking_once() -> None:
         schedule.wake_in("a", 30)
         schedule.done("a")
     assert len(schedule._due) == 1
+
+
+def test_what_comes_together_is_looked_at_once() -> None:
+    clock = Seconds()
+    schedule = Schedule(clock)
+    schedule.wake_in("a", 30)
+    schedule.wake_soon("a")
+    clock.now = TOGETHER_SECONDS / 2
+    # More of it puts nothing off, or a flood would put it off for ever.
+    schedule.wake_soon("a")
+    schedule.wake("b")
+    assert schedule.take() == "b"
+    assert schedule._due == {"a": TOGETHER_SECONDS}
+    clock.now = TOGETHER_SECONDS
+    assert schedule.take() == "a"
+    assert schedule._due == {}
+
+
+def test_an_earlier_time_stays() -> None:
+    clock = Seconds()
+    schedule = Schedule(clock)
+    schedule.wake_in("a", TOGETHER_SECONDS / 4)
+    schedule.wake_soon("a")
+    assert schedule._due == {"a": TOGETHER_SECONDS / 4}
+
+
+def test_who_is_woken_at_once_does_not_come_again_soon() -> None:
+    schedule = Schedule(Seconds())
+    schedule.wake_soon("a")
+    schedule.wake("a")
+    assert schedule.take() == "a"
+    schedule.done("a")
+    assert (schedule.depth(), schedule._due) == (0, {})
+
+
+def test_news_of_what_is_worked_on_are_not_lost_in_its_next_time() -> None:
+    schedule = Schedule(Seconds())
+    schedule.wake("a")
+    schedule.take()
+    schedule.wake_soon("a")
+    schedule.wake_in("a", 30)
+    schedule.done("a")
+    assert schedule.depth() == 1
+
+
+def test_news_reach_what_is_on_hold() -> None:
+    clock = Seconds()
+    schedule = Schedule(clock)
+    schedule.hold("a", 30)
+    schedule.wake_soon("a")
+    assert schedule._due == {"a": TOGETHER_SECONDS}
+    clock.now = TOGETHER_SECONDS
+    assert schedule.take() == "a"
 
 
 def test_a_request_that_is_looked_at_has_no_older_time() -> None:

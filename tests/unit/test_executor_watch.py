@@ -1,6 +1,7 @@
 """What wakes the executor: the watch that comes back, and the search beside it (K13, E17)."""
 
 import logging
+import time
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from executor_fakes import DOWN, Box, FakeDirectory, FakeStop
 
 from ipa_tpi.errors import DirectoryRefusedError
 from ipa_tpi.executor.claims import Claim
-from ipa_tpi.executor.schedule import Schedule
+from ipa_tpi.executor.schedule import TOGETHER_SECONDS, Schedule
 from ipa_tpi.executor.watch import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, Watch
 from ipa_tpi.model import Outcome
 
@@ -38,7 +39,8 @@ class Scene:
 
     def woken(self) -> list[str]:
         """Give what is to be looked at."""
-        return list(self.schedule._ready)
+        soon = time.monotonic() + TOGETHER_SECONDS
+        return [*self.schedule._ready, *(one for one, at in self.schedule._due.items() if at <= soon)]
 
 
 @pytest.fixture

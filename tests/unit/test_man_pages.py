@@ -5,6 +5,7 @@ import contextlib
 import inspect
 import io
 import json
+import os
 import re
 import shlex
 import shutil
@@ -15,13 +16,19 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from ipa_tpi import __version__, config
+from ipa_tpi import __version__, config, contract
+from ipa_tpi.errors import ValidatorUnavailableError
 from ipa_tpi.executor import claims, daemon
 from ipa_tpi.executor.journal import create
 from ipa_tpi.executor.operations import OPERATIONS
 from ipa_tpi.executor.process import SIGNALS, Executor
 from ipa_tpi.executor.troubles import REFUSED_SECONDS
 from ipa_tpi.model import Outcome
+from ipa_tpi.programs import last_directory_server, ticket
+from ipa_tpi.programs.last_directory_server import TopologySettings
+from ipa_tpi.programs.settings import read_settings
+from ipa_tpi.programs.ticket import TicketSettings
+from ipa_tpi.validate import service, verdict
 from ipa_tpi.wire import SocketAnswer, encode
 
 ROOT = Path(__file__).parents[2]
@@ -29,12 +36,15 @@ MAN = ROOT / "docs" / "man"
 EXECUTOR = "ipa-tpi-executor.8"
 FLOOR = "ipa-tpi-floor.5"
 TOML = "ipa-tpi.toml.5"
-PAGES = (EXECUTOR, FLOOR, TOML)
+VALIDATE = "ipa-tpi-validate.8"
+PAGES = (EXECUTOR, FLOOR, TOML, VALIDATE)
 STRUCTS: dict[tuple[str, str], type[msgspec.Struct]] = {
     (TOML, "Keys of web.toml"): config.WebConfig,
     (TOML, "Keys of executor.toml"): config.ExecutorConfig,
     (FLOOR, "Keys at the top"): config._Floor,
     (FLOOR, 'Keys of [operations."NAME"]'): config._FloorOperation,
+    (VALIDATE, "Keys of topology.toml"): TopologySettings,
+    (VALIDATE, "Keys of ticket.toml"): TicketSettings,
 }
 
 
@@ -127,6 +137,49 @@ def test_examples_are_valid(tmp_path: Path) -> None:
         path.chmod(0o600)
         read(str(path))
     assert set(tomllib.loads(_example(FLOOR, "EXAMPLES"))["operations"]) <= OPERATIONS.keys()
+
+
+def test_the_settings_of_the_programs_are_valid(tmp_path: Path) -> None:
+    for name, shape in (("topology.toml", TopologySettings), ("ticket.toml", TicketSettings)):
+        path = tmp_path / name
+        path.write_text(_example(VALIDATE, name), encoding="utf-8")
+        path.chmod(0o644)
+        read_settings(str(path), shape, os.getuid())
+    assert {last_directory_server.SETTINGS_FILE, ticket.SETTINGS_FILE} <= set(
+        _heads(_part(VALIDATE, "FILES"))
+    )
+
+
+def test_the_validation_service_is_as_described() -> None:
+    written = io.StringIO()
+    with contextlib.redirect_stdout(written), pytest.raises(SystemExit):
+        service.main(["--help"])
+    known = written.getvalue()
+    options = r"(?<![\w-])--[a-z]+|(?<![\w-])-[a-z]\b"
+    assert set(re.findall(options, _part(VALIDATE, "OPTIONS"))) == set(re.findall(options, known))
+    kinds = re.search(r"\{(.*?)\}", known)
+    assert kinds is not None
+    assert _heads(_part(VALIDATE, "DESCRIPTION")) == kinds[1].split(",")
+    files = _heads(_part(VALIDATE, "FILES"))
+    assert {contract.FOLDER, contract.NETWORK_FOLDER} <= set(files)
+    units = {path.name for path in (ROOT / "systemd").glob("ipa-tpi-validate*")}
+    assert _names(_part(VALIDATE, "UNITS")) == units
+    for name in units:
+        text = (ROOT / "systemd" / name).read_text(encoding="utf-8")
+        assert "Documentation=man:ipa-tpi-validate(8)" in text
+        if name.endswith(".socket"):
+            assert "MaxConnections=16\n" in text
+            assert re.findall(r"^ListenStream=(.*)$", text, re.MULTILINE)[0] in files
+    shipped = {path.name for path in (ROOT / "libexec").glob("*/*")}
+    assert (
+        set(_heads(_part(VALIDATE, "PROGRAMS"))) - set(_heads(_part(VALIDATE, "Keys of topology.toml")))
+        >= shipped
+    )
+    codes = set(
+        re.findall(r"validat[a-z]+-[a-z]+", inspect.getsource(verdict) + ValidatorUnavailableError.code)
+    )
+    assert set(_heads(_part(VALIDATE, "ANSWERS"))) == codes
+    assert all(name in _part(VALIDATE, "PROGRAMS") for name in last_directory_server.OPERATIONS)
 
 
 def test_operations_are_those_of_the_table() -> None:
