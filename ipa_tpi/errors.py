@@ -161,6 +161,7 @@ HTTP_STATUS: Final[dict[str, int]] = {
     "ticket-required": 422,
     # identity
     "unauthenticated": 401,
+    "fresh-needed": 403,  # of the command line alone: no terminal to ask for the factor on
     "no-ticket": 403,  # not 401: the caller was authenticated, and a client that gets 401 again asks again
     "kerberos": 503,
     "caller-mismatch": 403,
@@ -308,6 +309,7 @@ def exit_status(code: str) -> int:
         "cancelled": EXIT_CANCELLED,
         "not-found": EXIT_NOT_FOUND,
         "no-ticket": EXIT_ERROR,
+        "fresh-needed": EXIT_ERROR,
         "too-many-requests": EXIT_ERROR,
         "not-confirmed": EXIT_ERROR,
     }

@@ -102,7 +102,8 @@ class RequestView(msgspec.Struct, frozen=True, kw_only=True):
 
     `digest`, `approval_digest` and `preview.digest` are what the server believes; a client that
     makes a proof computes them itself from the other fields.  `seconds_to_end` is how long it can
-    take until nothing more happens to it, even if nobody says anything more.
+    take until nothing more happens to it, even if nobody says anything more.  `fresh_seconds` and `indicators`
+    are as in `OperationView`.
     """
 
     id: str
@@ -134,6 +135,8 @@ class RequestView(msgspec.Struct, frozen=True, kw_only=True):
     mine: bool = False
     approvable: bool = False
     why_not: str = ""
+    fresh_seconds: int = 0
+    indicators: list[str] = []
 
 
 class RequestList(msgspec.Struct, frozen=True, kw_only=True):
@@ -187,7 +190,11 @@ class FloorView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OperationView(msgspec.Struct, frozen=True, kw_only=True):
-    """One operation that can be asked for; `floor` is None where this server's floor does not allow it."""
+    """One operation that can be asked for; `floor` is None where this server's floor does not allow it.
+
+    `fresh_seconds` and `indicators` are what a proof's ticket must be, by the definition and this server's floor:
+    got for the proof alone at most so long ago, 0 for any; with one of these indicators, any where there are none.
+    """
 
     name: str
     digest: str
@@ -203,6 +210,8 @@ class OperationView(msgspec.Struct, frozen=True, kw_only=True):
     ticket_pattern: str = ""
     pending_limit: int = 0
     destructive: bool = False
+    fresh_seconds: int = 0
+    indicators: list[str] = []
     floor: FloorView | None = None
 
 

@@ -3,7 +3,7 @@
 from typing import Final
 
 from ipa_tpi.cli.layout import broken, fields
-from ipa_tpi.cli.render import duration, safe
+from ipa_tpi.cli.render import duration, proof_demands, safe
 from ipa_tpi.wire import OperationList, OperationView, ParameterView
 
 _NOTHING: Final = (
@@ -65,6 +65,7 @@ def _operation(operation: OperationView, known: OperationList, columns: int | No
             ("ticket", _demand(operation.ticket_pattern)),
             ("at once", f"at most {operation.pending_limit} waiting requests of one person"),
             *([("destructive", "yes")] if operation.destructive else []),
+            *proof_demands(operation.fresh_seconds, operation.indicators),
         ],
         columns,
     )

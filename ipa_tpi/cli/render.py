@@ -8,7 +8,7 @@ of the escaping.
 
 import json
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Final
@@ -86,6 +86,26 @@ def local_time(moment: datetime) -> str:
         local = local.astimezone()
     text = local.isoformat(sep=" ", timespec="seconds")
     return f"{text[:19]} {text[19:]}"
+
+
+def proof_demands(fresh_seconds: int, indicators: Sequence[str]) -> list[tuple[str, str]]:
+    """Tell what the ticket behind a proof must be (R-A12, R-X11).
+
+    Args:
+        fresh_seconds: How old its authentication may be; 0 for any age.
+        indicators: One of which it must bear; empty for any.
+
+    Returns:
+        Pairs of name and value; none where any ticket will do.
+    """
+    pairs = []
+    if fresh_seconds > 0:
+        pairs.append(
+            ("ticket", f"got for this alone, at most {duration(fresh_seconds)} old; kinit asks for it")
+        )
+    if indicators:
+        pairs.append(("factor", f"a ticket with {' or '.join(indicators)}"))
+    return pairs
 
 
 def duration(seconds: int) -> str:

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Final
 
 from ipa_tpi.cli.layout import broken, fields, outline, table, width
-from ipa_tpi.cli.render import aware, duration, exact, local_time, safe
+from ipa_tpi.cli.render import aware, duration, exact, local_time, proof_demands, safe
 from ipa_tpi.cli.settings import Settings
 from ipa_tpi.client.examination import Examination, Shown
 from ipa_tpi.wire import RequestView, VoiceView
@@ -242,6 +242,8 @@ def _standing(view: RequestView) -> list[tuple[str, str]]:
         pairs.append(("approvals", f"{view.required_approvals - missing} of {view.required_approvals}{more}"))
     else:
         pairs.append(("approvals", "none needed, since it only reads"))
+    if view.state in _OPEN:
+        pairs += proof_demands(view.fresh_seconds, view.indicators)
     if view.why_not and view.state in _OPEN:
         pairs.append(("your approval", f"would be refused: {view.why_not}"))
     return pairs

@@ -13,6 +13,7 @@ from urllib.parse import urlencode
 
 from ipa_tpi.client.answers import read_answer
 from ipa_tpi.client.examination import digest_request, examine, read_preview
+from ipa_tpi.client.freshness import Freshness, fresh_tickets
 from ipa_tpi.client.selection import Selection
 from ipa_tpi.client.tickets import GssTickets, Tickets
 from ipa_tpi.client.transport import DEFAULT_TIMEOUT_SECONDS, Transport
@@ -48,6 +49,7 @@ class TpiClient:
         ccache: Name of the credential cache; None takes the person's default one.
         timeout_seconds: For connecting and for each answer.
         tickets: Where tickets come from, in place of `ccache`.
+        fresh: Where those come from that an operation wants got just now, for the proof alone (R-X11).
 
     Attributes:
         url: The server's URL in its normal form.
@@ -62,8 +64,10 @@ class TpiClient:
         timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
         *,
         tickets: Tickets | None = None,
+        fresh: Freshness = fresh_tickets,
     ) -> None:
         self.tickets: Tickets = GssTickets(ccache) if tickets is None else tickets
+        self._fresh = fresh
         self._transport = Transport(server_url, ca_file, self.tickets, timeout_seconds)
         self.url = self._transport.url
 
@@ -185,7 +189,7 @@ class TpiClient:
             reason=view.reason,
             ticket=view.ticket,
             interface=view.interface,
-            proof=self._proof(view.target, Purpose.REQUEST, digest),
+            proof=self._proof(view.target, Purpose.REQUEST, digest, operation.fresh_seconds),
         )
         recorded = self._same(view.id, self._post("/requests", body))
         if examine(recorded).request != digest:
@@ -213,7 +217,7 @@ class TpiClient:
         """
         read_preview(view)
         digest = examine(view).approval
-        proof = self._proof(view.target, Purpose.APPROVE, digest)
+        proof = self._proof(view.target, Purpose.APPROVE, digest, view.fresh_seconds)
         return self._voice(view, "approvals", VoiceBody(digest=digest.hex(), comment=comment, proof=proof))
 
     def deny(self, view: RequestView, comment: str = "") -> RequestView:
@@ -242,10 +246,10 @@ class TpiClient:
         """
         examination = examine(view)
         if view.requester == self.tickets.principal():
-            proof = self._proof(view.target, Purpose.REQUEST, examination.request)
+            proof = self._proof(view.target, Purpose.REQUEST, examination.request, view.fresh_seconds)
         else:
             read_preview(view)
-            proof = self._proof(view.target, Purpose.APPROVE, examination.approval)
+            proof = self._proof(view.target, Purpose.APPROVE, examination.approval, view.fresh_seconds)
         return self._same(view.id, self._post(self._path(view.id, "proofs"), proof))
 
     def _deny(
@@ -264,8 +268,13 @@ class TpiClient:
             raise RefusedError(refusal.message, code=refusal.code)
         return self._same(view.id, self._post(self._path(view.id, part), body))
 
-    def _proof(self, target: str, purpose: Purpose, digest: bytes) -> ProofBody:
-        token, mic = self.tickets.prove(target, mic_text(purpose, digest))
+    def _proof(self, target: str, purpose: Purpose, digest: bytes, fresh_seconds: int = 0) -> ProofBody:
+        text = mic_text(purpose, digest)
+        if fresh_seconds:
+            with self._fresh(self.tickets.principal(), target, fresh_seconds) as tickets:
+                token, mic = tickets.prove(target, text)
+        else:
+            token, mic = self.tickets.prove(target, text)
         return ProofBody(purpose=purpose.value, digest=digest.hex(), token=token, mic=mic)
 
     def _get(self, path: str, shape: type[S]) -> S:

@@ -5,7 +5,7 @@ the caller.  So the answer is for people; the executor's own decides.
 """
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Final
@@ -22,6 +22,7 @@ from ipa_tpi.decide.authorization import (
 from ipa_tpi.decide.definition import is_reading
 from ipa_tpi.decide.digest import request_digest
 from ipa_tpi.decide.policy import usable_operation
+from ipa_tpi.decide.proof import Demands, demands_of
 from ipa_tpi.errors import HTTP_STATUS
 from ipa_tpi.model import (
     Account,
@@ -45,6 +46,7 @@ from ipa_tpi.ports import Directory
 
 # For a request whose definition is gone or unusable: what `load_operation` takes by default.
 _DEFAULT_TERMS: Final = Terms(1, 300, 300, 60)
+_NO_DEMANDS: Final = Demands()
 _VERIFIED: Final = "verified"
 
 
@@ -82,6 +84,7 @@ class Seen:
         voices: For the DN of everyone who wrote, and of the caller, what the rules say.
         blocked: Why it could not run whatever people say (operation, floor, requester); None when it could.
         names: For the same DNs and the requester's, the canonical principal where there is one.
+        demands: What a proof's ticket must be (A12, X11).
     """
 
     subtree: Subtree
@@ -93,6 +96,7 @@ class Seen:
     voices: Mapping[str, Voice]
     names: Mapping[str, str]
     blocked: Refuse | None = None
+    demands: Demands = _NO_DEMANDS
 
     @property
     def required_approvals(self) -> int:
@@ -180,6 +184,11 @@ class Reading:
         """Give what the floor says of a request; None for another host's, whose floor is not known here."""
         return self._site.floor.operations.get(request.operation) if self._is_here(request) else None
 
+    def demands_of(self, request: Request, operation: Operation) -> Demands:
+        """Give what a proof's ticket must be; another host's floor is not known here, and may want more (X13)."""
+        floor = self._site.floor
+        return demands_of(operation, floor if self._is_here(request) else replace(floor, operations={}))
+
     def check_floor(self, request: Request) -> Refuse | None:
         """Refuse what this host's floor does not allow (X13); other hosts' floors are theirs to enforce."""
         if not self._is_here(request):
@@ -245,7 +254,8 @@ class Reading:
             blocked=blocked,
         )
         names = {dn: self._name(dn) for dn in people | {request.creator}}
-        return Seen(subtree, digest, terms, standing(case), self.now, caller, voices, names, blocked)
+        demands = self.demands_of(request, known) if known is not None else _NO_DEMANDS
+        return Seen(subtree, digest, terms, standing(case), self.now, caller, voices, names, blocked, demands)
 
     def voice(self, dn: str, request: Request) -> Voice:
         """Tell what the rules say of an account that wrote, or would write, below a request.

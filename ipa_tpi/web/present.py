@@ -4,6 +4,7 @@ import math
 from datetime import datetime, timedelta
 
 from ipa_tpi.decide.approval import Standing
+from ipa_tpi.decide.proof import demands_of
 from ipa_tpi.flow import Approvers, Catalogue, Seen
 from ipa_tpi.flow.guards import LIVE, check_approvable
 from ipa_tpi.model import (
@@ -75,6 +76,8 @@ def request_view(seen: Seen) -> RequestView:
         mine=request.creator == seen.caller.dn,
         approvable=refusal is None,
         why_not=refusal.message if refusal is not None else "",
+        fresh_seconds=seen.demands.fresh_seconds,
+        indicators=sorted(seen.demands.indicators),
     )
 
 
@@ -130,6 +133,7 @@ def approvers_view(approvers: Approvers) -> ApproversView:
 
 def _operation(operation: Operation, floor: Floor) -> OperationView:
     here = floor.operations.get(operation.name)
+    demands = demands_of(operation, floor)
     return OperationView(
         name=operation.name,
         digest=operation.digest.hex(),
@@ -150,6 +154,8 @@ def _operation(operation: Operation, floor: Floor) -> OperationView:
             operation.pending_limit or floor.pending_per_operation, floor.pending_per_operation
         ),
         destructive=operation.destructive,
+        fresh_seconds=demands.fresh_seconds,
+        indicators=sorted(demands.indicators),
         floor=FloorView(
             required_approvals=here.required_approvals,
             proof=here.proof,
