@@ -166,6 +166,7 @@ class Dispatcher:
             return None
         if self.publication.catch_up(request_id):
             subtree = self._reload(request_id)
+            self._remember(subtree)
         if is_reading(subtree.request.operation):
             return self._read(subtree)
         if self.claims.precondition(request_id) is None:
@@ -286,7 +287,11 @@ class Dispatcher:
         if flood is not None:
             self._refuse(subtree, flood)
             return None
-        return self._dispatch(self._reload(request.id)) if self._show(subtree) else None
+        if not self._show(subtree):
+            return None
+        shown = self._reload(request.id)
+        self._remember(shown)  # what is added here wakes nobody, so it is seen here
+        return self._dispatch(shown)
 
     def _show(self, subtree: Subtree) -> bool:
         request = subtree.request

@@ -431,6 +431,15 @@ def test_a_flood_does_not_cost_its_own_square(box: Box) -> None:
     assert box.claims.ended([REQUEST_ID, an_id(10)]) == {REQUEST_ID}
 
 
+def test_its_own_preview_is_seen_as_it_was_added(box: Box) -> None:
+    """Nothing wakes the executor for what it adds itself; changed later, it is not what was seen first."""
+    box.ask()
+    box.process()
+    (preview,) = box.directory.of("ipaTpiPreview")
+    entry_id = preview.attributes["ipatpientryid"][0].decode()
+    assert entry_id in box.claims.memory(REQUEST_ID).fingerprints
+
+
 def test_others_that_are_too_few_whatever_they_are_are_not_read(box: Box) -> None:
     for number in range(10, 10 + FLOOR.pending_per_operation - 1):
         box.ask(request_id=an_id(number))
