@@ -96,8 +96,8 @@ def _read_question(peer: socket.socket) -> Question:
     deadline = time.monotonic() + _ASKING_SECONDS
     while not text.endswith(b"\n"):
         left = deadline - time.monotonic()
-        if left <= 0 or len(text) > contract.MAX_QUESTION_BYTES:
-            raise _RefusedError("the question is too long, or does not end")
+        if left <= 0:
+            raise _RefusedError("the question does not end")
         peer.settimeout(left)
         try:
             piece = peer.recv(65536)
@@ -106,6 +106,8 @@ def _read_question(peer: socket.socket) -> Question:
         if not piece:
             raise _RefusedError("the question ended early")
         text += piece
+        if len(text) > contract.MAX_QUESTION_BYTES:
+            raise _RefusedError("the question is too long")
     peer.settimeout(_ASKING_SECONDS)
     try:
         return msgspec.json.decode(text, type=Question)

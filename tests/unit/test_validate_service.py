@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import json
 import os
+import socket
+import struct
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 import pytest
 from validate_service import ENVIRONMENT, Service
 
-from ipa_tpi.contract import MAX_OUTPUT_BYTES, SURROUNDINGS, VARIABLES
+from ipa_tpi.contract import MAX_OUTPUT_BYTES, MAX_QUESTION_BYTES, SURROUNDINGS, VARIABLES
+from ipa_tpi.validate.folder import Folders
+from ipa_tpi.validate.service import Place, serve
 
 REFUSAL = '{"code": 2100, "name": "ACIError", "message": "not today", "data": {}}'
 LINE = REFUSAL.replace('"', r"\"")
@@ -225,6 +230,34 @@ def test_what_is_no_question_starts_nothing(service: Service, text: bytes, tmp_p
     assert (told.begun, told.answer.get("code", "validation-failed")) == (False, "validation-failed")
     assert "refused: the question" in told.log
     assert not ran.exists()
+
+
+class Peer:
+    """A connection whose reads come in whole pieces, as a kernel that is quick enough gives them."""
+
+    def __init__(self, text: bytes) -> None:
+        self.text, self.said = text, b""
+
+    def getsockopt(self, *_: int) -> bytes:
+        return struct.pack("3i", 1, os.getuid(), 1)
+
+    def settimeout(self, _: float) -> None:
+        pass
+
+    def recv(self, size: int) -> bytes:
+        piece, self.text = self.text[:size], self.text[size:]
+        return piece
+
+    def sendall(self, text: bytes) -> None:
+        self.said += text
+
+
+def test_a_question_that_ends_past_the_limit_within_one_read_is_too_long() -> None:
+    # Four reads end on the limit, and the fifth brings the end of the line.
+    question = json.dumps({"program": "probe", "environment": ENVIRONMENT, "timeout_seconds": 1}).encode()
+    peer = Peer(question + b" " * (MAX_QUESTION_BYTES - len(question) + 100) + b"\n")
+    serve(cast("socket.socket", peer), Place(os.getuid(), Folders("/nonexistent", "/nonexistent")))
+    assert json.loads(peer.said)["message"] == "the question is too long"
 
 
 @pytest.mark.parametrize(
