@@ -202,6 +202,7 @@ class Policy:
         operation_groups: Normal DN of an operation group to the normal DNs of its members, which may
             be groups again.
         broken_rules: Why a rule gives nothing although it is there, by its normal DN.
+        broken_names: What these rules are called, by the same DNs.
     """
 
     rules: tuple[Rule, ...]
@@ -209,6 +210,7 @@ class Policy:
     malformed: Mapping[str, str] = field(default_factory=dict)
     operation_groups: Mapping[str, frozenset[str]] = field(default_factory=dict)
     broken_rules: Mapping[str, str] = field(default_factory=dict)
+    broken_names: Mapping[str, str] = field(default_factory=dict)
 
     def rules_for(self, operation_dn: str) -> tuple[Rule, ...]:
         """Give the rules that name an operation, itself or by a group of operations, or all operations.

@@ -37,6 +37,7 @@ class Query:
         since: Only requests made at or after this time.
         prefix: Only requests whose id begins so.
         until: Only requests made at or before this time.
+        operation: Only requests for this operation.
     """
 
     creator: str = ""
@@ -44,6 +45,7 @@ class Query:
     since: datetime | None = None
     prefix: str = ""
     until: datetime | None = None
+    operation: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -228,6 +228,94 @@ class OperationList(msgspec.Struct, frozen=True, kw_only=True):
     hosts: list[str] = []
 
 
+class VerdictView(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether somebody has a right: `rules` give it, and `code` and `message` say what stands against it."""
+
+    right: str
+    allowed: bool
+    rules: list[str]
+    code: str = ""
+    message: str = ""
+
+
+class StageView(msgspec.Struct, frozen=True, kw_only=True):
+    """So many of a group, by its DN, have to approve when all stages of a lower order are complete."""
+
+    order: int
+    count: int
+    group: str
+
+
+class DemandView(msgspec.Struct, frozen=True, kw_only=True):
+    """What an operation demands on a host; `floor_known` tells whether the host's floor was looked at."""
+
+    floor_known: bool
+    required_approvals: int
+    groups: list[str]
+    stages: list[StageView]
+    proof: bool
+    indicators: list[str]
+    fresh_seconds: int
+    minimum_age_seconds: int
+    validation_program: str
+    reason_pattern: str
+    ticket_pattern: str
+
+
+class BrokenRuleView(msgspec.Struct, frozen=True, kw_only=True):
+    """A rule that is there and gives nothing, and why."""
+
+    name: str
+    dn: str
+    message: str
+
+
+class PolicyView(msgspec.Struct, frozen=True, kw_only=True):
+    """``GET /tpi/v1/policy``.
+
+    `verdicts` are of the user who was asked about, `demand` is None where the operation is malformed;
+    `requesters` different people could ask for it, `approvers` could approve it then, and `enough` tells whether
+    those can come to what is demanded; if not, `code` and `message` say why.
+    """
+
+    user: str
+    name: str
+    operation: str
+    host: str
+    verdicts: list[VerdictView]
+    demand: DemandView | None
+    requesters: int
+    approvers: int
+    enough: bool
+    code: str = ""
+    message: str = ""
+    broken: list[BrokenRuleView]
+    malformed: dict[str, str]
+
+
+class RuleView(msgspec.Struct, frozen=True, kw_only=True):
+    """One rule; whom, which hosts and which operations it names, by their DNs."""
+
+    name: str
+    dn: str
+    enabled: bool
+    rights: list[str]
+    users: list[str]
+    all_users: bool
+    principals: list[str]
+    hosts: list[str]
+    all_hosts: bool
+    operations: list[str]
+    all_operations: bool
+
+
+class RuleList(msgspec.Struct, frozen=True, kw_only=True):
+    """``GET /tpi/v1/rules``; `broken` are those that give nothing, whatever was asked for."""
+
+    rules: list[RuleView]
+    broken: list[BrokenRuleView]
+
+
 class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A problem document (RFC 9457); `code` is the stable word of `ipa_tpi.errors`.
 

@@ -435,6 +435,7 @@ class FakeDirectory:
             if (
                 query.creator in {"", raw.creator}
                 and query.executor in {"", executor}
+                and query.operation in {"", operation}
                 and request_id.startswith(query.prefix)
                 and (query.since is None or raw.created >= query.since)
                 and (query.until is None or raw.created <= query.until)

@@ -3,8 +3,8 @@
 The rules:
   1. Below cn=tpi nobody writes, deletes, moves, renames or acts by proxy, whatever an ACI further up allows;
      policy executors alone write policy, and delete by retention. `selfwrite`, `moddn` and `proxy` are rights
-     of their own that neither `write` nor `all` covers, so each is named. Containers, and who is a policy
-     executor, are for root alone.
+     of their own that neither `write` nor `all` covers, so each is named. Containers, audit anchors, and who is
+     a policy executor, are for root alone to change.
   2. An entry is of one kind only; below cn=requests of one of request_acis.kinds(), and in its place.
   3. Each kind is added by exactly those whom that table names: an allow, and a deny that is its opposite.
   4. Nobody, whatever his rights, adds an entry with an attribute that grants or hides something (PLANTED).
@@ -98,9 +98,15 @@ def _guards(layout: Layout) -> tuple[Aci, ...]:
         ),
         # The ACI above lets policy executors pass, who with a right from further up could then go on without root.
         Aci(
-            name="tpi: only root changes containers and who changes policy",
+            name="tpi: only root changes containers, anchors and who changes policy",
             rights=(*WRITE, "delete"),
-            entries="(|(objectClass=nsContainer)(&(objectClass=groupOfNames)(cn=policy-executors)))",
+            entries=any_of(
+                (
+                    "(objectClass=nsContainer)",
+                    anchor,
+                    "(&(objectClass=groupOfNames)(cn=policy-executors))",
+                )
+            ),
             attributes="*",
         ),
         Aci(

@@ -153,6 +153,11 @@ def approve_permission_dn(suffix: str) -> str:
     return normal_dn(f"cn=TPI Approve,cn=permissions,cn=pbac,{suffix}")
 
 
+def request_permission_dn(suffix: str) -> str:
+    """Give the normal DN of the permission without which nobody writes a request."""
+    return normal_dn(f"cn=TPI Request,cn=permissions,cn=pbac,{suffix}")
+
+
 def open_directory(
     uri: str,
     ldap_host: str,
@@ -216,7 +221,8 @@ class LdapDirectory:
         """Read all rules, operations and operation groups, in one search."""
         classes = "".join(f"(objectClass={name})" for name in _POLICY.values())
         found = self._search(f"cn=tpi,{self._suffix}", ldap.SCOPE_SUBTREE, f"(|{classes})", ["*"])
-        rules = {dn: load_rule(dn, raw) for dn, raw in self._below("cn=tpirules", found)}
+        entries = dict(self._below("cn=tpirules", found))
+        rules = {dn: load_rule(dn, raw) for dn, raw in entries.items()}
         operations: dict[str, Operation] = {}
         malformed: dict[str, str] = {}
         for dn, raw in self._below("cn=tpioperations", found):
@@ -232,7 +238,9 @@ class LdapDirectory:
         }
         broken = {dn: rule.message for dn, rule in rules.items() if isinstance(rule, Refuse)}
         usable = tuple(rule for rule in rules.values() if isinstance(rule, Rule))
-        return Policy(usable, operations, malformed, groups, broken)
+        return Policy(
+            usable, operations, malformed, groups, broken, {dn: _first(entries[dn], "cn") for dn in broken}
+        )
 
     def account(self, principal: str) -> Account | None:
         """Read the one account that bears this principal name."""
@@ -334,6 +342,8 @@ class LdapDirectory:
             terms.append(ldap.filter.filter_format("(creatorsName=%s)", [query.creator]))
         if query.executor:
             terms.append(ldap.filter.filter_format("(ipaTpiExecutor=%s)", [query.executor]))
+        if query.operation:
+            terms.append(ldap.filter.filter_format("(ipaTpiOperationName=%s)", [query.operation]))
         terms.append(_between(query.since, query.until))
         found = self._search(self._requests_dn(), ldap.SCOPE_ONELEVEL, f"(&{''.join(terms)})", _HEADING)
         headings = [

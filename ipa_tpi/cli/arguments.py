@@ -2,10 +2,12 @@
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final, NoReturn
 
 from ipa_tpi import __version__
+from ipa_tpi.cli.deeds import ADD_DEED, GROUPS, parameter
+from ipa_tpi.cli.moments import moment_since, moment_until
 from ipa_tpi.errors import STATE_EXIT_STATUS, BadInputError
 
 PROGRAM: Final = "ipa-tpi"
@@ -59,7 +61,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
 
 def grammar() -> argparse.ArgumentParser:
     """Give the whole grammar, with the options of every verb."""
-    return _make_parser(frozenset({*_REQUEST_VERBS, *_OTHER_VERBS}))
+    return _make_parser(frozenset({*_REQUEST_VERBS, *_OTHER_VERBS, *GROUPS}))
 
 
 def _make_parser(words: frozenset[str]) -> argparse.ArgumentParser:
@@ -84,6 +86,8 @@ def _make_parser(words: frozenset[str]) -> argparse.ArgumentParser:
             _add_verb(subparsers, verb, text, known=verb in words)
     for verb, text in _OTHER_VERBS.items():
         _add_verb(verbs, verb, text, known=verb in words)
+    for group, (text, deeds) in GROUPS.items():
+        _add_group(verbs, group, text, deeds if group in words else {})
     return parser
 
 
@@ -119,9 +123,7 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
 def _add_verb(
     subparsers: "argparse._SubParsersAction[_Parser]", verb: str, text: str, *, known: bool
 ) -> None:
-    parser = subparsers.add_parser(
-        verb, help=text, description=f"{text[0].upper()}{text[1:]}.", allow_abbrev=False
-    )
+    parser = subparsers.add_parser(verb, help=text, description=_sentence(text), allow_abbrev=False)
     if not known:
         return
     _add_common(parser)
@@ -141,6 +143,20 @@ def _add_verb(
             help=f"at most so many, the newest (default: {DEFAULT_LISTED})",
         )
         parser.add_argument("--before", metavar="ID", default="", help="only those older than this request")
+        parser.add_argument("--operation", metavar="NAME", default="", help="only those for this operation")
+        parser.add_argument("--user", metavar="NAME", default="", help="only those that this person made")
+        parser.add_argument(
+            "--since",
+            metavar="TIME",
+            type=moment_since,
+            help="only those made at or after TIME: a date, or 2h, 3d",
+        )
+        parser.add_argument(
+            "--until",
+            metavar="TIME",
+            type=moment_until,
+            help="only those made at or before TIME: a date, or 2h, 3d",
+        )
     elif verb in _REQUEST_VERBS:
         parser.add_argument("id", metavar="ID", help=_ID)
     elif verb == "completion":
@@ -163,9 +179,29 @@ def _add_verb(
         )
 
 
+def _add_group(
+    subparsers: "argparse._SubParsersAction[_Parser]", group: str, text: str, deeds: Mapping[str, str]
+) -> None:
+    parser = subparsers.add_parser(group, help=text, description=_sentence(text), allow_abbrev=False)
+    if not deeds:
+        return
+    _add_common(parser)
+    nested = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
+    for deed, about in deeds.items():
+        below = nested.add_parser(deed, help=about, description=_sentence(about), allow_abbrev=False)
+        # Which is not the verb of the same name for requests.
+        below.set_defaults(verb=f"{group} {deed}")
+        _add_common(below)
+        ADD_DEED[group, deed](below)
+
+
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}."
+
+
 def _add_create(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("operation", metavar="OPERATION", help="its name; see 'ipa-tpi operations'")
-    parser.add_argument("parameters", metavar="NAME=VALUE", nargs="*", type=_parameter, help="its parameters")
+    parser.add_argument("parameters", metavar="NAME=VALUE", nargs="*", type=parameter, help="its parameters")
     parser.add_argument(
         "--host", help="the host that it shall run on (default: the server); see 'ipa-tpi hosts'"
     )
@@ -174,13 +210,6 @@ def _add_create(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--wait", action="store_true", help="wait for the end; the exit status is that of the state"
     )
-
-
-def _parameter(text: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not name or not equals:
-        raise argparse.ArgumentTypeError(f"{text!r} is not of the form NAME=VALUE")
-    return name, value
 
 
 def _seconds(text: str) -> float:

@@ -1,8 +1,9 @@
 """What can be asked for, as people read it: each operation with all that its definition and this server demand."""
 
+from collections.abc import Sequence
 from typing import Final
 
-from ipa_tpi.cli.layout import broken, fields
+from ipa_tpi.cli.layout import broken, fields, fits, table
 from ipa_tpi.cli.render import duration, proof_demands, safe
 from ipa_tpi.wire import OperationList, OperationView, ParameterView
 
@@ -27,6 +28,40 @@ def operations_sheet(known: OperationList, columns: int | None) -> str:
         for name, why in sorted(known.malformed.items())
     )
     return (shown or _NOTHING) + ("\n" if refused else "") + refused
+
+
+def operations_table(operations: Sequence[OperationView], columns: int | None) -> str:
+    """List operations, each in a line where all lines fit.
+
+    Args:
+        operations: Untrusted.
+        columns: Those of the terminal; None for no terminal.
+
+    Returns:
+        Lines.
+    """
+    if not operations:
+        return _NOTHING
+    shown = table(
+        ("NAME", "APPROVALS", "STATE", "DESCRIPTION"),
+        [
+            (
+                one.name,
+                str(one.required_approvals),
+                "enabled" if one.enabled else "disabled",
+                one.description,
+            )
+            for one in operations
+        ],
+    )
+    if fits(shown, columns):
+        return shown
+    return "".join(broken(f"{safe(one.name)}: ", safe(one.description), columns, 4) for one in operations)
+
+
+def operation_sheet(operation: OperationView, known: OperationList, columns: int | None) -> str:
+    """Show one operation; see `operations_sheet`."""
+    return _operation(operation, known, columns)
 
 
 def hosts_sheet(known: OperationList) -> str:

@@ -102,6 +102,19 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     )
 
 
+def fits(lines: str, columns: int | None) -> bool:
+    """Tell whether lines, as `table` gives them, fit a terminal.
+
+    Args:
+        lines: Each ended by a newline.
+        columns: Those of the terminal; None for no terminal, which everything fits.
+
+    Returns:
+        Whether they do.
+    """
+    return columns is None or all(width(line) <= columns for line in lines.splitlines())
+
+
 def fields(pairs: Sequence[tuple[str, str]], columns: int | None = None, indent: str = "  ") -> str:
     """Lay out names and what they stand for.
 

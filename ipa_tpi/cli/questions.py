@@ -26,11 +26,15 @@ def ask_list(client: TpiClient, options: argparse.Namespace, _settings: Settings
             approvable=options.approvable,
             before=resolve(client, options.before) if options.before else "",
             limit=options.limit,
+            operation=options.operation,
+            user=options.user,
+            since=options.since,
+            until=options.until,
         )
     )
     views = page.requests
     text = requests_list(views, columns_of(sys.stdout)) if views else "No requests.\n"
-    _put(options, page, (view.id for view in views), text)
+    put(options, page, (view.id for view in views), text)
     if page.more and views:
         sys.stdout.flush()
         sys.stderr.write(
@@ -43,7 +47,7 @@ def ask_approvers(client: TpiClient, options: argparse.Namespace, _settings: Set
     """Tell who could still approve; the exit status tells whether that is enough (K16)."""
     view = client.approvers(resolve(client, options.id), options.user)
     able = (one.principal for one in view.candidates if one.chance == "can")
-    _put(options, view, able, approvers_sheet(view, columns_of(sys.stdout)))
+    put(options, view, able, approvers_sheet(view, columns_of(sys.stdout)))
     refused = options.user and any(one.chance == "cannot" for one in view.candidates)
     return EXIT_OK if view.enough and not refused else EXIT_DENIED
 
@@ -52,14 +56,14 @@ def ask_operations(client: TpiClient, options: argparse.Namespace, _settings: Se
     """Show what can be asked for."""
     known = client.operations()
     names = (operation.name for operation in known.operations)
-    _put(options, known, names, operations_sheet(known, columns_of(sys.stdout)))
+    put(options, known, names, operations_sheet(known, columns_of(sys.stdout)))
     return EXIT_OK
 
 
 def ask_hosts(client: TpiClient, options: argparse.Namespace, _settings: Settings) -> int:
     """List the hosts that an operation can run on."""
     known = client.operations()
-    _put(options, {"host": known.host, "hosts": known.hosts}, known.hosts, hosts_sheet(known))
+    put(options, {"host": known.host, "hosts": known.hosts}, known.hosts, hosts_sheet(known))
     return EXIT_OK
 
 
@@ -68,11 +72,19 @@ def ask_whoami(client: TpiClient, options: argparse.Namespace, _settings: Settin
     principal, expires = client.tickets.principal(), client.tickets.expires()
     pairs = [("principal", principal), ("ticket until", local_time(expires)), ("server", client.url)]
     document = {"principal": principal, "expires": expires.isoformat(), "server": client.url}
-    _put(options, document, [principal], fields(pairs, columns_of(sys.stdout), ""))
+    put(options, document, [principal], fields(pairs, columns_of(sys.stdout), ""))
     return EXIT_OK
 
 
-def _put(options: argparse.Namespace, document: object, names: Iterable[str], text: str) -> None:
+def put(options: argparse.Namespace, document: object, names: Iterable[str], text: str) -> None:
+    """Write an answer in the form that was asked for.
+
+    Args:
+        options: Tell the form.
+        document: For programs.
+        names: What ``-o name`` prints.
+        text: For people.
+    """
     if options.output == "json":
         sys.stdout.write(json_document(msgspec.to_builtins(document)))
     elif options.output == "name":

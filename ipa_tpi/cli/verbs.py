@@ -2,13 +2,20 @@
 
 import argparse
 import sys
-from collections import Counter
 from collections.abc import Callable
 from typing import Final, TextIO
 
 import msgspec
 
 from ipa_tpi.cli import sheets
+from ipa_tpi.cli.answers import (
+    ask_operation_find,
+    ask_operation_show,
+    ask_policy_test,
+    ask_rule_find,
+    ask_rule_show,
+    one_each,
+)
 from ipa_tpi.cli.ids import is_whole_id, resolve
 from ipa_tpi.cli.layout import columns_of
 from ipa_tpi.cli.problem import problem_document
@@ -58,7 +65,7 @@ def run(options: argparse.Namespace, settings: Settings) -> int:
 
 
 def _create(client: TpiClient, options: argparse.Namespace, settings: Settings) -> int:
-    parameters = _parameters(options)
+    parameters = one_each(options.parameters)
     view = client.create(
         Wish(
             operation=options.operation,
@@ -76,18 +83,6 @@ def _create(client: TpiClient, options: argparse.Namespace, settings: Settings) 
     _screen(options).write(sheets.created_note(view, settings))
     _screen(options).flush()
     return _wait_for(client, view.id, options, settings, view)
-
-
-def _parameters(options: argparse.Namespace) -> dict[str, str]:
-    counts = Counter(name for name, _ in options.parameters)
-    twice = [name for name, count in counts.items() if count > 1]
-    if twice:
-        given = ", ".join(value for name, value in options.parameters if name == twice[0])
-        raise BadInputError(
-            f"the parameter {twice[0]} is given {counts[twice[0]]} times ({given}). Give it once; "
-            "for several values make several requests. See 'ipa-tpi operations'.",
-        )
-    return dict(options.parameters)
 
 
 def _show(client: TpiClient, options: argparse.Namespace, _settings: Settings) -> int:
@@ -236,4 +231,9 @@ _VERBS: Final[dict[str, Callable[[TpiClient, argparse.Namespace, Settings], int]
     "whoami": ask_whoami,
     "operations": ask_operations,
     "hosts": ask_hosts,
+    "policy test": ask_policy_test,
+    "rule find": ask_rule_find,
+    "rule show": ask_rule_show,
+    "operation find": ask_operation_find,
+    "operation show": ask_operation_show,
 }

@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 from ipa_tpi.client.answers import read_answer
 from ipa_tpi.client.examination import digest_request, examine, read_preview
 from ipa_tpi.client.freshness import Freshness, fresh_tickets
-from ipa_tpi.client.selection import Selection
+from ipa_tpi.client.selection import Selection, Trial
 from ipa_tpi.client.tickets import GssTickets, Tickets
 from ipa_tpi.client.transport import DEFAULT_TIMEOUT_SECONDS, Transport
 from ipa_tpi.client.wish import Wish, check_host, check_wish, draft, find_operation
@@ -26,15 +26,17 @@ from ipa_tpi.wire import (
     MAX_LISTED,
     ApproversView,
     OperationList,
+    PolicyView,
     ProofBody,
     RequestBody,
     RequestList,
     RequestView,
+    RuleList,
     VoiceBody,
     encode,
 )
 
-__all__ = ["Selection", "TpiClient", "Wish"]
+__all__ = ["Selection", "TpiClient", "Trial", "Wish"]
 
 _PREFIX: Final = "/tpi/v1"
 S = TypeVar("S")
@@ -94,6 +96,39 @@ class TpiClient:
             TpiError: As every method here: the server's refusal, or why it could not be asked.
         """
         return self._get("/operations", OperationList)
+
+    def policy(self, trial: Trial) -> PolicyView:
+        """Ask what the policy says (R-X10).
+
+        Args:
+            trial: Of whom, of what, and where.
+
+        Returns:
+            The server's answer.
+
+        Raises:
+            NotFoundError: There is no such user, operation, host or group.
+            TpiError: As `operations`.
+        """
+        return self._get(f"/policy{trial.query()}", PolicyView)
+
+    def rules(self, operation: str = "", user: str = "", right: str = "") -> RuleList:
+        """List rules; an empty argument does not restrict.
+
+        Args:
+            operation: Only those that name this operation.
+            user: Only those that name this account.
+            right: Only those that give this right.
+
+        Returns:
+            Them, and those that are broken.
+
+        Raises:
+            TpiError: As `policy`.
+        """
+        wanted = {"operation": operation, "user": user, "right": right}
+        query = urlencode({name: value for name, value in wanted.items() if value})
+        return self._get("/rules" + (f"?{query}" if query else ""), RuleList)
 
     def list(
         self, state: str = "", *, mine: bool = False, approvable: bool = False, prefix: str = ""

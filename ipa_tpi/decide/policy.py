@@ -87,6 +87,23 @@ def granting(
     )
 
 
+def names_account(rule: Rule, right: Right, account: Account) -> bool:
+    """Tell whether a rule names an account, for a right that it may have at all.
+
+    Args:
+        rule: Any.
+        right: Hosts and services are only named for requesting (K02).
+        account: With all its groups and roles.
+
+    Returns:
+        Whether it does, by itself, by a group or role, or as everybody.
+    """
+    names = account.member_of | {account.dn}
+    if account.kind is Kind.PERSON:
+        return rule.all_users or bool(rule.members & names)
+    return right is Right.REQUEST and bool(rule.requesting & names)
+
+
 _DIMENSIONS: Final = (
     "is disabled",
     "gives another right",
@@ -100,7 +117,7 @@ def _matches(rule: Rule, right: Right, account: Account, host: HostEntry | None)
     return (
         rule.enabled,
         right in rule.rights,
-        _matches_account(rule, right, account),
+        names_account(rule, right, account),
         rule.all_hosts or (host is not None and bool(rule.hosts & (host.member_of | {host.dn}))),
     )
 
@@ -118,10 +135,3 @@ def _nearest(
         # A rule that gives the right is nearer than one that would have to give another.
         nearest = max(nearest, (right in rule.rights, len(_DIMENSIONS) + 1 - len(lacks), told))
     return nearest[2]
-
-
-def _matches_account(rule: Rule, right: Right, account: Account) -> bool:
-    names = account.member_of | {account.dn}
-    if account.kind is Kind.PERSON:
-        return rule.all_users or bool(rule.members & names)
-    return right is Right.REQUEST and bool(rule.requesting & names)

@@ -7,6 +7,7 @@ changes nothing (E14).
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from ipa_tpi.decide.digest import approval_digest, request_digest, sha256
 from ipa_tpi.decide.proof import MAX_PROOFS, Demands, expected_text, judge
@@ -14,8 +15,10 @@ from ipa_tpi.errors import RefusedError
 from ipa_tpi.executor import entries
 from ipa_tpi.executor.claims import Claims, ReceiptRow
 from ipa_tpi.executor.publication import Publication
-from ipa_tpi.model import Account, Proof, Refuse, Subtree
+from ipa_tpi.model import Account, Proof, Purpose, Refuse, Subtree
 from ipa_tpi.ports import AcceptedProof, Audit, ProofVerifier
+
+_DEMANDING: Final = frozenset({Purpose.REQUEST, Purpose.APPROVE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +98,9 @@ class Receipts:
         token = sha256(proof.token).hex()
         verdict = self._verdict(subtree, proof, people[request.creator], token)
         if isinstance(verdict, AcceptedProof):
-            verdict = judge(verdict, people[proof.creator], self.realm, demands, now) or verdict
+            # A denial, withdrawal or cancellation only denies, and counts without a proof.
+            asked = demands if proof.purpose in _DEMANDING else Demands()
+            verdict = judge(verdict, people[proof.creator], self.realm, asked, now) or verdict
         if isinstance(verdict, Refuse):
             self.audit.record(
                 "proof-refused",

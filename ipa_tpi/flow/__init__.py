@@ -37,11 +37,28 @@ from ipa_tpi.flow.guards import Wanted
 from ipa_tpi.flow.listing import Page, Selection, load, turn_to
 from ipa_tpi.flow.pending import check_pending
 from ipa_tpi.flow.reading import Reading, Seen, Site, people_of
+from ipa_tpi.flow.rules import RuleFilter, Rules, find_rules
+from ipa_tpi.flow.trial import Question, Trial, Verdict, able_approvers, try_policy
 from ipa_tpi.model import Account, Operation, Policy, Proof, Purpose, Refuse, Request, Subtree
 from ipa_tpi.ports import Audit, Directory, Nudger
 from ipa_tpi.wire import ProofBody, RequestBody, VoiceBody
 
-__all__ = ["Approvers", "Candidate", "Catalogue", "Event", "Flow", "Page", "Seen", "Selection", "Site"]
+__all__ = [
+    "Approvers",
+    "Candidate",
+    "Catalogue",
+    "Event",
+    "Flow",
+    "Page",
+    "Question",
+    "RuleFilter",
+    "Rules",
+    "Seen",
+    "Selection",
+    "Site",
+    "Trial",
+    "Verdict",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +148,8 @@ class Flow:
         with self._recorded("list", caller, ""):
             reading = self._reading()
             who = self._who(caller, reading)
-            return turn_to(selection, who, reading, self.directory)
+            requester = self._named(selection.user) if selection.user else None
+            return turn_to(selection, who, requester, reading, self.directory)
 
     def approvers(self, caller: str, request_id: str, user: str = "") -> Approvers:
         """Tell who could still approve a request, and why others could not (K16).
@@ -162,6 +180,22 @@ class Flow:
             reading = self._reading()
             self._who(caller, reading)
             return Catalogue(reading.policy, self.directory.targets(), self.site)
+
+    def policy(self, caller: str, question: Question) -> Trial:
+        """Tell what the policy says of a user, an operation and a host (X10)."""
+        with self._recorded("policy", caller, ""):
+            reading = self._reading()
+            self._who(caller, reading)
+            account = self._named(question.user) if question.user else None
+            return try_policy(question, account, reading, self.directory, self.site)
+
+    def rules(self, caller: str, wanted: RuleFilter) -> Rules:
+        """Find rules."""
+        with self._recorded("rules", caller, ""):
+            reading = self._reading()
+            self._who(caller, reading)
+            account = self._named(wanted.user) if wanted.user else None
+            return find_rules(wanted, account, reading.policy)
 
     def approve(self, caller: str, request_id: str, body: VoiceBody) -> Seen:
         """Approve exactly what was shown (K10), as another person than the requester (A04)."""
@@ -241,6 +275,14 @@ class Flow:
             )
         return account
 
+    def _named(self, user: str) -> Account:
+        principal = user if "@" in user else f"{user}@{self.site.realm}"
+        _demand(check_principal(principal, self.site.realm))
+        account = self.directory.account(principal)
+        if account is None:
+            raise NotFoundError(f"the directory has no account for {principal!a}; check --user")
+        return account
+
     def _judge(self, request: Request, who: Account, reading: Reading) -> bytes:
         operation = usable_operation(reading.policy, request.operation)
         if isinstance(operation, Refuse):
@@ -266,18 +308,10 @@ class Flow:
         demand = terms_of(operation, reading.floor_of(request), who).demand
         if is_reading(operation.name) or demand == Demand(1):
             return None
-        people: dict[str, frozenset[str]] = {}
         candidates = self.directory.candidates(self.site.approve_permission)
-        for account in candidates:
-            reading.know(account)
-        if operation.minimum_age_seconds:
-            reading.known({account.dn for account in candidates})
-        for account in candidates:
-            voice = reading.voice(account.dn, request)
-            if voice.refusal is None and voice.identity is not None:
-                person = voice.identity.person or voice.identity.dn
-                people[person] = people.get(person, frozenset()) | voice.groups
-        return check_satisfiable(operation, demand, people)
+        return check_satisfiable(
+            operation, demand, able_approvers(request, who, operation, reading, candidates)
+        )
 
     def _see(self, caller: str, request_id: str, reading: Reading) -> Seen:
         _demand(check_identifier(request_id))

@@ -30,6 +30,10 @@ class Selection:
         prefix: Only those whose id begins so.
         before: The id of a request; only those that are older.
         limit: At most so many.
+        operation: Only those for this operation, by its name.
+        user: Only those that this account made, with or without the realm.
+        since: Only those made at or after this time.
+        until: Only those made at or before this time.
     """
 
     state: State | None = None
@@ -38,6 +42,10 @@ class Selection:
     prefix: str = ""
     before: str = ""
     limit: int = MAX_LISTED
+    operation: str = ""
+    user: str = ""
+    since: datetime | None = None
+    until: datetime | None = None
 
     def takes(self, seen: Seen) -> bool:
         """Tell whether a request, as judged for the caller, is one of these."""
@@ -57,12 +65,15 @@ class Page:
     more: bool
 
 
-def turn_to(selection: Selection, who: Account, reading: Reading, directory: Directory) -> Page:
+def turn_to(
+    selection: Selection, who: Account, requester: Account | None, reading: Reading, directory: Directory
+) -> Page:
     """Load requests, the newest first, until a page is full.
 
     Args:
         selection: Which.
         who: For whom.
+        requester: The account that `selection.user` names.
         reading: His reads of this moment.
         directory: Bound as him.
 
@@ -72,10 +83,15 @@ def turn_to(selection: Selection, who: Account, reading: Reading, directory: Dir
     Raises:
         NotFoundError: There is no request `selection.before` that he may see.
     """
+    creators = {one.dn for one in (requester, who if selection.mine else None) if one is not None}
+    if len(creators) > 1:
+        return Page([], more=False)
     query = Query(
-        creator=who.dn if selection.mine else "",
-        since=reading.window_start() if selection.alive() else None,
+        creator="".join(creators),
+        since=_later(selection.since, reading.window_start() if selection.alive() else None),
         prefix=selection.prefix,
+        until=selection.until,
+        operation=selection.operation,
     )
     headings = newest(directory, query, reading.now)
     if selection.before:
@@ -99,7 +115,7 @@ def newest(directory: Directory, query: Query, now: datetime) -> Iterator[Headin
 
     Args:
         directory: Bound as the caller.
-        query: Which; its `until` is not asked for.
+        query: Which.
         now: The time.
 
     Yields:
@@ -108,18 +124,19 @@ def newest(directory: Directory, query: Query, now: datetime) -> Iterator[Headin
     Raises:
         DirectoryLimitError: It does not even give those of one second.
     """
-    begin, recent = query.since or _BEGINNING, now.replace(microsecond=0) - _RECENT
+    begin, end = query.since or _BEGINNING, (query.until or now).replace(microsecond=0)
+    recent = end - _RECENT
     if begin >= recent:
-        yield from _between(directory, query, begin, None)
+        yield from _between(directory, query, begin, query.until)
         return
-    yield from _between(directory, query, recent, None)
+    yield from _between(directory, query, recent, query.until)
     try:
         older = _sorted(one for one in directory.headings(query) if one.created < recent)
     except DirectoryLimitError:
         span = _RECENT
         while recent > begin:
             span *= 4
-            since = max(begin, now.replace(microsecond=0) - span)
+            since = max(begin, end - span)
             yield from _between(directory, query, since, recent - _SECOND)
             recent = since
     else:
@@ -137,6 +154,10 @@ def load(directory: Directory, request_id: str) -> Subtree:
     if subtree is None:
         raise NotFoundError(f"there is no request {request_id} that you may see; look: ipa-tpi list")
     return subtree
+
+
+def _later(one: datetime | None, other: datetime | None) -> datetime | None:
+    return max(one, other) if one is not None and other is not None else one or other
 
 
 def _between(

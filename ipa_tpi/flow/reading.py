@@ -61,6 +61,7 @@ class Site:
         floor: This host's floor.
         approve_permission: Normal DN of the permission without which the directory lets nobody
             write an approval or a denial.
+        request_permission: The same for requests.
     """
 
     host: str
@@ -68,6 +69,7 @@ class Site:
     suffix: str
     floor: Floor
     approve_permission: str
+    request_permission: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException
 
 from ipa_tpi.adapters.audit import open_audit
-from ipa_tpi.adapters.directory import approve_permission_dn, open_directory
+from ipa_tpi.adapters.directory import approve_permission_dn, open_directory, request_permission_dn
 from ipa_tpi.adapters.gss import caller_credentials
 from ipa_tpi.adapters.nudge import open_nudger
 from ipa_tpi.config import read_floor, read_web_config
@@ -71,8 +71,14 @@ def create_app(config_path: str) -> Flask:
         ConfigError: Configuration or floor is missing, malformed or unsafe.
     """
     config = read_web_config(config_path)
-    permission = approve_permission_dn(config.suffix)
-    site = Site(config.host, config.realm, config.suffix, read_floor(config.floor), permission)
+    site = Site(
+        config.host,
+        config.realm,
+        config.suffix,
+        read_floor(config.floor),
+        approve_permission_dn(config.suffix),
+        request_permission_dn(config.suffix),
+    )
     audit = open_audit(config.audit, "web")
     nudger = open_nudger(config.executor_socket)
 

@@ -7,18 +7,27 @@ from typing import Final
 
 from flask import Request, Response
 
-from ipa_tpi.flow import Flow, Seen, Selection
+from ipa_tpi.errors import BadInputError
+from ipa_tpi.flow import Flow, Question, RuleFilter, Seen, Selection
+from ipa_tpi.model import Right
 from ipa_tpi.web.incoming import (
     check_id,
     check_query,
+    check_span,
     read_body,
     read_flag,
+    read_groups,
     read_limit,
+    read_moment,
+    read_name,
+    read_parameters,
     read_prefix,
+    read_right,
     read_state,
     read_user,
 )
 from ipa_tpi.web.present import approvers_view, operation_list, request_view
+from ipa_tpi.web.present_policy import policy_view, rule_list
 from ipa_tpi.web.problems import json_answer
 from ipa_tpi.wire import ProofBody, RequestBody, RequestList, VoiceBody
 
@@ -39,6 +48,7 @@ class View:
         parse: Takes the request and its id (empty where the path has none) and gives what is to be
             done; it raises `BadInputError` before anything is.
         query: The query parameters that are known here.
+        several: Those of them that may be given several times.
     """
 
     method: str
@@ -46,6 +56,7 @@ class View:
     name: str
     parse: Callable[[Request, str], Act]
     query: frozenset[str] = frozenset()
+    several: frozenset[str] = frozenset()
 
     def read(self, request: Request, request_id: str) -> Act:
         """Take a request as this line's, strictly.
@@ -62,7 +73,7 @@ class View:
         """
         if _ID in self.path:
             check_id(request_id)
-        check_query(request, self.query)
+        check_query(request, self.query, self.several)
         return self.parse(request, request_id)
 
 
@@ -88,7 +99,12 @@ def _list(request: Request, _: str) -> Act:
         prefix=read_prefix(request),
         before=before or "",
         limit=read_limit(request),
+        operation=read_name(request, "operation"),
+        user=read_user(request),
+        since=read_moment(request, "since"),
+        until=read_moment(request, "until"),
     )
+    check_span(selection.since, selection.until)
 
     def act(flow: Flow, caller: str) -> Response:
         page = flow.listing(caller, selection)
@@ -135,6 +151,26 @@ def _operations(_: Request, __: str) -> Act:
     return lambda flow, caller: json_answer(operation_list(flow.operations(caller)))
 
 
+def _policy(request: Request, _: str) -> Act:
+    right = read_right(request)
+    question = Question(
+        operation=read_name(request, "operation"),
+        host=read_name(request, "host"),
+        user=read_user(request),
+        rights=(right,) if right is not None else tuple(Right),
+        parameters=read_parameters(request),
+        groups=read_groups(request),
+    )
+    if not question.operation:
+        raise BadInputError("the query parameter operation is missing; give the name of an operation")
+    return lambda flow, caller: json_answer(policy_view(flow.policy(caller, question)))
+
+
+def _rules(request: Request, _: str) -> Act:
+    wanted = RuleFilter(read_name(request, "operation"), read_user(request), read_right(request))
+    return lambda flow, caller: json_answer(rule_list(flow.rules(caller, wanted)))
+
+
 def _one(seen: Seen, status: HTTPStatus = HTTPStatus.OK) -> Response:
     return json_answer(request_view(seen), status)
 
@@ -146,7 +182,20 @@ VIEWS: Final = (
         "/requests",
         "list",
         _list,
-        frozenset({"state", "mine", "approvable", "prefix", "before", "limit"}),
+        frozenset(
+            {
+                "state",
+                "mine",
+                "approvable",
+                "prefix",
+                "before",
+                "limit",
+                "operation",
+                "user",
+                "since",
+                "until",
+            }
+        ),
     ),
     View("GET", "/requests/<request_id>", "show", _show),
     View("GET", "/requests/<request_id>/approvers", "approvers", _approvers, frozenset({"user"})),
@@ -156,4 +205,13 @@ VIEWS: Final = (
     View("POST", "/requests/<request_id>/cancellation", "cancel", _cancel),
     View("POST", "/requests/<request_id>/proofs", "prove", _prove),
     View("GET", "/operations", "operations", _operations),
+    View(
+        "GET",
+        "/policy",
+        "policy",
+        _policy,
+        frozenset({"operation", "host", "user", "right", "parameter", "member_of"}),
+        several=frozenset({"parameter", "member_of"}),
+    ),
+    View("GET", "/rules", "rules", _rules, frozenset({"operation", "user", "right"})),
 )

@@ -45,7 +45,7 @@ def line(parts: str | tuple[str, ...], attempt: Attempt, gain: str, *before: str
 
 
 WRITES = "tpi: only policy executors write or delete"
-ROOT = "tpi: only root changes containers and who changes policy"
+ROOT = "tpi: only root changes containers, anchors and who changes policy"
 ONE_KIND = "tpi: of one kind only"
 MOVES = "tpi: nobody moves in or out, nobody acts for another"
 PLANTED = "tpi: nothing planted"
@@ -100,6 +100,7 @@ GUARDS = (
         change("ivan", "cn=tpirules", "objectClass", "ldapSubEntry"),
         "the rules are hidden",
     ),
+    line(f"{ROOT}: ipaTpiAnchor", delete("ivan", "ipaTpiAnchor"), "a witness of an audit chain less"),
     line(
         f"{ROOT}: cn=policy-executors",
         change("ivan", "cn=policy-executors", "member", "@dave"),

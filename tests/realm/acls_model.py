@@ -107,7 +107,7 @@ def _may_change(who: str, deed: Deed, *, at_large: bool) -> bool:
         return deed.item != "objectClass" or at_large
     if thing.name == "cn=executors":
         return deed.verb == "enrol" or deed.item == "member" or at_large
-    return thing.kind == "ipaTpiAnchor" and at_large
+    return False
 
 
 def _may_delete(who: str, thing: Thing | None, *, at_large: bool) -> bool:
@@ -117,4 +117,4 @@ def _may_delete(who: str, thing: Thing | None, *, at_large: bool) -> bool:
         return False
     if thing.kind in POLICY or thing.requester:
         return True
-    return at_large and (thing.kind == "ipaTpiAnchor" or thing.name == "cn=executors")
+    return at_large and thing.name == "cn=executors"

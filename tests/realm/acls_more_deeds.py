@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import ldap
-from acls_cast import ANONYMOUS, DIRECTORY_MANAGER, HERE, POLICY_EXECUTOR
+from acls_cast import ANONYMOUS, DIRECTORY_MANAGER, HERE, OTHER, POLICY_EXECUTOR
 from acls_deeds import Deed, Trial, adds, compares, misplaced, reads, touching
 from acls_disguises import DOOR, clothed, planted
 from acls_stage import Stage, Thing, restore
@@ -46,6 +46,8 @@ def leaves(stage: Stage) -> Iterator[Thing]:
 def changes(stage: Stage) -> Iterator[Trial]:
     """Every attribute that an entry has is written as it is; what could be added to any entry is added."""
     for thing in stage.things:
+        if thing.executor == OTHER and thing.kind not in {"ipaTpiRequest", "ipaTpiResult"}:
+            continue  # as for the executor of this host
         has = stage.values[thing.dn]
         for name, values in has.items():
             if name != "objectClass":
@@ -143,7 +145,7 @@ def moves(stage: Stage, *, containers: bool) -> Iterator[Trial]:
     larger = [thing for thing in stage.things if thing.kind == "container"] if containers else []
     for thing in (*larger, *leaves(stage)):
         yield moving(stage, touching("move", thing, OUT), thing.dn, outside)
-        if thing.requester and thing.kind != "ipaTpiRequest":
+        if thing.executor == HERE and thing.kind != "ipaTpiRequest":
             yield moving(
                 stage,
                 touching("move", thing, "below another request"),

@@ -1,8 +1,8 @@
 """Markdown tables of what happened: lines that end alike are one line."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
-from acls_cast import EVERYBODY, WHAT_THEY_ARE
+from acls_cast import WHAT_THEY_ARE
 from acls_disguises import PLAIN
 from acls_run import Mark, Results
 from acls_world import ANSWERS
@@ -29,24 +29,24 @@ _ON_ANY = {"aci", "all aci away", "a new aci", "objectClass", "nsAccountLock", "
 _KINDS = {*ANSWERS, *PLAIN}
 
 
-def rows(results: Mapping[str, Results]) -> dict[Row, Marks]:
-    """Return one line for each deed, with everybody's mark in it."""
+def rows(results: Mapping[str, Results], columns: Sequence[str]) -> dict[Row, Marks]:
+    """Return one line for each deed, with a mark for each column."""
     table: dict[Row, dict[str, str]] = {}
     for who, done in results.items():
         for deed, outcome in done.items():
             mark = outcome.value if isinstance(outcome, Mark) else f"error: {outcome}"
             table.setdefault((deed.verb, deed.place, deed.name, deed.item), {})[who] = mark
-    return {row: tuple(marks.get(who, "") for who in EVERYBODY) for row, marks in table.items()}
+    return {row: tuple(marks.get(who, "") for who in columns) for row, marks in table.items()}
 
 
-def sections(table: Mapping[Row, Marks]) -> Iterator[str]:
+def sections(table: Mapping[Row, Marks], columns: Sequence[str]) -> Iterator[str]:
     """Yield the tables, one for each verb."""
     for verb, heading in VERBS.items():
         lines = {row[1:]: marks for row, marks in table.items() if row[0] == verb}
         if lines:
             yield f"### {heading}\n"
-            yield f"| where | which | what | {' | '.join(EVERYBODY)} |"
-            yield f"|---|---|---|{'---|' * len(EVERYBODY)}"
+            yield f"| where | which | what | {' | '.join(columns)} |"
+            yield f"|---|---|---|{'---|' * len(columns)}"
             yield from _merged(verb, lines)
             yield ""
 

@@ -113,7 +113,7 @@ class World:
             connection = ldap.initialize(self.layout.ldap_uri)
             connection.set_option(ldap.OPT_TIMEOUT, 10)
             return connection
-        ccache = f"FILE:{self.layout.root}/ccache-{who.replace('/', '-')}"
+        ccache = self.ccache(who)
         if who in SERVICES:
             keytab = self.description["keytabs"][SERVICES[who]]
             subprocess.run(["kinit", "-c", ccache, "-k", "-t", keytab, who], check=True, timeout=20)
@@ -126,6 +126,14 @@ class World:
         connection = gss_bind.bind(self.layout.ldap_uri, ccache, self.layout.host, caller=f"{who}@TPI.TEST")
         assert connection.whoami_s().lower() == f"dn: {self.dn(who)}".lower()
         return connection
+
+    def ccache(self, who: str) -> str:
+        """Return the name of somebody's credentials cache."""
+        return f"FILE:{self.layout.root}/ccache-{id(self)}-{who.replace('/', '-')}"
+
+    def again(self) -> "World":
+        """Return the same realm with connections of its own, for another thread."""
+        return World(self.layout, self.description, directory.connect(self.layout))
 
     def request(self, executor: str = HERE, number: str | None = None) -> Draft:
         """Return a new request."""
@@ -261,4 +269,5 @@ def complete(world: World) -> None:
         (f"cn=policy-executors,{world.top}", IVAN),
     ):
         root.modify_s(group, [(ldap.MOD_ADD, "member", [world.dn(who).encode()])])
-    root.modify_s("cn=config", [(ldap.MOD_REPLACE, "nsslapd-allow-anonymous-access", [b"on"])])
+    settings = {"nsslapd-allow-anonymous-access": b"on", "nsslapd-accesslog-logging-enabled": b"off"}
+    root.modify_s("cn=config", [(ldap.MOD_REPLACE, name, [value]) for name, value in settings.items()])

@@ -274,8 +274,9 @@ def test_an_attribute_of_an_operation_can_be_hidden(world: World) -> None:
 def test_setting_a_password_of_an_entry(world: World, asked: str) -> None:
     """The extended operation for passwords asks for the right to write like any other change."""
     world.bound("adam")
-    ccache = f"FILE:{world.layout.root}/ccache-adam"
-    adam = gss_bind.bind(world.layout.ldapi_uri, ccache, world.layout.host)  # it wants a secure connection
+    adam = gss_bind.bind(
+        world.layout.ldapi_uri, world.ccache("adam"), world.layout.host
+    )  # it wants a secure connection
     adam.passwd_s(world.dn("dave"), None, "dave-Secret.1")
     for dn in (asked, world.requests, f"cn=executors,{world.top}"):
         with pytest.raises(ldap.INSUFFICIENT_ACCESS):

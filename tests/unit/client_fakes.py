@@ -386,6 +386,10 @@ def _wanted(view: wire.RequestView, who: str, query: dict[str, str]) -> bool:
         and view.id.startswith(query.get("prefix", ""))
         and ("mine" not in query or view.requester == who)
         and ("approvable" not in query or view.requester != who)
+        and query.get("operation", view.operation) == view.operation
+        and query.get("user", view.requester.partition("@")[0]) == view.requester.partition("@")[0]
+        and ("since" not in query or view.created >= dt.datetime.fromisoformat(query["since"]))
+        and ("until" not in query or view.created <= dt.datetime.fromisoformat(query["until"]))
     )
 
 

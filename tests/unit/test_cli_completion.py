@@ -29,7 +29,8 @@ REQUEST_VERBS = {
     "prove",
     "approvers",
 }
-VERBS = REQUEST_VERBS | {"request", "whoami", "operations", "hosts", "converge", "completion"}
+GROUPS = {"policy", "rule", "operation"}
+VERBS = REQUEST_VERBS | GROUPS | {"request", "whoami", "operations", "hosts", "converge", "completion"}
 GENERAL = {"-h", "--help", "--server", "--config", "-o", "--output", "--json"}
 FIRST = "6642973e-6380-4a18-b836-e574d0cb660c"
 SECOND = "7d7a2a9e-0000-4000-8000-000000000000"
@@ -96,6 +97,8 @@ def test_verbs(complete: Complete, folder: Path) -> None:
     assert complete("ipa-tpi --server ipa1.example.test:8443 -o json ap") == {"approve", "approvers"}
     assert complete("ipa-tpi request ") == REQUEST_VERBS
     assert complete("ipa-tpi request wh") == set()
+    assert complete("ipa-tpi rule ") == complete("ipa-tpi operation ") == {"find", "show"}
+    assert complete("ipa-tpi policy ") == {"test"}
     assert _asked(folder) == []
 
 
@@ -108,11 +111,23 @@ def test_general_options(complete: Complete) -> None:
     ("verb", "own"),
     [
         ("create", {"--host", "--reason", "--ticket", "--wait", "--timeout"}),
-        ("list", {"--state", "--mine", "--approvable", "--limit", "--before"}),
+        (
+            "list",
+            {
+                *("--state", "--mine", "--approvable", "--limit", "--before"),
+                *("--operation", "--user", "--since", "--until"),
+            },
+        ),
         ("approvers", {"--user"}),
         ("approve", {"--comment", "--yes"}),
         ("wait", {"--timeout"}),
         ("whoami", set()),
+        ("policy test", {"--user", "--operation", "--host", "--right", "--parameter", "--member-of"}),
+        ("rule", set()),
+        ("rule find", {"--operation", "--user", "--right"}),
+        ("rule show", set()),
+        ("operation find", set()),
+        ("operation show", {"--host"}),
     ],
 )
 def test_options_of_verbs(complete: Complete, verb: str, own: set[str]) -> None:
@@ -181,7 +196,23 @@ def test_hosts_and_ids_of_options(complete: Complete, folder: Path) -> None:
     assert complete("ipa-tpi list --before 7") == {SECOND}
     assert complete("ipa-tpi approvers 66") == {FIRST}
     assert complete("ipa-tpi approvers --user ") == set()
-    assert _asked(folder) == ["hosts -o name", "hosts -o name", "list -o name", "list -o name"]
+    assert complete("ipa-tpi list --operation d") == {"dirsrv.restart"}
+    assert _asked(folder) == [
+        "hosts -o name",
+        "hosts -o name",
+        "list -o name",
+        "list -o name",
+        "operations -o name",
+    ]
+
+
+def test_names_of_what_is_looked_at(complete: Complete, folder: Path) -> None:
+    assert complete("ipa-tpi operation show d") == {"dirsrv.restart"}
+    assert complete("ipa-tpi rule show 66") == {FIRST}
+    assert complete("ipa-tpi policy test --operation d") == {"dirsrv.restart"}
+    assert complete("ipa-tpi rule find --right ") == {"request", "approve"}
+    assert complete("ipa-tpi operation find ") == set()
+    assert _asked(folder) == ["operations -o name", "rule find -o name", "operations -o name"]
 
 
 def test_the_server_of_the_command_line_is_asked(complete: Complete, folder: Path) -> None:

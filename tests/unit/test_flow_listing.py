@@ -43,9 +43,12 @@ class Shelf:
         return found
 
 
-def _listed(shelf: Shelf, since: datetime | None = None) -> list[tuple[datetime, str]]:
+def _listed(
+    shelf: Shelf, since: datetime | None = None, until: datetime | None = None
+) -> list[tuple[datetime, str]]:
     directory: Any = shelf
-    return [(one.created, one.id) for one in newest(directory, Query(since=since), START)]
+    query = Query(since=since, until=until)
+    return [(one.created, one.id) for one in newest(directory, query, START)]
 
 
 @given(
@@ -60,14 +63,20 @@ def _listed(shelf: Shelf, since: datetime | None = None) -> list[tuple[datetime,
     ),
     st.integers(1, 12),
     st.one_of(st.none(), st.integers(0, _FAR)),
+    st.one_of(st.none(), st.integers(-10, _FAR)),
 )
 def test_all_are_listed_once_and_in_order_whatever_the_limit(
-    ages: list[int], most: int, window: int | None
+    ages: list[int], most: int, window: int | None, last: int | None
 ) -> None:
     created = [START - timedelta(seconds=age) for age in ages]
     since = START - timedelta(seconds=window) if window is not None else None
-    wanted = [moment for moment in created if since is None or moment >= since]
-    listed = _listed(Shelf(created, most), since)
+    until = START - timedelta(seconds=last) if last is not None else None
+    wanted = [
+        moment
+        for moment in created
+        if (since is None or moment >= since) and (until is None or moment <= until)
+    ]
+    listed = _listed(Shelf(created, most), since, until)
     assert [moment for moment, _ in listed] == sorted(wanted, reverse=True)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from ipa_tpi.flow import Event
 from ipa_tpi.ports import NewEntry
 from ipa_tpi.web.problems import HEADERS, from_error
 from ipa_tpi.wire import DEFAULT_LISTED, encode
-from tests.fakes import OTHER_HOST, REALM, new_id, person_dn
+from tests.fakes import HOST, OTHER_HOST, REALM, new_id, person_dn
 
 # Fixed, since names of cases must be the same in every worker.
 SOME_ID = "952b367a-1f7f-42d6-bc99-b5e29fbfeb4f"
@@ -127,6 +128,19 @@ class TestTheWay:
         (operation,) = told(web.get("/operations"))["operations"]
         assert operation["parameters"] == {"mode": {"pattern": ".*", "values": ["a", "b"]}}
         assert (operation["floor"], operation["pending_limit"]) == (None, 2)
+
+    def test_x11_what_a_proofs_ticket_must_be_by_definition_and_floor(self, web: Web) -> None:
+        """The stricter of both; another host's floor is not known here."""
+        web.scene.realm.define(ipaTpiFreshSeconds="60", ipaTpiAuthIndicator="otp")
+        floor = web.scene.site.floor.operations
+        name = next(iter(floor))
+        web.scene.floor(operations={name: replace(floor[name], fresh_seconds=20)})
+        (operation,) = told(web.get("/operations"))["operations"]
+        assert (operation["fresh_seconds"], operation["indicators"]) == (20, ["otp"])
+        for target, seconds in ((HOST, 20), (OTHER_HOST, 60)):
+            body = web.scene.body(target=target)
+            view = told(web.post("/requests", body), 201)
+            assert (view["fresh_seconds"], view["indicators"]) == (seconds, ["otp"]), target
 
     def test_a_list_has_an_end(self, web: Web) -> None:
         made = [web.scene.pending(uid).subtree.request.id for uid in ("alice", "bob", "carol")]
@@ -412,7 +426,25 @@ class TestPathsAndQueries:
             ("/requests", "?mine=1"),
             ("/requests", "?mine=True"),
             ("/requests", "?mine="),
+            ("/requests", "?operation="),
+            ("/requests", "?user=a%0ab"),
+            ("/requests", "?since=2026-01-02"),
+            ("/requests", "?since=2026-01-02T03:04:05%2b01:00"),
+            ("/requests", "?until=2026-02-30T03:04:05Z"),
+            ("/requests", "?until="),
+            ("/requests", "?since=2026-01-02T03:04:06Z&until=2026-01-02T03:04:05Z"),
             ("/operations", "?mine=true"),
+            ("/policy", ""),
+            ("/policy", "?operation="),
+            ("/policy", "?operation=dirsrv.restart&right=all"),
+            ("/policy", "?operation=dirsrv.restart&operation=dirsrv.restart"),
+            ("/policy", "?operation=dirsrv.restart&parameter=instance"),
+            ("/policy", "?operation=dirsrv.restart&parameter=%3dDS01"),
+            ("/policy", "?operation=dirsrv.restart&parameter=a%3db&parameter=a%3dc"),
+            ("/policy", "?operation=dirsrv.restart" + "&member_of=x" * 9),
+            ("/policy", "?operation=dirsrv.restart&user=alice&member_of="),
+            ("/rules", "?right="),
+            ("/rules", "?host=localhost"),
             ("/openapi.yaml", "?x=1"),
             (f"/requests/{SOME_ID}", "?x=1"),
         ],

@@ -13,15 +13,19 @@ from web_scene import PREFIX, Web
 from ipa_tpi import wire
 from ipa_tpi.flow.approvers import Chance
 from ipa_tpi.model import State
+from ipa_tpi.web.incoming import MAX_SEVERAL
 from ipa_tpi.web.views import VIEWS
 
 SHAPES = (
     "ApproversView",
+    "BrokenRuleView",
     "CandidateView",
+    "DemandView",
     "FloorView",
     "OperationList",
     "OperationView",
     "ParameterView",
+    "PolicyView",
     "PreviewView",
     "Problem",
     "ProofBody",
@@ -29,10 +33,14 @@ SHAPES = (
     "RequestList",
     "RequestView",
     "ResultView",
+    "RuleList",
+    "RuleView",
+    "StageView",
+    "VerdictView",
     "VoiceBody",
     "VoiceView",
 )
-OWN = {"Digest", "DigestOrNone", "Health", "Identifier", "Moment", "Name", "Opaque", "State", "Text"}
+OWN = {"Digest", "DigestOrNone", "Health", "Identifier", "Moment", "Name", "Opaque", "Right", "State", "Text"}
 
 
 @pytest.fixture
@@ -106,6 +114,8 @@ def test_limits_are_those_of_the_wire(document: dict[str, Any]) -> None:
     assert schemas["RequestBody"]["properties"]["parameters"]["maxProperties"] == wire.MAX_PARAMETERS
     assert str(wire.MAX_TOKEN_BYTES) in schemas["Opaque"]["description"]
     parameters = document["paths"][f"{PREFIX}/requests"]["get"]["parameters"]
+    for one in document["paths"][f"{PREFIX}/policy"]["get"]["parameters"]:
+        assert one["schema"].get("maxItems", MAX_SEVERAL) == MAX_SEVERAL
     (limit,) = (one["schema"] for one in parameters if one["name"] == "limit")
     assert (limit["maximum"], limit["default"]) == (wire.MAX_LISTED, wire.DEFAULT_LISTED)
     chances = schemas["CandidateView"]["properties"]["chance"]["enum"]
