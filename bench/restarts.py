@@ -15,7 +15,7 @@ from bench.clients import BenchError
 
 # systemd's message ids, from sd-messages.h.
 SUDOER: Final = "dave"
-_PEERS: Final = Path("/var/cache/ipa-tpi/peers")
+_SUDO: Final = Path("/var/cache/peers/sudo.deb")
 _STOPPING: Final = "de5b426a63be47a7b6ac3eaac82e2f6f"
 _MICRO: Final = 1e6
 
@@ -101,11 +101,10 @@ def install_sudo() -> bool:
     Returns:
         Whether it is there now.
     """
-    package = next(iter(sorted(_PEERS.glob("sudo_*.deb"))), None)
-    if package is None:
+    if not _SUDO.exists():
         return False
     subprocess.run(
-        ["dpkg", "-i", str(package)], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        ["dpkg", "-i", str(_SUDO)], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     rule = Path("/etc/sudoers.d/bench")
     rule.write_text(f"{SUDOER} ALL=(root) NOPASSWD: /usr/bin/systemctl restart {UNIT}\n", encoding="ascii")

@@ -72,12 +72,14 @@ class Heading:
         created: When it was made, by the directory's clock.
         operation: What it asks for.
         executor: Normal DN of the executor that it is for.
+        below: How many entries lie below it, by the directory's own count.
     """
 
     id: str
     created: datetime
     operation: str
     executor: str
+    below: int = 0
 
 
 class Directory(Protocol):

@@ -11,6 +11,10 @@ mkdir -p "$peers"
 compgen -G "$peers/sudo_*.deb" >/dev/null || (cd "$peers" && apt-get -q download sudo >&2) || echo "no sudo to be had" >&2
 trap '"$python" -m lab.box down --name "$name" >&2' EXIT
 "$python" -m lab.box up --name "$name" --fresh >&2
+for package in "$peers"/sudo_*.deb; do
+    [ -e "$package" ] && "$python" -m lab.box run --name "$name" -- \
+        sh -c 'mkdir -p /var/cache/peers && cat >/var/cache/peers/sudo.deb' <"$package"
+done
 "$python" -m lab.box run --name "$name" -- env PYTHONPATH=/src:/src/acls:/src/tests PYTHONDONTWRITEBYTECODE=1 \
     /var/cache/ipa-tpi/venv/bin/python "/src/${1:-bench/first_path.py}" "${@:2}"
 if [ $# -eq 0 ]; then "$python" -m bench.decision; fi

@@ -440,7 +440,8 @@ class FakeDirectory:
                 and (query.since is None or raw.created >= query.since)
                 and (query.until is None or raw.created <= query.until)
             ):
-                yield Heading(request_id, raw.created, operation, executor)
+                below = sum(1 for rid, child, _ in self._realm.entries if rid == request_id and child)
+                yield Heading(request_id, raw.created, operation, executor, below)
 
     def _sees(self, request_id: str) -> bool:
         (raw,) = (raw for rid, entry_id, raw in self._realm.entries if (rid, entry_id) == (request_id, ""))

@@ -93,7 +93,13 @@ _PLAIN_DN: Final = re.compile(
     re.ASCII,
 )
 _TIME: Final = re.compile(r"(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)Z", re.ASCII)
-_HEADING: Final = ["ipaTpiRequestId", "ipaTpiOperationName", "ipaTpiExecutor", "createTimestamp"]
+_HEADING: Final = [
+    "ipaTpiRequestId",
+    "ipaTpiOperationName",
+    "ipaTpiExecutor",
+    "createTimestamp",
+    "numSubordinates",
+]
 _ADD: Final = "add"
 _EXECUTORS: Final = ("ipaTpiPreview", "ipaTpiReceipt", "ipaTpiExecution", "ipaTpiResult")
 _NEWS: Final = f"(!(|{''.join(f'(objectClass={name})' for name in _EXECUTORS)}))"
@@ -346,6 +352,7 @@ class LdapDirectory:
                 _created(dn, raw),
                 _first(raw, "ipatpioperationname"),
                 _first(raw, "ipatpiexecutor"),
+                int(_first(raw, "numsubordinates") or 0),
             )
             for dn, raw in found
         ]

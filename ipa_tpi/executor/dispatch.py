@@ -289,9 +289,9 @@ class Dispatcher:
             return None
         if not self._show(subtree):
             return None
-        shown = self._reload(request.id)
-        self._remember(shown)  # what is added here wakes nobody, so it is seen here
-        return self._dispatch(shown)
+        # What is added here wakes nobody, so it is seen here; nobody can have approved it before, and who does wakes us.
+        self._remember(self._reload(request.id))
+        return self._later(authorization.standing.deadline if authorization.standing else None)
 
     def _show(self, subtree: Subtree) -> bool:
         request = subtree.request

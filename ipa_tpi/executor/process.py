@@ -26,6 +26,7 @@ from ipa_tpi.executor.limits import SocketLimits
 from ipa_tpi.executor.publication import Entries, Publication
 from ipa_tpi.executor.receipts import Receipts
 from ipa_tpi.executor.schedule import Schedule
+from ipa_tpi.executor.sessions import Sessions
 from ipa_tpi.executor.socket import LocalSocket, uid_of
 from ipa_tpi.executor.troubles import Troubles
 from ipa_tpi.executor.watch import Watch, Watched
@@ -164,10 +165,11 @@ class Executor:
 
     def _threads(self) -> tuple[list[threading.Thread], list[threading.Thread]]:
         troubles = Troubles()
+        sessions = Sessions(self._open_session)
         outside = self._outside
         workers = {
             f"worker-{number}": Worker(
-                self._open_session, self._schedule, outside.audit, troubles, outside.clock, self._stop.wait
+                sessions, self._schedule, outside.audit, troubles, outside.clock, self._stop.wait
             ).run
             for number in range(WORKERS)
         }
@@ -230,7 +232,7 @@ class Executor:
 
 
 class _Session:
-    """The ten steps on one connection; see `worker.Session`."""
+    """The ten steps on one connection; see `sessions.Session`."""
 
     def __init__(self, dispatcher: Dispatcher, directory: Bound) -> None:
         self.process = dispatcher.process

@@ -13,6 +13,7 @@ from typing import Final
 
 MOST: Final = 10_000
 TOGETHER_SECONDS: Final = 0.02
+UNCHANGED_SECONDS: Final = 30.0
 
 
 class Schedule:
@@ -30,6 +31,7 @@ class Schedule:
         self._held: set[str] = set()
         self._busy: set[str] = set()
         self._again: set[str] = set()
+        self._quiet: dict[str, tuple[int, float]] = {}
         self._stopped = False
 
     def wake(self, request_id: str) -> None:
@@ -55,15 +57,18 @@ class Schedule:
             elif self._due.get(request_id, soon + 1) > soon:
                 self._set(request_id, TOGETHER_SECONDS)
 
-    def remind(self, request_id: str) -> None:
+    def remind(self, request_id: str, below: int | None = None) -> None:
         """Look at a request as soon as somebody is free, unless it was put on hold.
 
         Args:
             request_id: The request; a search found it, and nothing says that it is new.
+            below: How many entries lie below it.  As long as that stays what it was, it is not given again for
+                a while: many that wait for people must not cost as many looks at every search.
         """
         with self._condition:
-            if request_id not in self._held:
-                self._give(request_id)
+            if request_id in self._held or self._is_quiet(request_id, below):
+                return
+            self._give(request_id)
 
     def wake_in(self, request_id: str, seconds: float) -> None:
         """Look at a request after a while, and not at the time that was set for it before.
@@ -126,6 +131,18 @@ class Schedule:
         """Tell which requests are being worked on."""
         with self._condition:
             return frozenset(self._busy)
+
+    def _is_quiet(self, request_id: str, below: int | None) -> bool:
+        if below is None:
+            return False
+        now = self._clock()
+        size, until = self._quiet.get(request_id, (-1, now))
+        if size == below and now < until:
+            return True
+        if len(self._quiet) >= MOST:
+            self._quiet.clear()
+        self._quiet[request_id] = (below, now + UNCHANGED_SECONDS)
+        return False
 
     def _set(self, request_id: str, seconds: float) -> bool:
         if request_id not in self._due and len(self._due) >= MOST:

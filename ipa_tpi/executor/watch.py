@@ -9,11 +9,11 @@ import random
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
 from ipa_tpi.errors import DirectoryLimitError, TpiError
 from ipa_tpi.executor.schedule import Schedule
-from ipa_tpi.ports import Query
+from ipa_tpi.ports import Heading, Query
 
 _LOG: Final = logging.getLogger(__name__)
 FIRST_PAUSE_SECONDS: Final = 0.2
@@ -22,7 +22,7 @@ _HISTORY: Final = timedelta(days=15)  # longer than any window can be, see decid
 _AHEAD: Final = timedelta(days=1)  # what is stamped ahead of our clock is refused, so it has to be found
 _SHORTEST: Final = timedelta(seconds=1)  # stamps have whole seconds
 
-Search = Callable[[datetime, datetime], Iterable[str]]
+T = TypeVar("T")
 
 
 class Stop(Protocol):
@@ -41,8 +41,8 @@ class Watched(Protocol):
     def watch(self, stop: Callable[[], bool]) -> Iterator[str]:
         """Give the id of each request that something is added to; ``""`` once additions are seen."""
 
-    def ids(self, query: Query) -> Sequence[str]:
-        """List the ids of requests."""
+    def headings(self, query: Query) -> Sequence[Heading]:
+        """List requests, with what can be told of them without reading them."""
 
     def answered(self, executor: str, since: datetime, until: datetime) -> frozenset[str]:
         """List the ids of requests that bear a result."""
@@ -159,12 +159,11 @@ class Watch:
         try:
             since, until = self._clock() - _HISTORY, self._clock() + _AHEAD
             there: set[str] = set()
-            for found in _slices(partial(_ids, directory, self._me), since, until):
-                there.update(found)
-                finished = self._claims.finished(found)
-                for request_id in found:
-                    if request_id not in finished:
-                        self._schedule.remind(request_id)
+            for found in _slices(partial(_headings, directory, self._me), since, until):
+                below = {heading.id: heading.below for heading in found}
+                there.update(below)
+                for request_id in below.keys() - self._claims.finished(list(below)):
+                    self._schedule.remind(request_id, below[request_id])
             # R-X12: a restored directory may have lost the result of what had ended.
             lost = there & self._claims.answered()
             for answered in _slices(partial(directory.answered, self._me), since, until):
@@ -191,11 +190,13 @@ class _Pauses:
         self._next = FIRST_PAUSE_SECONDS
 
 
-def _ids(directory: Watched, me: str, since: datetime, until: datetime) -> Sequence[str]:
-    return directory.ids(Query(executor=me, since=since, until=until))
+def _headings(directory: Watched, me: str, since: datetime, until: datetime) -> Sequence[Heading]:
+    return directory.headings(Query(executor=me, since=since, until=until))
 
 
-def _slices(search: Search, since: datetime, until: datetime) -> Iterator[Sequence[str]]:
+def _slices(
+    search: Callable[[datetime, datetime], Iterable[T]], since: datetime, until: datetime
+) -> Iterator[Sequence[T]]:
     """Search a span of time, in parts where it holds more than the directory gives at once; the newest first."""
     try:
         yield list(search(since, until))

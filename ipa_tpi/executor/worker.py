@@ -9,10 +9,11 @@ one attempt a pause and not one for each request that waits (E17).
 import logging
 from collections.abc import Callable
 from datetime import datetime
-from typing import Final, Protocol
+from typing import Final
 
 from ipa_tpi.errors import AuditError, TpiError, UnavailableError
 from ipa_tpi.executor.schedule import Schedule
+from ipa_tpi.executor.sessions import Sessions
 from ipa_tpi.executor.troubles import OUTAGE_SECONDS, REFUSED_SECONDS, Trouble, Troubles
 from ipa_tpi.ports import Audit
 
@@ -20,21 +21,11 @@ _LOG: Final = logging.getLogger(__name__)
 _EVERY_REQUEST: Final = ""
 
 
-class Session(Protocol):
-    """A bound connection, and the ten steps on it."""
-
-    def process(self, request_id: str) -> datetime | None:
-        """Take a request as far as it goes now; see `dispatch.Dispatcher.process`."""
-
-    def close(self) -> None:
-        """End the connection; never raises."""
-
-
 class Worker:
     """Works until the schedule stops.
 
     Args:
-        open_session: Opens a session bound as tpi/HOST.
+        sessions: What to work with; the workers share them.
         schedule: Where requests come from.
         audit: Where it is told that nothing was run.
         troubles: What failed lately; the workers share it.
@@ -44,20 +35,19 @@ class Worker:
 
     def __init__(
         self,
-        open_session: Callable[[], Session],
+        sessions: Sessions,
         schedule: Schedule,
         audit: Audit,
         troubles: Troubles,
         clock: Callable[[], datetime],
         rest: Callable[[float], object],
     ) -> None:
-        self._open_session = open_session
+        self._sessions = sessions
         self._schedule = schedule
         self._audit = audit
         self._clock = clock
         self._rest = rest
         self._troubles = troubles
-        self._session: Session | None = None
 
     def run(self) -> None:
         """Work; returns when the schedule has stopped and what was begun is done."""
@@ -68,11 +58,11 @@ class Worker:
                 finally:
                     self._schedule.done(request_id)
         finally:
-            self._drop()
+            self._sessions.close()
 
     def _work(self, request_id: str) -> None:
         try:
-            self._session = self._session or self._open_session()
+            session = self._sessions.take()
         except Exception as error:  # noqa: BLE001 (the outermost loop: nothing is run, and it is seen)
             self._schedule.wake(request_id)
             trouble = self._meet(_EVERY_REQUEST, error)
@@ -80,12 +70,16 @@ class Worker:
             return
         self._troubles.forget(_EVERY_REQUEST)
         try:
-            moment = self._session.process(request_id)
+            moment = session.process(request_id)
         except Exception as error:  # noqa: BLE001 (as above)
             self._schedule.hold(request_id, self._meet(request_id, error).pause_seconds)
             if not isinstance(error, TpiError) or isinstance(error, UnavailableError):
-                self._drop()
+                session.close()
+                self._sessions.close()
+            else:
+                self._sessions.give_back(session)
             return
+        self._sessions.give_back(session)
         self._troubles.forget(request_id)
         if moment is not None:
             self._schedule.wake_in(request_id, (moment - self._clock()).total_seconds())
@@ -112,8 +106,3 @@ class Worker:
             self._audit.record("not-run", request=request_id, code=code, message=message)
         except AuditError as error:
             _LOG.error("%s: %s; and the audit failed: %s", request_id, message, error)
-
-    def _drop(self) -> None:
-        if self._session is not None:
-            self._session.close()
-            self._session = None

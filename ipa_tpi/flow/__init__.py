@@ -8,7 +8,7 @@ Every verb is one function that reads top to bottom:
 3. May this person do this, now, on exactly what was shown?  Each check is a guard with a code.
 4. The attempt is audited before anything is written: no audit, no write.
 5. The entry is added as the caller, and then the proof.
-6. The request is searched again, the event audited, this host's executor woken.
+6. This host's executor is woken, the request searched again, the event audited.
 
 Nothing here decides that something runs; the executor does, from its own reads.  These checks
 answer early and kindly, and the directory's access control stands behind them.
@@ -136,7 +136,7 @@ class Flow:
             self._record(Event.ATTEMPT, who, request.id, verb="create", operation=request.operation)
             self.directory.add_request(request_entry(request))
             self._add_proof(request.id, body.proof)
-            return self._after(Event.CREATED, who, request.id, reading)
+            return self._after(Event.CREATED, who, request, reading)
 
     def show(self, caller: str, request_id: str) -> Seen:
         """Load one request; ``not-found`` for one that the caller may not see."""
@@ -251,7 +251,7 @@ class Flow:
                 )
             self._record(Event.ATTEMPT, seen.caller, request_id, verb="prove", purpose=body.purpose)
             self.directory.add_child(request_id, proof_entry(self.new_id(), body))
-            return self._after(Event.PROVEN, seen.caller, request_id, reading)
+            return self._after(Event.PROVEN, seen.caller, seen.subtree.request, reading)
 
     def _reading(self) -> Reading:
         return Reading(self.directory, self.site, self.clock())
@@ -334,7 +334,7 @@ class Flow:
         entry = voice_entry(self.new_id(), word.object_class, digest, body.comment)
         self.directory.add_child(request_id, entry)
         self._add_proof(request_id, body.proof)
-        return self._after(word.event, seen.caller, request_id, reading)
+        return self._after(word.event, seen.caller, seen.subtree.request, reading)
 
     def _add_proof(self, request_id: str, proof: ProofBody | None) -> None:
         if proof is None:
@@ -348,16 +348,16 @@ class Flow:
                 code="proof-missing",
             ) from error
 
-    def _after(self, event: Event, who: Account, request_id: str, reading: Reading) -> Seen:
+    def _after(self, event: Event, who: Account, request: Request, reading: Reading) -> Seen:
+        request_id = request.id
+        if request.target == self.site.host:
+            self.nudger.nudge(request_id)
         try:
             subtree = self.directory.load(request_id)
         except UnavailableError as error:
             raise _unread(request_id, error.message, error.code) from error
         if subtree is None:
             raise _unread(request_id, "the directory does not show it", UnavailableError.code)
-        request = subtree.request
-        if request.target == self.site.host:
-            self.nudger.nudge(request_id)
         try:
             self._record(event, who, request_id, operation=request.operation, target=request.target)
         except AuditError as error:

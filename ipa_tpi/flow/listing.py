@@ -100,7 +100,8 @@ def turn_to(
         headings = (one for one in headings if (one.created, one.id) < age)
     fitting: list[Seen] = []
     while len(fitting) <= selection.limit:
-        some = list(islice(headings, min(_AT_ONCE, selection.limit + 1)))
+        # One more than is shown tells whether there are more.
+        some = list(islice(headings, min(_AT_ONCE, selection.limit + 1 - len(fitting))))
         if not some:
             break
         subtrees = [tree for one in some if (tree := _whole(directory, one.id)) is not None]

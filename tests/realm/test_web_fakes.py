@@ -360,6 +360,8 @@ def test_which_requests_bear_a_result(both: Both) -> None:
     (result,) = tree.children
     until = result.created
     frank = both.as_("frank")
+    below = {one.id: one.below for one in frank.headings(Query(creator=person_dn("erin")))}
+    assert (below[request_id], below[other]) == (1, 0)
     assert frank.answered(executor_dn(), tree.request.created, until) & {request_id, forged, other} == {
         request_id
     }

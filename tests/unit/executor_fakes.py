@@ -211,8 +211,19 @@ class FakeDirectory:
         )
 
     def headings(self, query: Query) -> Sequence[Heading]:
-        """The executor lists ids."""
-        raise AssertionError(query)
+        """List requests, malformed ones too."""
+        with self.weather.around("directory.headings"):
+            return [
+                Heading(
+                    name,
+                    raw.created,
+                    _text(raw, "ipatpioperationname"),
+                    _text(raw, "ipatpiexecutor"),
+                    len(self.children.get(name, ())),
+                )
+                for name, raw in self.requests.items()
+                if _fits(raw, query)
+            ]
 
     def answered(self, executor: str, since: datetime, until: datetime) -> frozenset[str]:
         """List the ids of requests that bear a result."""

@@ -164,7 +164,7 @@ def test_a_nudge_wakes_it(host: Host) -> None:
 
 
 def test_it_tells_how_it_is(host: Host) -> None:
-    stood = hold(host, "directory.ids")
+    stood = hold(host, "directory.headings")
     host.start()
     assert stood.reached.wait(PATIENCE_SECONDS)
     answer = host.say(verb="health")

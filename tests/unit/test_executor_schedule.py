@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from ipa_tpi.executor.schedule import TOGETHER_SECONDS, Schedule
+from ipa_tpi.executor.schedule import TOGETHER_SECONDS, UNCHANGED_SECONDS, Schedule
 
 
 def test_each_request_is_given_once_in_the_order_of_waking() -> None:
@@ -137,6 +137,43 @@ def test_news_of_what_is_worked_on_are_not_lost_in_its_next_time() -> None:
     schedule.wake_in("a", 30)
     schedule.done("a")
     assert schedule.depth() == 1
+
+
+def test_a_search_gives_what_has_not_changed_only_now_and_then() -> None:
+    clock = Seconds()
+    schedule = Schedule(clock)
+
+    def given(below: int | None) -> bool:
+        schedule.remind("a", below)
+        if schedule.depth() == 0:
+            return False
+        schedule.take()
+        schedule.done("a")
+        return True
+
+    assert given(3)
+    assert not given(3)
+    assert given(4)
+    assert not given(4)
+    assert given(3)
+    # Of what nothing is known it is given each time.
+    assert given(None)
+    assert given(None)
+    clock.now = UNCHANGED_SECONDS - 1
+    assert not given(3)
+    clock.now = UNCHANGED_SECONDS
+    assert given(3)
+    schedule.remind("b", 3)
+    assert schedule.take() == "b"
+
+
+def test_what_is_remembered_of_searches_fills_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ipa_tpi.executor.schedule.MOST", 3)
+    schedule = Schedule(Seconds())
+    for number in range(10):
+        schedule.remind(str(number), 1)
+        assert schedule.take() == str(number)
+    assert len(schedule._quiet) <= 3
 
 
 def test_news_reach_what_is_on_hold() -> None:

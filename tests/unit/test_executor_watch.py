@@ -66,7 +66,7 @@ def test_once_the_watch_stands_what_was_missed_is_looked_at_and_it_says_that_it_
     scene.box.ask()
     watch = scene.watch()
     stood: list[bool] = []
-    scene.box.weather.then["directory.ids"] = lambda: stood.append(watch.is_connected())
+    scene.box.weather.then["directory.headings"] = lambda: stood.append(watch.is_connected())
     assert not watch.is_connected()
     watch.listen()
     assert scene.woken() == [REQUEST_ID]
@@ -75,7 +75,7 @@ def test_once_the_watch_stands_what_was_missed_is_looked_at_and_it_says_that_it_
 
 
 def test_a_watch_that_is_told_to_end_ends_without_a_pause(scene: Scene) -> None:
-    scene.box.weather.then["directory.ids"] = lambda: setattr(scene.stop, "left", 0)
+    scene.box.weather.then["directory.headings"] = lambda: setattr(scene.stop, "left", 0)
     scene.watch().listen()
     assert scene.stop.rests == []
     assert scene.box.directory.closed == 2
@@ -109,7 +109,7 @@ def test_a_flood_that_cannot_be_listed_does_not_cost_the_watch(
     scene: Scene, caplog: pytest.LogCaptureFixture
 ) -> None:
     scene.box.directory.seen = [an_id(1)]
-    scene.box.weather.fails["directory.ids"] = DOWN["directory"]
+    scene.box.weather.fails["directory.headings"] = DOWN["directory"]
     scene.watch().listen()
     assert scene.woken() == [an_id(1)]
     assert "what is new is still seen" in caplog.text
@@ -143,6 +143,21 @@ def test_the_search_asks_for_new_ones_first_and_for_all_that_can_be_open(scene: 
     assert scene.woken() == [an_id(2)]
 
 
+def test_what_has_not_changed_since_the_last_search_is_left_alone(scene: Scene) -> None:
+    scene.box.ask()
+    looks = []
+
+    def looked() -> None:
+        looks.append(scene.woken())
+        scene.schedule._ready.clear()
+        if len(looks) == 2:
+            scene.box.say("alice", "ipaTpiCancellation", bytes(32))
+
+    scene.stop.then = looked
+    scene.watch(rests=4).poll()
+    assert looks == [[REQUEST_ID], [], [REQUEST_ID], []]
+
+
 @pytest.mark.parametrize("promised", [False, True])
 def test_what_is_on_hold_is_not_looked_at_by_the_search(scene: Scene, promised: bool) -> None:
     scene.box.ask()
@@ -157,7 +172,7 @@ def test_a_search_that_fails_comes_again_and_then_at_its_usual_pace(
     scene: Scene, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.WARNING)
-    scene.box.weather.fails["directory.ids"] = DOWN["directory"]
+    scene.box.weather.fails["directory.headings"] = DOWN["directory"]
     scene.stop.then = lambda: scene.box.weather.fails.clear() if len(scene.stop.rests) == 2 else None
     scene.watch(rests=4).poll()
     assert scene.stop.rests == [near(0.2), near(0.4), near(7), near(7)]

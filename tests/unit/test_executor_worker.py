@@ -9,6 +9,7 @@ from executor_fakes import DOWN, Clock, FakeAudit, Weather
 from ipa_tpi.errors import DirectoryRefusedError, DirectoryUnavailableError, RefusedError
 from ipa_tpi.executor import troubles
 from ipa_tpi.executor.schedule import Schedule
+from ipa_tpi.executor.sessions import Sessions
 from ipa_tpi.executor.troubles import OUTAGE_SECONDS, REFUSED_SECONDS, Trouble, Troubles
 from ipa_tpi.executor.worker import Worker
 
@@ -28,7 +29,9 @@ class Scene:
         self.looked: list[str] = []
         self.opened = self.closed = 0
         self.rests: list[float] = []
-        self.worker = Worker(self.open, self.schedule, self.audit, self.troubles, self.clock, self.rest)
+        self.worker = Worker(
+            Sessions(self.open), self.schedule, self.audit, self.troubles, self.clock, self.rest
+        )
 
     def open(self) -> "Scene":
         """Open a session."""

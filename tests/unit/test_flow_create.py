@@ -256,6 +256,12 @@ class TestTrouble:
             scene.create()
         assert len(scene.nudger.ids) == 1
 
+    def test_the_executor_is_woken_even_where_it_cannot_be_read_back(self, scene: Scene) -> None:
+        scene.realm.failing["load"] = [DirectoryUnavailableError("gone")]
+        with refused("directory-unavailable", "recorded"):
+            scene.create()
+        assert len(scene.nudger.ids) == 1
+
     def test_a_refusal_that_cannot_be_audited_is_still_none_that_passes(self, scene: Scene) -> None:
         scene.audit.broken.add("refused")
         with refused("audit-unavailable"):
