@@ -87,6 +87,8 @@ _INSTEAD = {
     "uniqueness-top-entry-oc": "ipaTpiOperation",
     "uniqueness-subtree-entries-oc": "ipaTpiProof",
 }
+# Not ours, but the rule of who reads nothing goes by memberOf.
+FREEIPAS = "FreeIPA's memberOf plugin"
 _VOICES = ("ipaTpiRequest", "ipaTpiApproval", "ipaTpiDenial")
 
 SETTINGS = {
@@ -100,6 +102,7 @@ SETTINGS = {
             Setting(f"memberOf: kept out of cn={name}", partial(_let_in, name))
             for name in memberof.CONTAINERS
         ),
+        Setting(FREEIPAS, partial(_replaced, memberof.PLUGIN, "nsslapd-pluginEnabled", "off")),
         *(_without_superior(name) for name in _VOICES),
         _with_many("ipaTpiExecutor"),
     )
@@ -209,6 +212,19 @@ def trap(who: str, what: str, words: str) -> Attempt:
     return Attempt(who, f"changes {words} by naming it in a group of his own", act, undo)
 
 
+def lost_role(who: str) -> Attempt:
+    """Somebody reads on after the role was taken away."""
+
+    def act(scene: Scene, _: Any) -> object:
+        group = f"cn=tpi-operators-day,cn=groups,cn=accounts,{scene.world.layout.suffix}"
+        with scene.world.without(group, "member", scene.world.dn(who)):
+            time.sleep(PLUGIN_SECONDS)
+            connection = scene.world._bind(who)
+            return connection.search_s(scene.dn(THEIRS, who), ldap.SCOPE_BASE)
+
+    return Attempt(who, "reads another's request after her role was taken away", act)
+
+
 def two_executors(who: str) -> Attempt:
     """Somebody asks two hosts with one request, and the other answers."""
     added: list[str] = []
@@ -259,6 +275,7 @@ SETTING_LINES: tuple[Line, ...] = (
     line(
         "schema: ipaTpiExecutor SINGLE-VALUE", two_executors("alice"), "another host's word about a request"
     ),
+    line(FREEIPAS, lost_role("erin-admin"), "what others ask for, who takes part no more"),
     line("memberOf: kept out of cn=requests", trap("adam", THEIRS, "a request"), _DENIES),
     line(
         "memberOf: kept out of cn=anchors",
