@@ -17,6 +17,7 @@ from kill_verbs import LostError
 from stepping import ALL_CALLS, standing, stepped, traced
 from world import UNIT, World, eventually
 
+PEOPLE = 2
 _numbers = itertools.count(1)
 
 
@@ -157,6 +158,11 @@ def _judge(world: World, played: Played, before: list[str]) -> Ended:
     for object_class in played.told:
         if not world.of_class(request_id, object_class):
             raise LostError(f"the {object_class} of {request_id} is gone")
+    proofs = {one["ipaTpiEntryId"][0] for one in world.of_class(request_id, "ipaTpiProof")}
+    receipts = world.of_class(request_id, "ipaTpiReceipt")
+    verified = {one["ipaTpiRefersTo"][0] for one in receipts if one["ipaTpiOutcome"] == [b"verified"]}
+    if len(proofs) < PEOPLE or proofs != verified or len(receipts) != len(verified):
+        raise LostError(f"{request_id} has {len(proofs)} proofs, and receipts for {len(verified)}")
     # What was asked of systemd has happened.
     eventually(lambda: UNIT not in world.systemctl("list-jobs", "--no-legend"))
     if outcome == "executed":

@@ -27,7 +27,7 @@ EMPTY_BUS = """\
   <type>system</type>
   <listen>unix:path={path}</listen>
   <auth>EXTERNAL</auth>
-  <policy context="default"><allow user="*"/><allow own="*"/><allow send_type="method_call"/></policy>
+  <policy context="default"><allow user="*"/><allow send_destination="*"/><allow receive_sender="*"/></policy>
 </busconfig>
 """
 ASKS = r"^sendto\(.*RestartUnit"
@@ -40,7 +40,8 @@ def empty_bus() -> Iterator[str]:
     path.parent.mkdir(exist_ok=True)
     config = path.with_name("bus.conf")
     config.write_text(EMPTY_BUS.format(path=path))
-    daemon = subprocess.Popen(["/usr/bin/dbus-daemon", f"--config-file={config}", "--nofork"])
+    command = ["/usr/bin/dbus-daemon", f"--config-file={config}", "--nofork"]
+    daemon = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     eventually(path.is_socket)
     yield str(path)
     daemon.terminate()
