@@ -29,13 +29,21 @@ def of_processes(is_wanted: Callable[[str], bool]) -> list[Resident]:
         try:
             line = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
             if is_wanted(line):
-                found.append(_measure(process))
+                found.append(measure(process))
         except (FileNotFoundError, ProcessLookupError):  # it has ended meanwhile
             continue
     return sorted(found, key=lambda resident: resident.rss, reverse=True)
 
 
-def _measure(process: Path) -> Resident:
+def measure(process: Path) -> Resident:
+    """Measure one process.
+
+    Args:
+        process: Its folder below /proc.
+
+    Returns:
+        Its resident memory.
+    """
     rows = (line.split() for line in (process / "smaps_rollup").read_text(encoding="ascii").splitlines()[1:])
     kib = {row[0]: int(row[1]) for row in rows}
     return Resident(kib["Rss:"] / _KIB_PER_MB, kib["Pss:"] / _KIB_PER_MB)

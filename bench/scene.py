@@ -5,18 +5,21 @@ Nothing of this ships.  Floor and Apache are changed inside a box that is thrown
 
 import subprocess
 import time
+import uuid
 from pathlib import Path
 from typing import Final
 
 import ldap
-from world import CA, EXECUTOR, HOST, REALM, REQUESTS, URL, World, eventually
+from world import CA, EXECUTOR, HOST, REALM, REQUESTS, SUFFIX, URL, World, eventually
 
 from bench.clients import Shot
+from ipa_tpi.adapters.directory import executor_dn
 from ipa_tpi.client import TpiClient, Wish
 from ipa_tpi.client.examination import digest_request, examine
 from ipa_tpi.client.wish import draft, find_operation
-from ipa_tpi.decide.digest import mic_text
+from ipa_tpi.decide.digest import canonical, mic_text
 from ipa_tpi.model import Purpose
+from ipa_tpi.ports import NewEntry
 from ipa_tpi.wire import ProofBody, RequestBody, RequestView, VoiceBody, encode
 from lab.people import PEOPLE
 
@@ -76,15 +79,16 @@ class Scene:
             encoding="ascii",
         )
 
-    def set_floor(self, required_approvals: int) -> None:
-        """Write a floor without the limits that a benchmark would meet, and have both services read it.
+    def set_floor(self, required_approvals: int, limits: tuple[int, int] = (10, 3)) -> None:
+        """Write a floor and have both services read it.
 
         Args:
             required_approvals: With 2, a first approval has nothing run.
+            limits: How many requests may wait of a person, and of a person and operation.
         """
         _FLOOR.write_text(
             'version = 1\nperson_attribute = "employeeNumber"\nclock_skew_seconds = 5\n'
-            "pending_per_person = 10000\npending_per_operation = 10000\n"
+            f"pending_per_person = {limits[0]}\npending_per_operation = {limits[1]}\n"
             f'[operations."{OPERATION}"]\nrequired_approvals = {required_approvals}\n'
             f'proof = true\ninstances = ["{INSTANCE}"]\n',
             encoding="ascii",
@@ -136,19 +140,57 @@ class Scene:
         self.settle()
         return made
 
-    def settle(self) -> None:
-        """Wait until every request has its preview, and the executor has nothing in hand."""
-        eventually(lambda: self._count("ipaTpiPreview") == self._count("ipaTpiRequest"))
-        eventually(lambda: self._count("ipaTpiReceipt") == self._count("ipaTpiProof"))
+    def settle(self, patience_seconds: float = 20) -> None:
+        """Wait until every request has its preview or its end, and the executor has nothing in hand."""
+        shown = "(|(objectClass=ipaTpiPreview)(objectClass=ipaTpiResult))"
+        eventually(lambda: len(self._above(shown)) == len(self._requests()), patience_seconds)
+        # Of a request that was refused unseen the proof needs no receipt.
+        eventually(lambda: self._count("ipaTpiReceipt") == self._count("ipaTpiProof"), patience_seconds)
         time.sleep(0.02)
 
-    def sweep(self) -> None:
-        """Remove all requests, as retention would: those that have ended cost, too."""
+    def sweep(self, keep: frozenset[str] = frozenset()) -> None:
+        """Remove requests, as retention would: those that have ended cost, too.
+
+        Args:
+            keep: DNs of requests that stay.
+        """
         self.settle()
-        found = self._root.search_s(REQUESTS, ldap.SCOPE_SUBTREE, "(objectClass=*)", ["1.1"])
-        below = [dn for dn, _ in found if dn.lower() != REQUESTS.lower()]
-        for dn in sorted(below, key=lambda name: name.count(","), reverse=True):
-            self._root.delete_s(dn)
+        for request in self._requests() - keep:
+            found = self._root.search_s(request, ldap.SCOPE_SUBTREE, "(objectClass=*)", ["1.1"])
+            for dn, _ in sorted(found, key=lambda entry: len(entry[0]), reverse=True):
+                self._root.delete_s(dn)
+
+    def history(self, person: str, count: int) -> frozenset[str]:
+        """Make requests that have ended: they bear a wrong digest, so the executor refuses each.
+
+        Returns:
+            The DNs of all requests that are there then.
+        """
+        directory = self.world.directory(person)
+        values = {
+            "ipaTpiOperationName": OPERATION.encode(),
+            "ipaTpiOperationDigest": find_operation(self.api(person).operations(), OPERATION).digest.encode(),
+            "ipaTpiTarget": HOST.encode(),
+            "ipaTpiExecutor": executor_dn(HOST, REALM, SUFFIX).encode(),
+            "ipaTpiParameters": canonical({"instance": INSTANCE}),
+            "ipaTpiInterface": b"cli",
+            "ipaTpiDigest": b"0" * 64,
+        }
+        content = {name: [value] for name, value in values.items()}
+        for _ in range(count):
+            directory.add_request(NewEntry(str(uuid.uuid4()), "ipaTpiRequest", content))
+        self.settle(patience_seconds=60 + count)
+        return self._requests()
+
+    def _requests(self) -> frozenset[str]:
+        wanted = "(objectClass=ipaTpiRequest)"
+        return frozenset(
+            dn.lower() for dn, _ in self._root.search_s(REQUESTS, ldap.SCOPE_ONELEVEL, wanted, ["1.1"])
+        )
+
+    def _above(self, wanted: str) -> frozenset[str]:
+        found = self._root.search_s(REQUESTS, ldap.SCOPE_SUBTREE, wanted, ["1.1"])
+        return frozenset(dn.lower().partition(",")[2] for dn, _ in found)
 
     def _count(self, object_class: str) -> int:
         wanted = f"(objectClass={object_class})"

@@ -1,7 +1,7 @@
 """Figures, and the one table that they are printed in."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 _HEADS = ("what", "n", "p50 ms", "p95", "p99", "peer", "target")
@@ -18,6 +18,12 @@ class Row:
     p99: str = ""
     peer: str = ""
     target: str = ""
+
+
+def counted(what: str, kinds: Mapping[str, int]) -> Row:
+    """Make the row of a count of operations at the directory."""
+    parts = ", ".join(f"{number} {kind}" for kind, number in sorted(kinds.items()))
+    return Row(f"round trips to the directory: {what}", "1", str(sum(kinds.values())), peer=parts)
 
 
 def percentile(values: Sequence[float], share: float) -> float:

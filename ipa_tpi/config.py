@@ -4,48 +4,81 @@ Three files, all TOML: ``web.toml``, ``executor.toml`` and the host's ``floor.to
 """
 
 import os
+import re
 import stat
 import tomllib
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Final, TypeVar
 
 import msgspec
 
 from ipa_tpi.errors import ConfigError
 from ipa_tpi.model import Floor, FloorOperation
 
+MAX_MESSAGE_BYTES: Final = 1024 * 1024  # R-E03
+MAX_ANSWER_BYTES: Final = 10 * 1024 * 1024  # R-E12
+
 Positive = Annotated[int, msgspec.Meta(ge=1, le=86400)]
+Realm = Annotated[str, msgspec.Meta(pattern=r"^[A-Z0-9]([A-Z0-9.-]*[A-Z0-9])?\Z")]
+Suffix = Annotated[
+    str, msgspec.Meta(pattern=r"^[A-Za-z][A-Za-z0-9.-]*=[^,=]+(,[A-Za-z][A-Za-z0-9.-]*=[^,=]+)*\Z")
+]
+HostName = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?\Z")]
+Origin = Annotated[str, msgspec.Meta(pattern=r"^https://[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?\Z")]
+FilePath = Annotated[str, msgspec.Meta(pattern=r"^/[^\0]*\Z")]
+MaybePath = Annotated[str, msgspec.Meta(pattern=r"^(/[^\0]*)?\Z")]
+User = Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
+Trail = Annotated[str, msgspec.Meta(pattern=r"^(journald|file:/[^\0]*)\Z")]
+_LDAP_URI: Final = re.compile(
+    r"ldapi://%2[Ff][A-Za-z0-9._%-]+/?|ldaps://[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?/?"
+)
 C = TypeVar("C")
 
 
-class WebConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """``/etc/ipa/tpi/web.toml``.
+class _Place(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What both programs have to know.
 
     Attributes:
         realm: The Kerberos realm, upper case.
         suffix: The directory's suffix, such as dc=example,dc=test.
         host: This server's canonical name.
-        origin: The only Origin that a browser may post from, as scheme, host and port.
-        ldap_uri: Where the directory answers: ldapi or ldaps.
+        ldap_uri: Where the directory answers: ldapi or ldaps, and nothing else.
         ldap_host: The host part of the directory's service principal.
         floor: Path of the floor file.
-        executor_socket: Path of this host's executor's socket; empty where there is none.
         audit: ``journald``, or ``file:`` and a path.
     """
 
-    realm: str
-    suffix: str
-    host: str
-    origin: str
+    realm: Realm
+    suffix: Suffix
+    host: HostName
     ldap_uri: str
-    ldap_host: str
-    floor: str
-    executor_socket: str = ""
-    audit: str = "journald"
+    ldap_host: HostName
+    floor: FilePath
+    audit: Trail = "journald"
+
+    def __post_init__(self) -> None:
+        # R-E21: the bind proves us to the directory and not the directory to us (adapters.gss.bind).
+        if _LDAP_URI.fullmatch(self.ldap_uri) is None:
+            raise ValueError(
+                f"ldap_uri is {self.ldap_uri!a}, and nothing but ldapi:// (with the socket's path, as "
+                "ldapi://%2Frun%2Fslapd.socket) and ldaps://HOST tell us who answers; write one of them"
+            )
 
 
-class ExecutorConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """``/etc/ipa/tpi/executor.toml``; the fields that `WebConfig` has too mean the same.
+class WebConfig(_Place, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """``/etc/ipa/tpi/web.toml``.
+
+    Attributes:
+        origin: The only Origin that a browser may post from, as scheme, host and port.
+        executor_socket: Path of this host's executor's socket; empty where there is none.
+    """
+
+    origin: Origin
+    executor_socket: MaybePath = ""
+
+
+class ExecutorConfig(_Place, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """``/etc/ipa/tpi/executor.toml``.
 
     Attributes:
         keytab: Path of the keytab of tpi/HOST.
@@ -53,27 +86,39 @@ class ExecutorConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
         socket: Path of the local socket.
         nudge_user: The only user who may say ``nudge``.
         health_user: The only user who may say ``health``.
+        validator_socket: Path of the socket behind which validation programs without network run.
+        validator_network_socket: Path of the socket behind which those with network run.
         poll_seconds: How often the directory is searched beside the persistent search.
+        stop_seconds: How long the end waits for what is being done.
+        socket_connections: How many connections are served at once, in equal shares for the users.
+        socket_connections_per_second: How many connections one user may open (E01).
+        socket_message_bytes: The longest line that is read (E03).
+        socket_answer_bytes: The longest answer (E12).
+        socket_timeout_seconds: How long a connection may take for its line, and for the answer.
+        socket_audit_seconds: How long refusals of one user that repeat themselves are summed up.
     """
 
-    realm: str
-    suffix: str
-    host: str
-    ldap_uri: str
-    ldap_host: str
-    keytab: str
-    journal: str
-    socket: str
-    floor: str
-    nudge_user: str = "ipatpi-web"
-    health_user: str = "root"
-    audit: str = "journald"
+    keytab: FilePath
+    journal: FilePath
+    socket: FilePath
+    nudge_user: User = "ipatpi-web"
+    health_user: User = "root"
+    validator_socket: FilePath = "/run/ipa-tpi-validate/validate.sock"
+    validator_network_socket: FilePath = "/run/ipa-tpi-validate/validate-network.sock"
     poll_seconds: Positive = 10
+    stop_seconds: Annotated[int, msgspec.Meta(ge=1, le=3600)] = 90
+    socket_connections: Annotated[int, msgspec.Meta(ge=2, le=40)] = 10
+    socket_connections_per_second: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 10
+    socket_message_bytes: Annotated[int, msgspec.Meta(ge=256, le=MAX_MESSAGE_BYTES)] = MAX_MESSAGE_BYTES
+    socket_answer_bytes: Annotated[int, msgspec.Meta(ge=1024, le=MAX_ANSWER_BYTES)] = MAX_ANSWER_BYTES
+    socket_timeout_seconds: Annotated[int, msgspec.Meta(ge=1, le=60)] = 2
+    socket_audit_seconds: Positive = 60
 
 
 class _FloorOperation(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     required_approvals: Annotated[int, msgspec.Meta(ge=1, le=16)] = 1
     proof: bool = True
+    fresh_seconds: Annotated[int, msgspec.Meta(ge=0, le=86400)] = 0
     instances: list[Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{1,64}\Z")]] = []
     units: list[Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9:_.@\\-]{1,255}\Z")]] = []
 
@@ -141,6 +186,7 @@ def read_floor(path: str) -> Floor:
             proof=entry.proof,
             instances=frozenset(entry.instances),
             units=frozenset(entry.units),
+            fresh_seconds=entry.fresh_seconds,
         )
         for name, entry in raw.operations.items()
     }

@@ -56,6 +56,12 @@ class DirectoryUnavailableError(UnavailableError):
     code = "directory-unavailable"
 
 
+class DirectoryLimitError(DirectoryUnavailableError):
+    """The directory holds more than it gives at once, so a complete answer cannot be had."""
+
+    code = "directory-limit"
+
+
 class KerberosError(UnavailableError):
     """A ticket is missing, expired, or could not be had or accepted."""
 
@@ -66,6 +72,22 @@ class NoTicketError(KerberosError):
     """The caller holds no usable ticket."""
 
     code = "no-ticket"
+
+
+class TooManyRequestsError(UnavailableError):
+    """The caller asks for more at a time, or faster, than one caller may; nothing was done.
+
+    Args:
+        message: As of every error.
+        code: Likewise.
+        repeated: The same caller was told so already since he last was let in.
+    """
+
+    code = "too-many-requests"
+
+    def __init__(self, message: str, *, code: str | None = None, repeated: bool = False) -> None:
+        super().__init__(message, code=code)
+        self.repeated = repeated
 
 
 class ServiceManagerError(UnavailableError):
@@ -90,6 +112,12 @@ class JournalError(UnavailableError):
     """The executor's journal is missing, unreadable, or could not be written durably."""
 
     code = "journal-unavailable"
+
+
+class ValidatorUnavailableError(UnavailableError):
+    """The service that runs validation programs did not answer, and none was started."""
+
+    code = "validator-unavailable"
 
 
 class AuditError(UnavailableError):
@@ -120,7 +148,10 @@ HTTP_STATUS: Final[dict[str, int]] = {
     "bad-id": 400,
     "not-json": 415,
     "too-large": 413,
+    "answer-too-large": 500,
     "method-not-allowed": 405,
+    "too-slow": 408,
+    "too-many-requests": 429,
     "cross-origin": 403,
     "text-not-allowed": 422,
     "unknown-operation": 422,
@@ -130,6 +161,7 @@ HTTP_STATUS: Final[dict[str, int]] = {
     "ticket-required": 422,
     # identity
     "unauthenticated": 401,
+    "fresh-needed": 403,  # of the command line alone: no terminal to ask for the factor on
     "no-ticket": 403,  # not 401: the caller was authenticated, and a client that gets 401 again asks again
     "kerberos": 503,
     "caller-mismatch": 403,
@@ -155,8 +187,18 @@ HTTP_STATUS: Final[dict[str, int]] = {
     "not-requester": 403,
     "not-voter": 403,
     "too-many-pending": 429,
+    "rate-limited": 429,
+    "busy": 503,
     "below-floor": 403,
     "unit-reserved": 403,
+    "validation-refused": 403,
+    "validation-failed": 403,
+    "validation-timeout": 403,
+    "stage-order": 409,
+    "policy-unsatisfiable": 409,
+    "membership-too-young": 403,
+    "proof-indicator-missing": 403,
+    "proof-stale": 403,
     "not-reading": 409,
     # state
     "not-found": 404,
@@ -185,7 +227,6 @@ HTTP_STATUS: Final[dict[str, int]] = {
     "precondition-changed": 409,
     "wrong-target": 409,
     "execution-exists": 409,
-    "result-exists": 409,
     "requester-gone": 409,
     "withdrawn": 409,
     "account-too-young": 403,
@@ -213,13 +254,17 @@ HTTP_STATUS: Final[dict[str, int]] = {
     "directory-refused": 403,
     "unavailable": 503,
     "directory-unavailable": 503,
+    "directory-limit": 503,
     "service-manager-unavailable": 503,
     "journal-unavailable": 503,
     "audit-unavailable": 503,
+    "validator-unavailable": 503,
     "server-unreachable": 503,
     "server-untrusted": 503,
     "clock-skew": 401,
+    "not-confirmed": 409,  # of the command line alone: the person did not say yes
     "config": 500,
+    "restart-needed": 409,
     "error": 500,
 }
 
@@ -264,6 +309,9 @@ def exit_status(code: str) -> int:
         "cancelled": EXIT_CANCELLED,
         "not-found": EXIT_NOT_FOUND,
         "no-ticket": EXIT_ERROR,
+        "fresh-needed": EXIT_ERROR,
+        "too-many-requests": EXIT_ERROR,
+        "not-confirmed": EXIT_ERROR,
     }
     if code in special:
         return special[code]

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from functools import cached_property
 from typing import TypeVar
 
 T = TypeVar("T", bound="Child")
@@ -107,8 +108,35 @@ class HostEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class Group:
+    """A group, role, privilege or permission as an entry: when it was last changed, and what it is in."""
+
+    dn: str
+    modified: datetime
+    member_of: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """So many members of one group have to approve, when all stages of a lower order are complete (K08)."""
+
+    order: int
+    count: int
+    group: str
+
+
+@dataclass(frozen=True, slots=True)
 class Operation:
-    """The definition of an operation, strictly loaded (`decide.policy.load_operation`)."""
+    """The definition of an operation, strictly loaded (`decide.definition.load_operation`).
+
+    Attributes:
+        required_groups: Normal DNs; each must be represented among those who approve.
+        stages: What must be approved in which order; empty where order does not matter.
+        validation_program: File name of the program that must accept it; empty for none.
+        indicators: Authentication indicators, one of which every proof's ticket must bear; empty for any.
+        fresh_seconds: How old the authentication behind a proof's own ticket may be; 0 for any.
+        minimum_age_seconds: Accounts and memberships that are younger do not count; 0 for any.
+    """
 
     dn: str
     name: str
@@ -125,6 +153,12 @@ class Operation:
     ticket_pattern: str = ""
     pending_limit: int = 0
     destructive: bool = False
+    required_groups: frozenset[str] = frozenset()
+    stages: tuple[Stage, ...] = ()
+    validation_program: str = ""
+    indicators: frozenset[str] = frozenset()
+    fresh_seconds: int = 0
+    minimum_age_seconds: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,21 +191,58 @@ class Rule:
     all_operations: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Policy:
-    """All that LDAP says about who may do what; groups of operations are already members of rules.
+    """All that LDAP says about who may do what.
 
     Attributes:
         rules: Every rule, however many.
         operations: By lower-case name; only those that loaded.
         malformed: By lower-case name, why a definition did not load.
-        operation_groups: Normal DN of an operation group to the normal DNs of its members.
+        operation_groups: Normal DN of an operation group to the normal DNs of its members, which may
+            be groups again.
+        broken_rules: Why a rule gives nothing although it is there, by its normal DN.
+        broken_names: What these rules are called, by the same DNs.
     """
 
     rules: tuple[Rule, ...]
     operations: Mapping[str, Operation]
     malformed: Mapping[str, str] = field(default_factory=dict)
     operation_groups: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    broken_rules: Mapping[str, str] = field(default_factory=dict)
+    broken_names: Mapping[str, str] = field(default_factory=dict)
+
+    def rules_for(self, operation_dn: str) -> tuple[Rule, ...]:
+        """Give the rules that name an operation, itself or by a group of operations, or all operations.
+
+        The index is made at the first call; each further call costs the same however many rules there are.
+        """
+        return self._index.get(operation_dn, self._for_all)
+
+    @cached_property
+    def _for_all(self) -> tuple[Rule, ...]:
+        return tuple(rule for rule in self.rules if rule.all_operations)
+
+    @cached_property
+    def _index(self) -> Mapping[str, tuple[Rule, ...]]:
+        named: dict[str, dict[int, Rule]] = {}
+        for number, rule in enumerate(self.rules):
+            for dn in self._expanded(rule.operations):
+                named.setdefault(dn, {})[number] = rule
+        always = {number: rule for number, rule in enumerate(self.rules) if rule.all_operations}
+        return {
+            dn: tuple(rule for _, rule in sorted((found | always).items())) for dn, found in named.items()
+        }
+
+    def _expanded(self, names: frozenset[str]) -> frozenset[str]:
+        found: set[str] = set()
+        waiting = list(names)
+        while waiting:
+            name = waiting.pop()
+            if name not in found:  # groups that hold each other end here
+                found.add(name)
+                waiting += self.operation_groups.get(name, ())
+        return frozenset(found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +253,7 @@ class FloorOperation:
     proof: bool
     instances: frozenset[str] = frozenset()
     units: frozenset[str] = frozenset()
+    fresh_seconds: int = 0
 
 
 @dataclass(frozen=True, slots=True)

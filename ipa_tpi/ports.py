@@ -4,12 +4,12 @@ Every method may raise the errors of `ipa_tpi.errors` and no foreign exception. 
 could not be completed raises; it never returns less than there is.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
-from ipa_tpi.model import Account, HostEntry, Json, Policy, Proof, Subtree
+from ipa_tpi.model import Account, Group, HostEntry, Json, Policy, Proof, Refuse, Subtree
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +35,49 @@ class Query:
         creator: DN of the requester.
         executor: DN of the executor.
         since: Only requests made at or after this time.
+        prefix: Only requests whose id begins so.
+        until: Only requests made at or before this time.
+        operation: Only requests for this operation.
     """
 
     creator: str = ""
     executor: str = ""
     since: datetime | None = None
+    prefix: str = ""
+    until: datetime | None = None
+    operation: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class People:
+    """Accounts and hosts of one look.
+
+    Attributes:
+        named: The one account that bears the principal name that was asked for.
+        accounts: By DN; None where there is none.
+        hosts: By name; None where there is none, or several.
+    """
+
+    named: Account | None = None
+    accounts: Mapping[str, Account | None] = field(default_factory=dict)
+    hosts: Mapping[str, HostEntry | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Heading:
+    """What a list of requests is chosen by, as it lies there: no more than a hint at what `load` brings.
+
+    Attributes:
+        id: The request's id.
+        created: When it was made, by the directory's clock.
+        operation: What it asks for.
+        executor: Normal DN of the executor that it is for.
+    """
+
+    id: str
+    created: datetime
+    operation: str
+    executor: str
 
 
 class Directory(Protocol):
@@ -61,6 +99,18 @@ class Directory(Protocol):
     def account_by_dn(self, dn: str) -> Account | None:
         """Read the account at this DN; None when there is none."""
 
+    def meet(self, dns: Collection[str] = (), hosts: Collection[str] = (), principal: str = "") -> People:
+        """Read accounts and hosts together, as `account_by_dn`, `host` and `account` read them one by one."""
+
+    def candidates(self, permission: str) -> Sequence[Account]:
+        """Read every person who has a permission, by the normal DN of it."""
+
+    def targets(self) -> Sequence[str]:
+        """List the names of the hosts that have an executor."""
+
+    def groups(self, names: frozenset[str]) -> Mapping[str, Group]:
+        """Read groups, roles, privileges and permissions by their DNs; one that cannot be read is left out."""
+
     def host(self, fqdn: str) -> HostEntry | None:
         """Read the entry of a host by its lower-case name."""
 
@@ -71,8 +121,27 @@ class Directory(Protocol):
             RefusedError: Code ``malformed-request`` when the entry is not exactly a request.
         """
 
-    def find(self, query: Query) -> Sequence[Subtree]:
-        """List requests with everything below them; ones that are malformed are left out."""
+    def ids(self, query: Query) -> Sequence[str]:
+        """List the ids of requests, malformed ones too.
+
+        Raises:
+            DirectoryLimitError: There are more than the directory gives at once.
+        """
+
+    def headings(self, query: Query) -> Sequence[Heading]:
+        """List requests as `ids` does, each with what it can be chosen by."""
+
+    def answered(self, executor: str, since: datetime, until: datetime) -> frozenset[str]:
+        """List the ids of requests that bear a result.
+
+        Args:
+            executor: DN of the executor whose results count.
+            since: Only results made at or after this time.
+            until: Only results made at or before this time.
+
+        Raises:
+            DirectoryLimitError: As `ids`.
+        """
 
     def add_request(self, entry: NewEntry) -> None:
         """Add a request.
@@ -167,6 +236,26 @@ class ServiceManager(Protocol):
             ActionFailedError: systemd certainly refused.
             ServiceManagerError: The call certainly did not reach systemd.
             OutcomeUnknownError: It may have.
+        """
+
+
+class Validators(Protocol):
+    """The validation programs of this host (K05)."""
+
+    def ask(self, program: str, question: Mapping[str, str], timeout_seconds: int) -> Refuse | None:
+        """Run a program and wait for its answer.
+
+        Args:
+            program: Its plain file name.
+            question: The environment that it gets: the TPI_ variables of the contract.
+            timeout_seconds: After which it is ended, and has refused.
+
+        Returns:
+            None when it accepts, else a refusal ``validation-refused`` (or ``validation-failed`` where
+            it gave no answer that the contract knows, ``validation-timeout`` where none in time).
+
+        Raises:
+            ValidatorUnavailableError: No program was started.
         """
 
 

@@ -16,6 +16,8 @@ MAX_BODY_BYTES: Final = 1024 * 1024  # R-E03
 MAX_TOKEN_BYTES: Final = 64 * 1024
 MAX_TEXT_CHARACTERS: Final = 1024
 MAX_PARAMETERS: Final = 32
+MAX_LISTED: Final = 500
+DEFAULT_LISTED: Final = 100
 
 Hex256 = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
 Identifier = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")]
@@ -99,7 +101,9 @@ class RequestView(msgspec.Struct, frozen=True, kw_only=True):
     """A request with its standing, as the caller may see it.
 
     `digest`, `approval_digest` and `preview.digest` are what the server believes; a client that
-    makes a proof computes them itself from the other fields.
+    makes a proof computes them itself from the other fields.  `seconds_to_end` is how long it can
+    take until nothing more happens to it, even if nobody says anything more.  `fresh_seconds` and `indicators`
+    are as in `OperationView`.
     """
 
     id: str
@@ -118,6 +122,7 @@ class RequestView(msgspec.Struct, frozen=True, kw_only=True):
     message: str = ""
     expires: datetime | None = None
     seconds_left: int = 0
+    seconds_to_end: int = 0
     required_approvals: int = 1
     approvals: list[VoiceView] = []
     denials: list[VoiceView] = []
@@ -125,42 +130,198 @@ class RequestView(msgspec.Struct, frozen=True, kw_only=True):
     cancellations: list[VoiceView] = []
     preview: PreviewView | None = None
     approval_digest: str = ""
+    begun: datetime | None = None
     result: ResultView | None = None
     mine: bool = False
     approvable: bool = False
     why_not: str = ""
+    fresh_seconds: int = 0
+    indicators: list[str] = []
 
 
 class RequestList(msgspec.Struct, frozen=True, kw_only=True):
-    """``GET /tpi/v1/requests``."""
+    """``GET /tpi/v1/requests``; `more` tells that there are older ones beyond the limit."""
 
     requests: list[RequestView]
+    more: bool = False
+
+
+class CandidateView(msgspec.Struct, frozen=True, kw_only=True):
+    """Somebody who might approve a request: `chance` is recorded, can, counted or cannot."""
+
+    principal: str
+    name: str
+    chance: str
+    code: str = ""
+    message: str = ""
+
+
+class ApproversView(msgspec.Struct, frozen=True, kw_only=True):
+    """``GET /tpi/v1/requests/ID/approvers``.
+
+    `missing` approvals are still needed, `available` different people could still give one, and `enough`
+    tells whether the request can still get, or has, what it needs.
+    """
+
+    id: str
+    state: str
+    code: str = ""
+    message: str = ""
+    required_approvals: int
+    missing: int
+    available: int
+    enough: bool
+    candidates: list[CandidateView]
+
+
+class ParameterView(msgspec.Struct, frozen=True, kw_only=True):
+    """What a parameter may be: the whole value matches `pattern` and, where there are any, is one of `values`."""
+
+    pattern: str
+    values: list[str] = []
+
+
+class FloorView(msgspec.Struct, frozen=True, kw_only=True):
+    """What the floor of this server demands of an operation: `values` are the only ones of a parameter."""
+
+    required_approvals: int
+    proof: bool
+    values: dict[str, list[str]] = {}
 
 
 class OperationView(msgspec.Struct, frozen=True, kw_only=True):
-    """One operation that can be asked for."""
+    """One operation that can be asked for; `floor` is None where this server's floor does not allow it.
+
+    `fresh_seconds` and `indicators` are what a proof's ticket must be, by the definition and this server's floor:
+    got for the proof alone at most so long ago, 0 for any; with one of these indicators, any where there are none.
+    """
 
     name: str
     digest: str
     enabled: bool
     description: str
-    parameters: dict[str, str]
+    parameters: dict[str, ParameterView]
     required_approvals: int
     approval_seconds: int
     execution_seconds: int
     timeout_seconds: int
     interfaces: list[str]
+    reason_pattern: str = ""
+    ticket_pattern: str = ""
+    pending_limit: int = 0
+    destructive: bool = False
+    fresh_seconds: int = 0
+    indicators: list[str] = []
+    floor: FloorView | None = None
 
 
 class OperationList(msgspec.Struct, frozen=True, kw_only=True):
-    """``GET /tpi/v1/operations``; `malformed` names definitions that were refused when loaded."""
+    """``GET /tpi/v1/operations``.
+
+    `malformed` names definitions that were refused when loaded, `host` is this server, and `hosts` are
+    those that have an executor.
+    """
 
     operations: list[OperationView]
     malformed: dict[str, str] = {}
+    host: str = ""
+    hosts: list[str] = []
+
+
+class VerdictView(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether somebody has a right: `rules` give it, and `code` and `message` say what stands against it."""
+
+    right: str
+    allowed: bool
+    rules: list[str]
+    code: str = ""
+    message: str = ""
+
+
+class StageView(msgspec.Struct, frozen=True, kw_only=True):
+    """So many of a group, by its DN, have to approve when all stages of a lower order are complete."""
+
+    order: int
+    count: int
+    group: str
+
+
+class DemandView(msgspec.Struct, frozen=True, kw_only=True):
+    """What an operation demands on a host; `floor_known` tells whether the host's floor was looked at."""
+
+    floor_known: bool
+    required_approvals: int
+    groups: list[str]
+    stages: list[StageView]
+    proof: bool
+    indicators: list[str]
+    fresh_seconds: int
+    minimum_age_seconds: int
+    validation_program: str
+    reason_pattern: str
+    ticket_pattern: str
+
+
+class BrokenRuleView(msgspec.Struct, frozen=True, kw_only=True):
+    """A rule that is there and gives nothing, and why."""
+
+    name: str
+    dn: str
+    message: str
+
+
+class PolicyView(msgspec.Struct, frozen=True, kw_only=True):
+    """``GET /tpi/v1/policy``.
+
+    `verdicts` are of the user who was asked about, `demand` is None where the operation is malformed;
+    `requesters` different people could ask for it, `approvers` could approve it then, and `enough` tells whether
+    those can come to what is demanded; if not, `code` and `message` say why.
+    """
+
+    user: str
+    name: str
+    operation: str
+    host: str
+    verdicts: list[VerdictView]
+    demand: DemandView | None
+    requesters: int
+    approvers: int
+    enough: bool
+    code: str = ""
+    message: str = ""
+    broken: list[BrokenRuleView]
+    malformed: dict[str, str]
+
+
+class RuleView(msgspec.Struct, frozen=True, kw_only=True):
+    """One rule; whom, which hosts and which operations it names, by their DNs."""
+
+    name: str
+    dn: str
+    enabled: bool
+    rights: list[str]
+    users: list[str]
+    all_users: bool
+    principals: list[str]
+    hosts: list[str]
+    all_hosts: bool
+    operations: list[str]
+    all_operations: bool
+
+
+class RuleList(msgspec.Struct, frozen=True, kw_only=True):
+    """``GET /tpi/v1/rules``; `broken` are those that give nothing, whatever was asked for."""
+
+    rules: list[RuleView]
+    broken: list[BrokenRuleView]
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A problem document (RFC 9457); `code` is the stable word of `ipa_tpi.errors`."""
+    """A problem document (RFC 9457); `code` is the stable word of `ipa_tpi.errors`.
+
+    `gss_major` is in a 401 of the web server's own: the major status of what it made of the caller's token
+    (RFC 2744 section 3.9.1), 0 where there was none.
+    """
 
     type: str
     title: str
@@ -168,6 +329,7 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     detail: str
     code: str
     instance: str = ""
+    gss_major: str = ""
 
 
 class SocketMessage(Strict, frozen=True):
@@ -201,11 +363,14 @@ def decode(data: bytes, shape: type[S]) -> S:
             field that does not fit.
     """
     if len(data) > MAX_BODY_BYTES:
-        raise BadInputError(f"the message is larger than {MAX_BODY_BYTES} bytes", code="too-large")
+        raise BadInputError(f"the message is larger than {MAX_BODY_BYTES} bytes; send less", code="too-large")
     try:
         return msgspec.json.decode(data, type=shape)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise BadInputError(f"the message is not of the expected form: {error}", code="bad-json") from error
+        raise BadInputError(
+            f"the message is not of the expected form: {error}. Correct it and send it again.",
+            code="bad-json",
+        ) from error
 
 
 def encode(value: object) -> bytes:

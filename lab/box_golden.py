@@ -25,6 +25,7 @@ SOURCES = (
     "httpd",
     "ipa_tpi",
     "lab",
+    "libexec",
     "pyproject.toml",
     "requirements/runtime.lock",
     "systemd",

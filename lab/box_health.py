@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from lab import box_enter
-from lab.box_state import ENVIRONMENT, SERVICES, Box
+from lab.box_state import ENVIRONMENT, SERVICES, SOCKETS, Box
 
 # A daemon that ends at once is "active" for a moment before systemd sees it go.
 SETTLE_SECONDS = 10.0
@@ -52,7 +52,7 @@ def _main_pid(box: Box, unit: str) -> int:
 def _troubles(box: Box) -> dict[str, str]:
     _, failed = box_enter.output(box, ["systemctl", "--failed", "--plain", "--no-legend", "--no-pager"])
     found = {line.split()[0]: "failed" for line in failed.splitlines() if line.strip()}
-    states = _states(box, *SERVICES)
+    states = _states(box, *SERVICES, *SOCKETS)
     found |= {unit: state for unit, state in states.items() if not state.startswith("active")}
     if EXECUTOR not in found and not _has_socket(box):
         found[EXECUTOR] = f"{WITHOUT_SOCKET} {EXECUTOR_SOCKET}"

@@ -24,6 +24,8 @@ SERVICES = (
     "dirsrv@DS01.service",
     "ipa-tpi-executor.service",
 )
+# What waits in a box for whoever connects.
+SOCKETS = ("ipa-tpi-validate.socket", "ipa-tpi-validate-network.socket")
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
 
 

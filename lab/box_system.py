@@ -7,12 +7,14 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from lab.box_state import SERVICES
+from lab.box_state import SERVICES, SOCKETS
 from lab.files import write
 from lab.layout import INSTANCE, Layout
 from lab.people import PEOPLE
 
 SHIPPED = Path("/src/systemd")
+PROGRAMS = Path("/src/libexec")
+LIBEXEC = Path("/usr/libexec/ipa-tpi")
 UNITS = Path("/etc/systemd/system")
 # Units that a box has no use for, or that would fail in it.
 MASKED = (
@@ -24,7 +26,7 @@ MASKED = (
     "systemd-networkd-wait-online.service",
     "systemd-resolved.service",
 )
-APACHE_MODULES = ("auth_gssapi", "authz_user", "headers", "reqtimeout", "ssl", "wsgi")
+APACHE_MODULES = ("allowmethods", "auth_gssapi", "authz_user", "headers", "reqtimeout", "ssl", "wsgi")
 # The laboratory restarts a directory server far oftener than a site would; systemd's limit is 5 in 10 s.
 DIRSRV_DROP_IN = """\
 [Unit]
@@ -95,7 +97,8 @@ def make_accounts() -> None:
 def install_units() -> None:
     """Install the units that ship, the laboratory's drop-ins, and enable what a server runs."""
     _place(SHIPPED / "ipa-tpi.tmpfiles.conf", Path("/usr/lib/tmpfiles.d/ipa-tpi.conf"))
-    _place(SHIPPED / "ipa-tpi-executor.service", Path("/usr/lib/systemd/system/ipa-tpi-executor.service"))
+    for unit in (*SHIPPED.glob("*.service"), *SHIPPED.glob("*.socket")):
+        _place(unit, Path("/usr/lib/systemd/system") / unit.name)
     for drop_in in SHIPPED.glob("*.d/*.conf"):
         _place(drop_in, UNITS / drop_in.parent.name / drop_in.name)
     write(UNITS / "dirsrv@.service.d" / "lab.conf", DIRSRV_DROP_IN)
@@ -104,7 +107,7 @@ def install_units() -> None:
     write(UNITS / "krb5-kdc.service.d" / "lab.conf", KDC_DROP_IN)
     write(Path("/etc/tmpfiles.d/ipa-tpi-lab.conf"), RUN_FOLDERS)
     _run("systemctl", "mask", *MASKED)
-    _run("systemctl", "enable", *SERVICES)
+    _run("systemctl", "enable", *SERVICES, *SOCKETS)
 
 
 def configure_apache() -> None:
@@ -124,17 +127,20 @@ def link_programs() -> None:
     venv = Path("/usr/lib/ipa-tpi/venv/bin")
     for place, program in (
         (Path("/usr/bin/ipa-tpi"), "ipa-tpi"),
-        (Path("/usr/libexec/ipa-tpi/ipa-tpi-executor"), "ipa-tpi-executor"),
+        (LIBEXEC / "ipa-tpi-executor", "ipa-tpi-executor"),
+        (LIBEXEC / "ipa-tpi-validate", "ipa-tpi-validate"),
     ):
         place.parent.mkdir(parents=True, exist_ok=True)
         place.unlink(missing_ok=True)
         place.symlink_to(venv / program)
+    for source in PROGRAMS.glob("*/*"):
+        _place(source, LIBEXEC / source.parent.name / source.name, mode=0o755)
 
 
-def _place(source: Path, target: Path) -> None:
+def _place(source: Path, target: Path, mode: int = 0o644) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(source, target)
-    target.chmod(0o644)
+    target.chmod(mode)
 
 
 def _run(*command: str) -> None:

@@ -21,6 +21,8 @@ TEMPLATE = Path("/usr/share/dirsrv/data/template-dse.ldif")
 BACKEND_TEMPLATE = Path("/usr/share/dirsrv/data/template-suffix-db.ldif")
 BACKEND = "userRoot"
 
+_CACHE_BYTES = 16 * 1024 * 1024
+
 _PLUGINS = "cn=plugins,cn=config"
 _MAPPINGS = "cn=mapping,cn=sasl,cn=config"
 _REFERENCES = (
@@ -76,8 +78,10 @@ def dse_ldif(layout: Layout, *, durable: bool) -> str:
     for dn, acis in config_acis(layout.suffix).items():
         records[dn.lower()] += [f"aci: {aci}" for aci in acis]
     text = "".join("\n".join(lines) + "\n\n" for lines in records.values())
-    backend = _fill(BACKEND_TEMPLATE.read_text(encoding="utf-8"), _keys(layout))
-    text += "".join("\n".join(lines) + "\n\n" for lines in _records(backend).values())
+    backend = _records(_fill(BACKEND_TEMPLATE.read_text(encoding="utf-8"), _keys(layout)))
+    # A write that is refused walks through the whole table of the entry cache: 4.6 ms with the default of 4 GiB.
+    backend[f"cn={BACKEND},cn=ldbm database,{_PLUGINS}".lower()] += [f"nsslapd-cachememsize: {_CACHE_BYTES}"]
+    text += "".join("\n".join(lines) + "\n\n" for lines in backend.values())
     return text + "".join(to_ldif(item) for item in _additions(layout))
 
 

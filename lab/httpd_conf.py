@@ -17,7 +17,7 @@ from lab.layout import REPOSITORY, Layout
 
 SHIPPED = REPOSITORY / "httpd"
 MODULES = Path("/usr/lib/apache2/modules")
-_MODULES = "mpm_event authn_core authz_core authz_user auth_gssapi socache_shmcb ssl headers reqtimeout env setenvif wsgi"
+_MODULES = "allowmethods mpm_event authn_core authz_core authz_user auth_gssapi socache_shmcb ssl headers reqtimeout env setenvif wsgi"
 _CONFIGURED = "/etc/ipa/tpi/web.toml"
 
 

@@ -104,6 +104,7 @@ def executor_toml(layout: Layout) -> str:
             "floor": str(product.floor_toml),
             "audit": product.executor_audit,
             "poll_seconds": 2,
+            "socket_audit_seconds": 2,
         }
     )
 

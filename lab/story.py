@@ -124,9 +124,8 @@ def ask(person: str, reason: str) -> str:
 def newest(person: str) -> dict[str, object]:
     """Return the newest request of a person, once its target has shown what it would do."""
     for _ in range(100):
-        done = quiet(person, ["/usr/bin/ipa-tpi", "list", "--mine", "--json"])
-        views = json.loads(done.stdout)
-        view = max(views, key=lambda one: str(one["created"]))
+        done = quiet(person, ["/usr/bin/ipa-tpi", "list", "--mine", "--limit", "1", "--json"])
+        (view,) = json.loads(done.stdout)["requests"]
         if view["state"] != "awaiting-preview":
             return dict(view)
         time.sleep(0.1)

@@ -8,34 +8,34 @@ real directory would give back as malformed is malformed here too.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from ipa_tpi.decide.definition import load_operation
 from ipa_tpi.decide.digest import operation_digest, preview_body, sha256
 from ipa_tpi.decide.intake import RawEntry, read_child, read_request
-from ipa_tpi.decide.policy import load_operation
 from ipa_tpi.errors import AuditError, DirectoryRefusedError, RefusedError, TpiError
 from ipa_tpi.model import (
     Account,
     Child,
     Floor,
     FloorOperation,
+    Group,
     HostEntry,
     Json,
     Kind,
     Operation,
     Policy,
     Refuse,
-    Request,
     Right,
     Rule,
     Subtree,
 )
-from ipa_tpi.ports import Directory, NewEntry, Query
+from ipa_tpi.ports import Directory, Heading, NewEntry, People, Query
 
 REALM = "TPI.TEST"
 SUFFIX = "dc=tpi,dc=test"
@@ -225,6 +225,7 @@ class FakeRealm:
         accounts: By DN.
         aliases: Further principal names, with the DN that they lead to.
         policy: Rules and operations.
+        groups: Groups and roles as entries, by DN.
         entries: Every entry below cn=requests: the request's id, the entry's id (empty for the
             request itself), and the entry.
         unreadable: The ACIs let nobody read requests.
@@ -238,6 +239,7 @@ class FakeRealm:
         operation = operation_of(RESTART)
         self.policy = Policy(_rules(operation), {operation.name: operation})
         self.hosts = {fqdn: _host(fqdn) for fqdn in (HOST, OTHER_HOST)}
+        self.groups: dict[str, Group] = {}
         self.entries: list[tuple[str, str, RawEntry]] = []
         self.unreadable = False
         self.failing: dict[str, list[Exception]] = {}
@@ -331,6 +333,21 @@ class FakeDirectory:
         self._maybe_fail("account_by_dn")
         return self._realm.accounts.get(dn)
 
+    def candidates(self, permission: str) -> Sequence[Account]:
+        """Find the people who have a permission."""
+        self._maybe_fail("candidates")
+        everybody = self._realm.accounts.values()
+        return [one for one in everybody if one.kind is Kind.PERSON and permission in one.member_of]
+
+    def targets(self) -> Sequence[str]:
+        """List the hosts that have an executor."""
+        self._maybe_fail("targets")
+        return sorted((HOST, OTHER_HOST))
+
+    def groups(self, names: frozenset[str]) -> dict[str, Group]:
+        """Find groups."""
+        return {dn: group for dn, group in self._realm.groups.items() if dn in names}
+
     def host(self, fqdn: str) -> HostEntry | None:
         """Find a host."""
         return self._realm.hosts.get(fqdn)
@@ -344,7 +361,7 @@ class FakeDirectory:
         request = read_request(tops[0])
         if isinstance(request, Refuse):
             raise RefusedError(request.message, code=request.code)
-        if self._realm.unreadable or not self._may_read(request):
+        if not self._sees(request_id):
             return None
         children: list[Child] = []
         malformed: dict[str, str] = {}
@@ -357,10 +374,35 @@ class FakeDirectory:
                     children.append(child)
         return Subtree(request, tuple(children), malformed)
 
-    def find(self, query: Query) -> Sequence[Subtree]:
+    def meet(self, dns: Collection[str] = (), hosts: Collection[str] = (), principal: str = "") -> People:
+        """Find accounts and hosts."""
+        return People(
+            self.account(principal) if principal else None,
+            {dn: self.account_by_dn(dn) for dn in dns},
+            {fqdn: self.host(fqdn) for fqdn in hosts},
+        )
+
+    def ids(self, query: Query) -> Sequence[str]:
+        """List the ids of requests."""
+        return [one.id for one in self.headings(query)]
+
+    def headings(self, query: Query) -> Sequence[Heading]:
         """List requests."""
-        self._maybe_fail("find")
+        self._maybe_fail("headings")
         return list(self._found(query))
+
+    def answered(self, executor: str, since: datetime, until: datetime) -> frozenset[str]:
+        """List requests with a result."""
+        self._maybe_fail("answered")
+        return frozenset(
+            rid
+            for rid, entry_id, raw in self._realm.entries
+            if entry_id
+            and _class(raw) == "ipatpiresult"
+            and raw.creator == executor
+            and since <= raw.created <= until
+            and self._sees(rid)
+        )
 
     def add_request(self, entry: NewEntry) -> None:
         """Add a request, as the ACIs and the RDN allow."""
@@ -385,23 +427,25 @@ class FakeDirectory:
             raise RefusedError("the directory holds a voice of yours already", code="already-voiced")
         self._realm._keep(self._dn, request_id, entry)
 
-    def _found(self, query: Query) -> Iterator[Subtree]:
-        for request_id in [rid for rid, entry_id, _ in self._realm.entries if not entry_id]:
-            try:
-                tree = self.load(request_id)
-            except RefusedError:
+    def _found(self, query: Query) -> Iterator[Heading]:
+        for request_id, entry_id, raw in self._realm.entries:
+            if entry_id or not self._sees(request_id):
                 continue
+            executor, operation = (_text(raw, name) for name in ("ipatpiexecutor", "ipatpioperationname"))
             if (
-                tree is not None
-                and query.creator in {"", tree.request.creator}
-                and query.executor in {"", tree.request.executor}
-                and (query.since is None or tree.request.created >= query.since)
+                query.creator in {"", raw.creator}
+                and query.executor in {"", executor}
+                and query.operation in {"", operation}
+                and request_id.startswith(query.prefix)
+                and (query.since is None or raw.created >= query.since)
+                and (query.until is None or raw.created <= query.until)
             ):
-                yield tree
+                yield Heading(request_id, raw.created, operation, executor)
 
-    def _may_read(self, request: Request) -> bool:
-        own = self._dn in {request.creator, request.executor}
-        return own or self._has("TPI Approve") or self._has("TPI Audit")
+    def _sees(self, request_id: str) -> bool:
+        (raw,) = (raw for rid, entry_id, raw in self._realm.entries if (rid, entry_id) == (request_id, ""))
+        own = self._dn in {raw.creator, _text(raw, "ipatpiexecutor")}
+        return not self._realm.unreadable and (own or self._has("TPI Approve") or self._has("TPI Audit"))
 
     def _may_add(self, kind: str, request: RawEntry) -> bool:
         own = request.creator == self._dn
@@ -475,6 +519,10 @@ def refused(code: str, text: str = "") -> Iterator[None]:
     with pytest.raises(TpiError, match=text or None) as caught:
         yield
     assert caught.value.code == code, (caught.value.code, caught.value.message)
+
+
+def _text(raw: RawEntry, name: str) -> str:
+    return raw.attributes[name][0].decode()
 
 
 def _class(raw: RawEntry) -> str:

@@ -15,7 +15,7 @@ import subprocess
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -252,8 +252,12 @@ class World:
         ]
 
     def claims(self, statement: str, *values: object) -> list[Any]:
-        """Ask the executor's journal, read-only."""
-        with sqlite3.connect(f"file:{JOURNAL}?mode=ro", uri=True, timeout=5) as database:
+        """Ask the executor's journal, read-only.
+
+        The connection is closed at once: SQLite shares the WAL's index among all connections of a process, so one
+        that outlived a restart of the executor would show the next ones what was there before it.
+        """
+        with closing(sqlite3.connect(f"file:{JOURNAL}?mode=ro", uri=True, timeout=5)) as database:
             return database.execute(statement, values).fetchall()
 
     # --- a request's way ------------------------------------------------------

@@ -3,8 +3,9 @@
 The rules:
   1. Below cn=tpi nobody writes, deletes, moves, renames or acts by proxy, whatever an ACI further up allows;
      policy executors alone write policy, and delete by retention. `selfwrite`, `moddn` and `proxy` are rights
-     of their own that neither `write` nor `all` covers, so each is named.
-  2. An entry below cn=requests is of one kind of request_acis.kinds() and only one, and in its place.
+     of their own that neither `write` nor `all` covers, so each is named. Containers, audit anchors, and who is
+     a policy executor, are for root alone to change.
+  2. An entry is of one kind only; below cn=requests of one of request_acis.kinds(), and in its place.
   3. Each kind is added by exactly those whom that table names: an allow, and a deny that is its opposite.
   4. Nobody, whatever his rights, adds an entry with an attribute that grants or hides something (PLANTED).
   5. Requests are read by their requester, their executor, approvers, auditors and retention; policy and
@@ -12,14 +13,16 @@ The rules:
   6. Audit anchors are added by executors, below cn=anchors only.
 
 What ACIs cannot say, readers check: that an entry has exactly a known set of classes (an administrator who
-also holds a role can add further auxiliary ones), that retention took a whole request, that a person was not
-renamed. Directory Manager, who is root over ldapi, and replication are above all ACIs.
+also holds a role can add further auxiliary ones), that no attribute bears an option (creatorsName;lang-en can be
+added by whoever adds, and counts as creatorsName in filters), that a deny further up hides nothing, that retention
+took a whole request, that a person was not renamed. Directory Manager, who is root over ldapi, plugins and
+replication are above all ACIs.
 """
 
 from ipa_tpi_acls.bind_rules import Member
-from ipa_tpi_acls.instruction import READ, WRITE, Aci, any_class, any_of
+from ipa_tpi_acls.instruction import READ, WRITE, Aci, any_class, any_of, two_of
 from ipa_tpi_acls.layout import APPROVE_RIGHT, AUDIT_RIGHT, REQUEST_RIGHT, Layout
-from ipa_tpi_acls.request_acis import request_acis
+from ipa_tpi_acls.request_acis import request_acis, request_classes
 
 ANCHOR = "ipaTpiAnchor"
 
@@ -30,10 +33,22 @@ POLICY = {
     "tpirules": ("ipaTpiRule", "ipaAssociation"),
 }
 
-# Attributes that grant rights, disable or hide an entry or name a principal, and classes that hide an entry
+# Attributes that grant rights, disable or hide an entry or make it somebody who can bind, and classes that hide an entry
 # from searches, make it accept any attribute, or let it pass for a container, which others read and retention spares.
-PLANTED_ATTRIBUTES = ("aci", "nsRoleDN", "nsAccountLock", "nsds5ReplConflict", "krbPrincipalName")
+PLANTED_ATTRIBUTES = (
+    "aci",
+    "nsRoleDN",
+    "nsAccountLock",
+    "nsds5ReplConflict",
+    "krbPrincipalName",
+    "krbCanonicalName",
+    "krbPrincipalAliases",
+    "krbPrincipalKey",
+    "userPassword",
+)
 PLANTED_CLASSES = ("extensibleObject", "ldapSubEntry", "nsTombstone", "referral", "glue", "nsContainer")
+# 389-ds takes the number of a class for the class, and keeps it as it is: extensibleObject, not seen by filters.
+PLANTED_NUMBERS = ("0.*", "1.*", "2.*")
 
 
 def acis(suffix: str) -> dict[str, tuple[str, ...]]:
@@ -45,6 +60,15 @@ def acis(suffix: str) -> dict[str, tuple[str, ...]]:
     Returns:
         For each DN, its aci values. An entry below cn=tpi that is not named here has none.
     """
+    return {dn: tuple(aci.text() for aci in values) for dn, values in instructions(suffix).items()}
+
+
+def instructions(suffix: str) -> dict[str, tuple[Aci, ...]]:
+    """Return what acis() returns, as values that can be taken apart.
+
+    Args:
+        suffix: DN of the domain.
+    """
     layout = Layout(suffix)
     sets: dict[str, tuple[Aci, ...]] = {
         layout.top: (*_guards(layout), _readers(layout)),
@@ -52,20 +76,37 @@ def acis(suffix: str) -> dict[str, tuple[str, ...]]:
         layout.anchors: _anchors(layout),
         layout.executors: (_enrolment(layout),),
     }
-    sets |= {layout.container(name): (_policy(layout, name, classes),) for name, classes in POLICY.items()}
-    return {dn: tuple(aci.text() for aci in values) for dn, values in sets.items()}
+    return sets | {
+        layout.container(name): (_policy(layout, name, classes),) for name, classes in POLICY.items()
+    }
 
 
 def _guards(layout: Layout) -> tuple[Aci, ...]:
-    """Rules 1, 4 and 6 for the whole tree.  R-K19: no policy by one person, whatever he administers."""
+    """Rules 1, 2, 4 and 6 for the whole tree.  R-K19: no policy by one person, whatever he administers."""
     others = Member((layout.policy_executors,)).opposite()
     anchor = any_class((ANCHOR,))
-    planted = (*(f"({name}=*)" for name in PLANTED_ATTRIBUTES), any_class(PLANTED_CLASSES))
+    planted = (
+        *(f"({name}=*)" for name in PLANTED_ATTRIBUTES),
+        any_class((*PLANTED_CLASSES, *PLANTED_NUMBERS)),
+    )
     return (
         Aci(
             name="tpi: only policy executors write or delete",
             rights=(*WRITE, "delete"),
             who=others,
+            attributes="*",
+        ),
+        # The ACI above lets policy executors pass, who with a right from further up could then go on without root.
+        Aci(
+            name="tpi: only root changes containers, anchors and who changes policy",
+            rights=(*WRITE, "delete"),
+            entries=any_of(
+                (
+                    "(objectClass=nsContainer)",
+                    anchor,
+                    "(&(objectClass=groupOfNames)(cn=policy-executors))",
+                )
+            ),
             attributes="*",
         ),
         Aci(
@@ -76,7 +117,7 @@ def _guards(layout: Layout) -> tuple[Aci, ...]:
             outside=True,
             entries=f"(!{anchor})",
         ),
-        # The ACI above lets anchors pass everywhere, so an operation could call itself an anchor too.
+        # The ACI above lets anchors pass everywhere.
         Aci(
             name="tpi: anchors lie below cn=anchors",
             rights=("add",),
@@ -84,7 +125,13 @@ def _guards(layout: Layout) -> tuple[Aci, ...]:
             outside=True,
             entries=anchor,
         ),
-        Aci(name="tpi: nobody writes an ACI", rights=WRITE, attributes="aci"),
+        # Executors may add anchors and policy executors policy; with a right from further up, both in one.
+        Aci(
+            name="tpi: of one kind only",
+            rights=("add",),
+            entries=two_of((ANCHOR, *(classes[0] for classes in POLICY.values())), request_classes(layout)),
+        ),
+        Aci(name="tpi: nobody writes an ACI", rights=("write",), attributes="aci"),
         Aci(name="tpi: nobody moves in or out, nobody acts for another", rights=("moddn", "proxy")),
         Aci(name="tpi: nothing planted", rights=("add",), entries=any_of(planted)),
     )
@@ -118,7 +165,7 @@ def _policy(layout: Layout, container: str, classes: tuple[str, ...]) -> Aci:
 
 
 def _enrolment(layout: Layout) -> Aci:
-    """Policy executors enrol and dismiss executors; nobody but root changes the policy executors."""
+    """Policy executors enrol and dismiss executors."""
     return Aci(
         name="executors: policy executors",
         effect="allow",
@@ -139,7 +186,6 @@ def _anchors(layout: Layout) -> tuple[Aci, ...]:
             rights=("add",),
             who=executors,
             target=f"ipaTpiEntryId=*,{layout.anchors}",
-            entries=anchor,
             classes=("top", ANCHOR),
         ),
         Aci(name="anchors: only executors", rights=("add",), who=executors.opposite(), entries=anchor),

@@ -26,7 +26,9 @@ RIGHTS = (
 
 # What searches filter on, with equality indexes. creatorsName is also what the plugin looks up on every add.
 # FreeIPA itself indexes krbPrincipalName, krbCanonicalName and ipaUniqueID.
+# createTimestamp lets recent requests be found among more than the server looks through for one search.
 INDEXED = (
+    "createTimestamp",
     "creatorsName",
     "ipaTpiDigest",
     "ipaTpiEntryId",

@@ -1,6 +1,6 @@
 """Bring a running directory to what ipa-tpi needs; a second run changes nothing.
 
-The order is that of need: schema, entries (each new container together with its ACIs), ACIs, indexes, plugin.
+The order is that of need: schema, entries (each new container together with its ACIs), ACIs, indexes, plugins.
 Every part is read, then changed, before the next is read. What fails stops the run; the next one goes on
 there.
 """
@@ -8,16 +8,19 @@ there.
 import argparse
 import configparser
 import json
+import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 import ldap.ldapobject
 
-from ipa_tpi.errors import ConfigError, TpiError
+from ipa_tpi.errors import BadInputError, ConfigError, TpiError
 from ipa_tpi_acls.connection import Directory, connect, root
 from ipa_tpi_acls.containers import Entry
+from ipa_tpi_acls.memberof import memberof_steps
 from ipa_tpi_acls.plan import (
     Modify,
     Step,
@@ -85,7 +88,7 @@ def converge(where: str | ldap.ldapobject.LDAPObject, suffix: str, *, dry_run: b
 
 
 def run(argv: Sequence[str]) -> int:
-    """Run the command `ipa-tpi converge`.
+    """Run the command `ipa-tpi converge` by itself.
 
     Args:
         argv: the arguments after the verb.
@@ -94,15 +97,39 @@ def run(argv: Sequence[str]) -> int:
         The exit status: 0 done, 1 error, 64 usage.
     """
     try:
-        options = _parser().parse_args(argv)
-    except SystemExit as stop:
-        return EXIT_USAGE if stop.code else EXIT_DONE
-    try:
-        uri, suffix = _place(options.ldap_uri, options.suffix)
-        report = converge(uri, suffix, dry_run=options.dry_run)
+        return command(argv)
     except TpiError as error:
         sys.stderr.write(f"ipa-tpi: ERROR: {error}\n")
-        return EXIT_ERROR
+        return EXIT_USAGE if isinstance(error, BadInputError) else EXIT_ERROR
+
+
+def command(argv: Sequence[str]) -> int:
+    """Run the command `ipa-tpi converge` below a program that tells its errors.
+
+    Args:
+        argv: the arguments after the verb.
+
+    Returns:
+        The exit status: 0.
+
+    Raises:
+        BadInputError: the arguments are not understood.
+        TpiError: as `converge`.
+    """
+    try:
+        options = _parser().parse_args(argv)
+    except SystemExit:  # after --help
+        return EXIT_DONE
+    uri, suffix = _place(options.ldap_uri, options.suffix)
+    try:
+        report = converge(uri, suffix, dry_run=options.dry_run)
+    except TpiError as error:
+        if os.geteuid() == 0:
+            raise
+        raise ConfigError(
+            "only root on a server of the domain can do this, and you are not root. Log in there and "
+            f"run: sudo ipa-tpi converge (here: {error.message})"
+        ) from error
     sys.stdout.write(_as_json(report) if options.json else _as_text(report))
     return EXIT_DONE
 
@@ -114,6 +141,7 @@ def _converge(directory: Directory, suffix: str, *, dry_run: bool) -> Report:
         lambda: entry_steps(directory, suffix),
         lambda: aci_steps(directory, suffix),
         lambda: index_steps(directory, suffix),
+        lambda: memberof_steps(directory, suffix),
         lambda: plugin_steps(directory),
     )
     made: list[Step] = []
@@ -141,9 +169,15 @@ def _apply(directory: Directory, step: Step) -> None:
         directory.reindex(operation.backend, operation.attributes)
 
 
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.print_usage(sys.stderr)
+        raise BadInputError(f"{message}. See 'ipa-tpi converge --help'.")
+
+
 def _parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="ipa-tpi converge",
         description="Apply ipa-tpi's schema, containers, ACIs, indexes and plugin to the local directory.",
     )

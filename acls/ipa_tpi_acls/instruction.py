@@ -53,6 +53,12 @@ def any_class(names: tuple[str, ...]) -> str:
     return any_of(tuple(f"(objectClass={name})" for name in names))
 
 
+def two_of(names: tuple[str, ...], others: tuple[str, ...] = ()) -> str:
+    """Return a filter for entries with two of these object classes, or with one of them and one of the others."""
+    rests = [(name, (*names[index:], *others)) for index, name in enumerate(names, start=1)]
+    return any_of(tuple(f"(&(objectClass={name}){any_class(rest)})" for name, rest in rests if rest))
+
+
 def any_of(filters: tuple[str, ...]) -> str:
     """Return a filter for entries that match at least one of these filters."""
     return filters[0] if len(filters) == 1 else f"(|{''.join(filters)})"

@@ -91,9 +91,9 @@ def entry_steps(directory: Directory, suffix: str) -> Iterator[Step]:
         if present is None:
             yield Step("entries", entry.dn, "add the entry", entry)
             continue
-        linked = {_folded(dn) for dn in present.get("member", ())}
+        linked = {folded(dn) for dn in present.get("member", ())}
         for link in entry.attributes.get("member", ()):
-            if _folded(link) not in linked:
+            if folded(link) not in linked:
                 change = (ldap.MOD_ADD, "member", [link.encode()])
                 yield Step("entries", entry.dn, f"add the member {link}", Modify(entry.dn, (change,)))
 
@@ -105,13 +105,13 @@ def aci_steps(directory: Directory, suffix: str) -> Iterator[Step]:
     and removed. An entry that is missing gets its set when it is added.
     """
     top = Layout(suffix).top
-    wanted = {_folded(dn): values for dn, values in acis(suffix).items()}
+    wanted = {folded(dn): values for dn, values in acis(suffix).items()}
     found = [
         *directory.search(top, ldap.SCOPE_BASE, "(objectClass=*)", "aci"),
         *directory.search(top, ldap.SCOPE_ONELEVEL, "(objectClass=*)", "aci"),
         *directory.search(top, ldap.SCOPE_SUBTREE, WITH_ACI, "aci"),
     ]
-    present = {_folded(entry.dn): entry for entry in found}
+    present = {folded(entry.dn): entry for entry in found}
     for key, entry in present.items():
         dn, ours, theirs = entry.dn, wanted.get(key, ()), entry.attributes.get("aci", ())
         if set(ours) == set(theirs):
@@ -261,14 +261,14 @@ def _backend(directory: Directory, suffix: str) -> str:
     for entry in directory.search(
         DATABASES, ldap.SCOPE_ONELEVEL, "(objectClass=nsBackendInstance)", "cn", "nsslapd-suffix"
     ):
-        if _folded(entry.attributes.get("nsslapd-suffix", ("",))[0]) == _folded(suffix):
+        if folded(entry.attributes.get("nsslapd-suffix", ("",))[0]) == folded(suffix):
             return entry.attributes["cn"][0]
     raise ConfigError(
         f"no database of this server holds {suffix}; give the suffix of the domain with --suffix"
     )
 
 
-def _folded(dn: str) -> str:
+def folded(dn: str) -> str:
     """Return a DN as the server compares it."""
     return str(ldap.dn.dn2str(ldap.dn.str2dn(dn.lower())))
 

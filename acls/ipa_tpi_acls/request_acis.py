@@ -3,15 +3,12 @@
 from dataclasses import dataclass
 
 from ipa_tpi_acls.bind_rules import BindRule, Every, Listed, Member, NamedBy, Some
-from ipa_tpi_acls.instruction import READ, WRITE, Aci, any_class, any_of
+from ipa_tpi_acls.instruction import READ, Aci, any_class, any_of, two_of
 from ipa_tpi_acls.layout import APPROVE_RIGHT, AUDIT_RIGHT, REQUEST_RIGHT, Layout
 
 REQUEST = "ipaTpiRequest"
 VOICE = "ipaTpiVoice"
 VOICES = (REQUEST, "ipaTpiApproval", "ipaTpiDenial")
-
-# Classes of ours that have no place below cn=requests.
-OTHER_CLASSES = ("ipaTpiOperation", "ipaTpiOperationGroup", "ipaTpiRule", "ipaTpiAnchor")
 
 
 @dataclass(frozen=True)
@@ -45,13 +42,18 @@ def kinds(layout: Layout) -> tuple[Kind, ...]:
     )
 
 
+def request_classes(layout: Layout) -> tuple[str, ...]:
+    """Return the classes of everything below cn=requests, that of requests first."""
+    return tuple(name for kind in kinds(layout) for name in kind.classes)
+
+
 def request_acis(layout: Layout) -> tuple[Aci, ...]:
     """Return the ACIs of cn=requests."""
     request, *answers = kinds(layout)
     a_request = f"ipaTpiRequestId=*,{layout.requests}"
     an_answer = f"ipaTpiEntryId=*,{a_request}"
     return (
-        Aci(name="requests: nothing changes", rights=WRITE, attributes="*"),
+        Aci(name="requests: nothing changes", rights=("write",), attributes="*"),
         *_form(layout, a_request, an_answer),
         *_add_pair(request, a_request),
         *(aci for kind in answers for aci in _add_pair(kind, an_answer)),
@@ -65,7 +67,7 @@ def _form(layout: Layout, a_request: str, an_answer: str) -> tuple[Aci, ...]:
     A star in a target crosses commas, so a pattern for a place also matches what lies deeper, and names of
     several values; hence the last three denies.
     """
-    classes = tuple(name for kind in kinds(layout) for name in kind.classes)
+    classes = request_classes(layout)
     request, answers = any_class(classes[:1]), any_class(classes[1:])
     return (
         Aci(name="requests: only entries of our form", rights=("add",), entries=_misshapen(layout, classes)),
@@ -104,9 +106,6 @@ def _form(layout: Layout, a_request: str, an_answer: str) -> tuple[Aci, ...]:
 
 def _misshapen(layout: Layout, classes: tuple[str, ...]) -> str:
     """Return a filter for entries that are none of these classes, or two, or otherwise not of our form."""
-    pairs = tuple(
-        f"(&(objectClass={name}){any_class(classes[index + 1 :])})" for index, name in enumerate(classes[:-1])
-    )
     # A filter cannot ask whether the executor is in cn=executors; the rule of the executor's answers does.
     executor = f"(ipaTpiExecutor=krbprincipalname=tpi/*,{layout.services})"
     return any_of(
@@ -114,8 +113,7 @@ def _misshapen(layout: Layout, classes: tuple[str, ...]) -> str:
             f"(!{any_class(classes)})",
             f"(&(objectClass={VOICE})(!{any_class(VOICES)}))",
             f"(&(objectClass={REQUEST})(!{executor}))",
-            any_class(OTHER_CLASSES),
-            *pairs,
+            two_of(classes),
         )
     )
 
@@ -131,7 +129,6 @@ def _add_pair(kind: Kind, place: str) -> tuple[Aci, Aci]:
         rights=("add",),
         who=kind.who,
         target=place,
-        entries=entries,
         classes=("top", *kind.classes, *voice),
     )
     deny = Aci(

@@ -87,7 +87,7 @@ class AuditTrail:
             AuditError: It could not be written.
         """
         if fields.keys() & _OURS:
-            raise AuditError("a field of the audit record has a name that the trail itself uses")
+            raise AuditError("a field of the audit record has a name that the trail itself uses; report this")
         time = self._clock().astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         try:
             line = _line({"time": time, "component": self._component, "event": event, **_cut(fields)})

@@ -5,7 +5,8 @@ referral, or a lost connection is an error and never a shorter answer.  Every ca
 Searches filter on indexed attributes.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
@@ -18,11 +19,31 @@ from ldap.controls import RequestControl
 from ldap.controls.psearch import PersistentSearchControl
 
 from ipa_tpi.adapters.gss import bind
+from ipa_tpi.adapters.ldap_options import prepare
+from ipa_tpi.adapters.people import AT_ONCE, Sought, bearing, by_dn, by_name, hosts_named, parent_of
+from ipa_tpi.decide.definition import load_operation, load_rule
 from ipa_tpi.decide.intake import RawEntry, read_child, read_request
-from ipa_tpi.decide.policy import load_operation, load_rule
-from ipa_tpi.errors import DirectoryRefusedError, DirectoryUnavailableError, NotFoundError, RefusedError
-from ipa_tpi.model import Account, Child, HostEntry, Kind, Operation, Policy, Refuse, Request, Rule, Subtree
-from ipa_tpi.ports import NewEntry, Query
+from ipa_tpi.errors import (
+    DirectoryLimitError,
+    DirectoryRefusedError,
+    DirectoryUnavailableError,
+    NotFoundError,
+    RefusedError,
+)
+from ipa_tpi.model import (
+    Account,
+    Child,
+    Group,
+    HostEntry,
+    Kind,
+    Operation,
+    Policy,
+    Refuse,
+    Request,
+    Rule,
+    Subtree,
+)
+from ipa_tpi.ports import Heading, NewEntry, People, Query
 
 Raw = Mapping[str, Sequence[bytes]]
 T = TypeVar("T")
@@ -33,6 +54,7 @@ _DN_ATTRIBUTES: Final = frozenset(
         "ipatpiexecutor",
         "ipatpimemberoperation",
         "ipatpirequestingprincipal",
+        "ipatpirequiredgroup",
         "member",
         "memberhost",
         "memberof",
@@ -51,14 +73,33 @@ _ACCOUNT: Final = [
     "displayName",
     "cn",
 ]
-_WITH_OPERATIONAL: Final = ["*", "creatorsName", "createTimestamp", "nsds5ReplConflict"]
+# All operational attributes, none by name: asked for "*" and creatorsName, 389-ds answers with the value of
+# creatorsName;lang-xx, which whoever adds an entry can choose, in the place of its own stamp.
+_WITH_OPERATIONAL: Final = ["*", "+"]
 # 389-ds hides entries of this class from whoever does not name it, and makes replication conflicts such entries.
 _ALL: Final = "(|(objectClass=*)(objectClass=ldapSubEntry))"
 # 389-ds: only what is stored. Class of Service above cn=tpi could otherwise lay other values over an entry,
 # creatorsName and memberUser included, without touching it. Critical: a server without it is not read from.
 _REAL_ATTRIBUTES: Final = RequestControl("2.16.840.1.113730.3.4.17", criticality=True)
+_UNREADABLE: Final[Mapping[str, Sequence[bytes]]] = {"nsaccountlock": [b"unreadable"]}
+_POLICY: Final = {
+    "cn=tpirules": "ipaTpiRule",
+    "cn=tpioperations": "ipaTpiOperation",
+    "cn=tpioperationgroups": "ipaTpiOperationGroup",
+}
+# A DN with nothing in it that could be spelled otherwise, apart from the case: nearly all that servers send.
+_PLAIN_DN: Final = re.compile(
+    r"[A-Za-z][A-Za-z0-9-]*=[\w@./:-]+(?: [\w@./:-]+)*(?:,[A-Za-z][A-Za-z0-9-]*=[\w@./:-]+(?: [\w@./:-]+)*)*",
+    re.ASCII,
+)
+_TIME: Final = re.compile(r"(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)Z", re.ASCII)
+_HEADING: Final = ["ipaTpiRequestId", "ipaTpiOperationName", "ipaTpiExecutor", "createTimestamp"]
 _ADD: Final = "add"
+_EXECUTORS: Final = ("ipaTpiPreview", "ipaTpiReceipt", "ipaTpiExecution", "ipaTpiResult")
+_NEWS: Final = f"(!(|{''.join(f'(objectClass={name})' for name in _EXECUTORS)}))"
 _WATCH_SLICE_SECONDS: Final = 1.0
+# How often a request is read that gained an entry while it was read.
+_LOADS: Final = 3
 
 
 def normal_dn(text: str) -> str:
@@ -73,6 +114,12 @@ def normal_dn(text: str) -> str:
     Raises:
         ValueError: It is not a DN.
     """
+    if _PLAIN_DN.fullmatch(text) is not None:
+        return text.lower()
+    return _respelled(text)
+
+
+def _respelled(text: str) -> str:
     try:
         # ASCII only: lower() would make one name of two (the Kelvin sign and k, for one).
         parts = ldap.dn.str2dn("".join(one.lower() if one.isascii() else one for one in text))
@@ -100,6 +147,11 @@ def approve_permission_dn(suffix: str) -> str:
     return normal_dn(f"cn=TPI Approve,cn=permissions,cn=pbac,{suffix}")
 
 
+def request_permission_dn(suffix: str) -> str:
+    """Give the normal DN of the permission without which nobody writes a request."""
+    return normal_dn(f"cn=TPI Request,cn=permissions,cn=pbac,{suffix}")
+
+
 def open_directory(
     uri: str,
     ldap_host: str,
@@ -111,7 +163,7 @@ def open_directory(
     """Connect and bind.
 
     Args:
-        uri: ldapi or ldaps (loopback ldap in a laboratory).
+        uri: ldapi or ldaps.
         ldap_host: The host of the service ``ldap/HOST``.
         suffix: The suffix.
         credentials: Whose ticket to bind with.
@@ -127,15 +179,7 @@ def open_directory(
         KerberosError: No ticket for it could be had.
     """
     with _translated("connect"):
-        connection = ldap.initialize(uri)
-        for option, value in (
-            (ldap.OPT_PROTOCOL_VERSION, 3),
-            (ldap.OPT_NETWORK_TIMEOUT, timeout_seconds),
-            (ldap.OPT_TIMEOUT, timeout_seconds),
-            (ldap.OPT_REFERRALS, 0),
-            (ldap.OPT_X_SASL_NOCANON, 1),
-        ):
-            connection.set_option(option, value)
+        connection = prepare(uri, timeout_seconds)
         bind(connection, credentials, ldap_host)
     return LdapDirectory(connection, suffix, person_attribute)
 
@@ -168,11 +212,14 @@ class LdapDirectory:
         return normal_dn(answer.removeprefix("dn: ").removeprefix("dn:"))
 
     def policy(self) -> Policy:
-        """Read all rules, operations and operation groups."""
-        rules = [load_rule(dn, raw) for dn, raw in self._below("cn=tpirules,cn=tpi", "ipaTpiRule")]
+        """Read all rules, operations and operation groups, in one search."""
+        classes = "".join(f"(objectClass={name})" for name in _POLICY.values())
+        found = self._search(f"cn=tpi,{self._suffix}", ldap.SCOPE_SUBTREE, f"(|{classes})", ["*"])
+        entries = dict(self._below("cn=tpirules", found))
+        rules = {dn: load_rule(dn, raw) for dn, raw in entries.items()}
         operations: dict[str, Operation] = {}
         malformed: dict[str, str] = {}
-        for dn, raw in self._below("cn=tpioperations,cn=tpi", "ipaTpiOperation"):
+        for dn, raw in self._below("cn=tpioperations", found):
             loaded = load_operation(dn, raw)
             name = next(iter(raw.get("cn", [b""]))).decode("utf-8", "replace")
             if isinstance(loaded, Operation):
@@ -181,9 +228,13 @@ class LdapDirectory:
                 malformed[name] = loaded.message
         groups = {
             dn: frozenset(value.decode() for value in raw.get("member", ()))
-            for dn, raw in self._below("cn=tpioperationgroups,cn=tpi", "ipaTpiOperationGroup")
+            for dn, raw in self._below("cn=tpioperationgroups", found)
         }
-        return Policy(tuple(rule for rule in rules if isinstance(rule, Rule)), operations, malformed, groups)
+        broken = {dn: rule.message for dn, rule in rules.items() if isinstance(rule, Refuse)}
+        usable = tuple(rule for rule in rules.values() if isinstance(rule, Rule))
+        return Policy(
+            usable, operations, malformed, groups, broken, {dn: _first(entries[dn], "cn") for dn in broken}
+        )
 
     def account(self, principal: str) -> Account | None:
         """Read the one account that bears this principal name."""
@@ -193,63 +244,128 @@ class LdapDirectory:
         found = self._search(
             f"cn=accounts,{self._suffix}", ldap.SCOPE_SUBTREE, wanted, self._account_attributes()
         )
-        if len(found) > 1:
-            raise RefusedError(
-                f"several accounts bear the name {principal!a}; ask an administrator",
-                code="ambiguous-principal",
-            )
-        return self._to_account(*found[0]) if found else None
+        one = _only(principal, found)
+        return self._to_account(*one, self._laid_over(one[0])) if one is not None else None
 
     def account_by_dn(self, dn: str) -> Account | None:
         """Read the account at a DN."""
         found = self._search(dn, ldap.SCOPE_BASE, "(objectClass=krbPrincipalAux)", self._account_attributes())
-        return self._to_account(*found[0]) if found else None
+        return self._to_account(*found[0], self._laid_over(found[0][0])) if found else None
+
+    def meet(self, dns: Collection[str] = (), hosts: Collection[str] = (), principal: str = "") -> People:
+        """Read accounts and hosts: two searches for a few of them, however many they are of."""
+        base = f"cn=accounts,{self._suffix}"
+        terms = [by_name(principal)] if principal else []
+        terms += [term for dn in sorted(dns) if (term := by_dn(dn, normal_dn(base))) is not None]
+        found: dict[str, Raw] = {}
+        locks: dict[str, Raw] = {}
+        attributes = [*self._account_attributes(), "fqdn"]
+        for start in range(0, max(len(terms), 1), AT_ONCE):
+            sought = Sought(terms[start : start + AT_ONCE], hosts if start == 0 else ())
+            if sought.people or sought.hosts:
+                found |= self._search(base, ldap.SCOPE_SUBTREE, sought.everything(), attributes)
+            if sought.people:
+                locks |= self._search(
+                    base, ldap.SCOPE_SUBTREE, sought.accounts(), ["nsAccountLock"], virtual=True
+                )
+        # What these did not bring is read at its place; then it is certain that it is not there.
+        accounts = {
+            dn: self._to_account(dn, found[dn], locks[dn])
+            if dn in found and dn in locks
+            else self.account_by_dn(dn)
+            for dn in dns
+        }
+        return People(
+            self._named(principal, found, locks) if principal else None,
+            accounts,
+            {fqdn: self._host_named(fqdn, found) for fqdn in hosts},
+        )
+
+    def candidates(self, permission: str) -> Sequence[Account]:
+        """Read every person who has a permission: two searches, however many there are."""
+        base = f"cn=users,cn=accounts,{self._suffix}"
+        wanted = ldap.filter.filter_format("(&(objectClass=krbPrincipalAux)(memberOf=%s))", [permission])
+        found = self._search(base, ldap.SCOPE_ONELEVEL, wanted, self._account_attributes())
+        locks = dict(self._search(base, ldap.SCOPE_ONELEVEL, wanted, ["nsAccountLock"], virtual=True))
+        return [self._to_account(dn, raw, locks.get(dn, _UNREADABLE)) for dn, raw in found]
+
+    def targets(self) -> Sequence[str]:
+        """List the names of the hosts that have an executor."""
+        found = self._search(
+            f"cn=executors,cn=tpi,{self._suffix}", ldap.SCOPE_BASE, "(objectClass=*)", ["member"]
+        )
+        members = [value.decode() for _, raw in found for value in raw.get("member", ())]
+        services = f"@[^,]+,cn=services,cn=accounts,{re.escape(normal_dn(self._suffix))}"
+        hosts = (re.fullmatch(rf"krbprincipalname=tpi/([a-z0-9.-]+){services}", dn) for dn in members)
+        return sorted({host[1] for host in hosts if host is not None})
+
+    def groups(self, names: frozenset[str]) -> Mapping[str, Group]:
+        """Read groups by their DNs."""
+        found: dict[str, Group] = {}
+        for name in sorted(names):
+            entries = self._search(name, ldap.SCOPE_BASE, "(objectClass=*)", ["modifyTimestamp", "memberOf"])
+            modified = _time(_first(entries[0][1], "modifytimestamp")) if entries else None
+            if modified is not None:
+                above = frozenset(value.decode() for value in entries[0][1].get("memberof", ()))
+                found[name] = Group(name, modified, above)
+        return found
 
     def host(self, fqdn: str) -> HostEntry | None:
         """Read the entry of a host."""
-        wanted = ldap.filter.filter_format("(&(objectClass=ipaHost)(fqdn=%s))", [fqdn])
-        base = f"cn=computers,cn=accounts,{self._suffix}"
-        found = self._search(base, ldap.SCOPE_ONELEVEL, wanted, ["fqdn", "memberOf"])
-        if len(found) != 1:
-            return None
-        dn, raw = found[0]
-        return HostEntry(dn, fqdn, frozenset(value.decode() for value in raw.get("memberof", ())))
+        return self.meet(hosts=(fqdn,)).hosts[fqdn]
 
     def load(self, request_id: str) -> Subtree | None:
         """Read a request with everything below it."""
-        base = self._request_dn(request_id)
-        found = self._search(base, ldap.SCOPE_SUBTREE, _ALL, _WITH_OPERATIONAL)
-        top = [entry for entry in found if entry[0] == normal_dn(base)]
-        if not top:
+        found = self._whole(self._request_dn(request_id))
+        if not found:
             return None
-        request = read_request(_to_raw(*top[0]))
+        top, *below = found
+        request = read_request(_to_raw(*top))
         if isinstance(request, Refuse):
             raise RefusedError(request.message, code=request.code)
-        return _to_subtree(request, [_to_raw(*entry) for entry in found if entry[0] != normal_dn(base)])
+        return _to_subtree(request, [_to_raw(*entry) for entry in below])
 
     def ids(self, query: Query) -> Sequence[str]:
-        """List the ids of requests; see `find`."""
+        """List the ids of requests; see `headings`."""
+        return [heading.id for heading in self.headings(query)]
+
+    def headings(self, query: Query) -> Sequence[Heading]:
+        """List requests, with what can be chosen by, in one search."""
         terms = ["(objectClass=ipaTpiRequest)"]
         if query.creator:
             terms.append(ldap.filter.filter_format("(creatorsName=%s)", [query.creator]))
         if query.executor:
             terms.append(ldap.filter.filter_format("(ipaTpiExecutor=%s)", [query.executor]))
-        if query.since is not None:
-            terms.append(f"(createTimestamp>={query.since.astimezone(UTC):%Y%m%d%H%M%SZ})")
-        wanted = f"(&{''.join(terms)})"
-        found = self._search(self._requests_dn(), ldap.SCOPE_ONELEVEL, wanted, ["ipaTpiRequestId"])
-        return [_first(raw, "ipatpirequestid") for _, raw in found]
+        if query.operation:
+            terms.append(ldap.filter.filter_format("(ipaTpiOperationName=%s)", [query.operation]))
+        terms.append(_between(query.since, query.until))
+        found = self._search(self._requests_dn(), ldap.SCOPE_ONELEVEL, f"(&{''.join(terms)})", _HEADING)
+        headings = [
+            Heading(
+                _first(raw, "ipatpirequestid"),
+                _created(dn, raw),
+                _first(raw, "ipatpioperationname"),
+                _first(raw, "ipatpiexecutor"),
+            )
+            for dn, raw in found
+        ]
+        return [one for one in headings if one.id.startswith(query.prefix)]
 
-    def find(self, query: Query) -> Sequence[Subtree]:
-        """List requests with everything below them."""
-        trees: list[Subtree] = []
-        for request_id in self.ids(query):
-            try:
-                tree = self.load(request_id)
-            except RefusedError:
-                continue
-            trees += [tree] if tree is not None else []
-        return trees
+    def answered(self, executor: str, since: datetime, until: datetime) -> frozenset[str]:
+        """List the ids of requests that bear a result.
+
+        Args:
+            executor: DN of the executor whose results count.
+            since: Only results made at or after this time.
+            until: Only results made at or before this time.
+
+        Raises:
+            DirectoryLimitError: There are more than the directory gives at once.
+        """
+        creator = ldap.filter.filter_format("(creatorsName=%s)", [executor])
+        wanted = f"(&(objectClass=ipaTpiResult){creator}{_between(since, until)})"
+        found = self._search(self._requests_dn(), ldap.SCOPE_SUBTREE, wanted, ["1.1"])
+        return frozenset(self._request_id_of(dn) for dn, _ in found)
 
     def add_request(self, entry: NewEntry) -> None:
         """Add a request."""
@@ -274,7 +390,7 @@ class LdapDirectory:
         return f"ipaTpiEntryId={ldap.dn.escape_dn_chars(entry_id)},{self._request_dn(request_id)}"
 
     def watch(self, stop: Callable[[], bool]) -> Iterator[str]:
-        """Watch for additions below cn=requests by a persistent search.
+        """Watch for additions below cn=requests by a persistent search; what executors add is no news.
 
         Args:
             stop: Asked about once a second; the watch ends when it answers True.
@@ -291,7 +407,7 @@ class LdapDirectory:
             message = self._connection.search_ext(
                 self._requests_dn(),
                 ldap.SCOPE_SUBTREE,
-                "(objectClass=*)",
+                _NEWS,
                 ["1.1"],
                 serverctrls=[control],
             )
@@ -302,9 +418,31 @@ class LdapDirectory:
                 except ldap.TIMEOUT:
                     continue
                 if kind == ldap.RES_SEARCH_RESULT:
-                    raise DirectoryUnavailableError("the directory ended the watch")
+                    raise DirectoryUnavailableError(
+                        "the directory ended the watch; it is begun again by itself"
+                    )
                 for dn, _ in data:
                     yield self._request_id_of(dn)
+
+    def _whole(self, base: str) -> list[tuple[str, Raw]]:
+        """Read an entry and all below it, the entry first; nothing if it is not there."""
+        # R-K15: whoever may write an ACI above cn=tpi can deny us to read a veto or a withdrawal. That shows in the
+        # count of the entries below, which the server keeps without regard to access control.
+        dn = normal_dn(base)
+        for _ in range(_LOADS):
+            found = self._search(base, ldap.SCOPE_SUBTREE, _ALL, _WITH_OPERATIONAL)
+            top = [entry for entry in found if entry[0] == dn]
+            below = [entry for entry in found if entry[0] != dn]
+            # "+" brings it only where it is not 0.
+            count = _first(top[0][1], "numsubordinates") if top else ""
+            if not below and not count:
+                return top
+            if count.isdecimal() and len(below) >= int(count):
+                return top + below
+        raise DirectoryUnavailableError(
+            f"the directory shows {len(below)} of {count or 'an unknown number of'} entries below {dn}; "
+            "look for an access rule above cn=tpi that hides some"
+        )
 
     def _request_id_of(self, dn: str) -> str:
         parts = normal_dn(dn).removesuffix("," + normal_dn(self._requests_dn())).split(",")
@@ -319,10 +457,24 @@ class LdapDirectory:
     def _account_attributes(self) -> list[str]:
         return [*_ACCOUNT, self._person_attribute] if self._person_attribute else _ACCOUNT
 
-    def _to_account(self, dn: str, raw: Raw) -> Account:
+    def _named(self, principal: str, found: Mapping[str, Raw], locks: Mapping[str, Raw]) -> Account | None:
+        one = _only(principal, bearing(principal, found.items()))
+        return self._to_account(*one, locks.get(one[0], _UNREADABLE)) if one is not None else None
+
+    def _host_named(self, fqdn: str, found: Mapping[str, Raw]) -> HostEntry | None:
+        computers = normal_dn(f"cn=computers,cn=accounts,{self._suffix}")
+        named = hosts_named(fqdn, computers, found.items())
+        if len(named) != 1:
+            return None
+        dn, raw = named[0]
+        return HostEntry(dn, fqdn, frozenset(value.decode() for value in raw.get("memberof", ())))
+
+    def _laid_over(self, dn: str) -> Raw:
         # A lock may well be laid over an account (a role, Class of Service); everything else is what is stored.
         locks = self._search(dn, ldap.SCOPE_BASE, "(objectClass=*)", ["nsAccountLock"], virtual=True)
-        laid_over: Raw = locks[0][1] if locks else {"nsaccountlock": [b"unreadable"]}
+        return locks[0][1] if locks else _UNREADABLE
+
+    def _to_account(self, dn: str, raw: Raw, laid_over: Raw) -> Account:
         names = [value.decode("utf-8", "replace") for value in raw.get("krbprincipalname", ())]
         canonical = _first(raw, "krbcanonicalname") or (names[0] if len(names) == 1 else "")
         persons = raw.get(self._person_attribute.lower(), ()) if self._person_attribute else ()
@@ -348,9 +500,14 @@ class LdapDirectory:
             return Kind.PERSON
         return Kind.HOST if parent == normal_dn(f"cn=computers,cn=accounts,{self._suffix}") else Kind.SERVICE
 
-    def _below(self, container: str, object_class: str) -> list[tuple[str, Raw]]:
-        base = f"{container},{self._suffix}"
-        return self._search(base, ldap.SCOPE_ONELEVEL, f"(objectClass={object_class})", ["*"])
+    def _below(self, container: str, found: Sequence[tuple[str, Raw]]) -> list[tuple[str, Raw]]:
+        parent = normal_dn(f"{container},cn=tpi,{self._suffix}")
+        name = _POLICY[container].lower().encode()
+        return [
+            (dn, raw)
+            for dn, raw in found
+            if parent_of(dn) == parent and name in (value.lower() for value in raw.get("objectclass", ()))
+        ]
 
     def _search(
         self, base: str, scope: int, wanted: str, attributes: list[str], *, virtual: bool = False
@@ -371,11 +528,28 @@ class LdapDirectory:
             self._connection.add_s(dn, content)
 
 
+def _only(principal: str, found: Sequence[tuple[str, Raw]]) -> tuple[str, Raw] | None:
+    if len(found) > 1:
+        raise RefusedError(
+            f"several accounts bear the name {principal!a}; ask an administrator", code="ambiguous-principal"
+        )
+    return found[0] if found else None
+
+
 def _normal(raw: Mapping[str, Sequence[bytes]]) -> Raw:
-    return {
-        name.lower(): [_normal_value(value) for value in values] if name.lower() in _DN_ATTRIBUTES else values
-        for name, values in raw.items()
-    }
+    return {name.lower(): _normal_values(name.lower(), values) for name, values in raw.items()}
+
+
+def _normal_values(name: str, values: Sequence[bytes]) -> Sequence[bytes]:
+    if name in _DN_ATTRIBUTES:
+        return [_normal_value(value) for value in values]
+    return [_normal_stage(value) for value in values] if name == "ipatpistage" else values
+
+
+def _normal_stage(value: bytes) -> bytes:
+    order, first, rest = value.partition(b":")
+    count, second, dn = rest.partition(b":")
+    return order + first + count + second + _normal_value(dn) if second else value
 
 
 def _normal_value(value: bytes) -> bytes:
@@ -385,13 +559,19 @@ def _normal_value(value: bytes) -> bytes:
         return value
 
 
-def _to_raw(dn: str, raw: Raw) -> RawEntry:
+def _created(dn: str, raw: Raw) -> datetime:
     created = _time(_first(raw, "createtimestamp"))
     if created is None:
         raise DirectoryUnavailableError(
             f"the directory shows no createTimestamp of {dn}; check the ACIs: ipa-tpi converge"
         )
-    return RawEntry(dn, _first(raw, "creatorsname"), created, raw, conflict="nsds5replconflict" in raw)
+    return created
+
+
+def _to_raw(dn: str, raw: Raw) -> RawEntry:
+    return RawEntry(
+        dn, _first(raw, "creatorsname"), _created(dn, raw), raw, conflict="nsds5replconflict" in raw
+    )
 
 
 def _to_subtree(request: Request, below: list[RawEntry]) -> Subtree:
@@ -410,14 +590,23 @@ def _first(raw: Raw, name: str) -> str:
     return next(iter(raw.get(name, ())), b"").decode("utf-8", "replace")
 
 
+def _between(since: datetime | None, until: datetime | None) -> str:
+    terms = (("createTimestamp>=", since), ("createTimestamp<=", until))
+    return "".join(
+        f"({name}{moment.astimezone(UTC):%Y%m%d%H%M%SZ})" for name, moment in terms if moment is not None
+    )
+
+
 def _time(text: str) -> datetime | None:
     if not text:
         return None
+    parts = _TIME.fullmatch(text)
     try:
-        return datetime.strptime(text, "%Y%m%d%H%M%SZ").replace(tzinfo=UTC)
+        year, month, day, hour, minute, second = map(int, parts.groups() if parts is not None else ())
+        return datetime(year, month, day, hour, minute, second, tzinfo=UTC)
     except ValueError as error:
         raise DirectoryUnavailableError(
-            f"the directory holds a time that cannot be read: {text!a}"
+            f"the directory holds a time that cannot be read: {text!a}; ask an administrator to correct it"
         ) from error
 
 
@@ -427,17 +616,28 @@ def _translated(what: str) -> Iterator[None]:
     try:
         yield
     except ldap.NO_SUCH_OBJECT as error:
-        raise NotFoundError("the directory has no such entry") from error
+        raise NotFoundError("the directory has no such entry; look again: ipa-tpi list") from error
     except (ldap.INSUFFICIENT_ACCESS, ldap.INVALID_CREDENTIALS, ldap.INAPPROPRIATE_AUTH) as error:
-        raise DirectoryRefusedError(f"the directory refused to {what}: {_info(error)}") from error
+        raise DirectoryRefusedError(
+            f"the directory refused to {what}: {_info(error)}; ask an administrator for the role that it takes"
+        ) from error
     except ldap.UNWILLING_TO_PERFORM as error:
-        raise DirectoryRefusedError(f"the directory is not willing to {what}: {_info(error)}") from error
+        raise DirectoryRefusedError(
+            f"the directory is not willing to {what}: {_info(error)}; ask an administrator"
+        ) from error
     except ldap.ALREADY_EXISTS as error:
-        raise RefusedError("there is an entry with this id already", code="id-taken") from error
+        raise RefusedError(
+            "there is an entry with this id already; try again, which makes a new id", code="id-taken"
+        ) from error
     except ldap.CONSTRAINT_VIOLATION as error:
         raise RefusedError(
             "the directory holds a voice of yours below this request already; a voice is used once",
             code="already-voiced",
+        ) from error
+    except (ldap.SIZELIMIT_EXCEEDED, ldap.ADMINLIMIT_EXCEEDED) as error:
+        raise DirectoryLimitError(
+            f"the directory holds more requests than it gives at once ({_info(error)}); tell an administrator, "
+            "and ask for fewer: ipa-tpi list --mine"
         ) from error
     except ldap.LDAPError as error:
         # Of an add that was sent nobody can tell whether it arrived.

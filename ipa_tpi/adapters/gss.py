@@ -58,7 +58,8 @@ def caller_credentials(ccache: str, principal: str) -> gssapi.Credentials:
         name != principal
     ):  # R-K01: with an unknown cache an interposer hands out the service's own credentials
         raise RefusedError(
-            "the ticket that came with the request is not the caller's", code="caller-mismatch"
+            "the ticket that came with the request is not the caller's, so nothing was done; run kinit and try again",
+            code="caller-mismatch",
         )
     return found
 
@@ -82,7 +83,9 @@ def keytab_credentials(keytab: str, principal: str, ccache: str) -> gssapi.Crede
         store: dict[bytes | str, bytes | str] = {"client_keytab": keytab, "ccache": ccache}
         return gssapi.Credentials(name=name, usage="initiate", store=store, mechs=[SPNEGO, KRB5])
     except GSSError as error:
-        raise KerberosError(f"no ticket for {principal} with {keytab}: {_text(error)}") from error
+        raise KerberosError(
+            f"no ticket for {principal} with {keytab}: {_text(error)}; check the keytab (klist -k) and that the KDC runs"
+        ) from error
 
 
 def bind(connection: _SaslConnection, credentials: gssapi.Credentials, host: str) -> None:
@@ -117,7 +120,9 @@ def bind(connection: _SaslConnection, credentials: gssapi.Credentials, host: str
             "Check that the Kerberos server and the directory behind it run, and try again."
         ) from error
     if token is None:
-        raise DirectoryUnavailableError("the Kerberos library made no token for the directory")
+        raise DirectoryUnavailableError(
+            "the Kerberos library made no token for the directory; try again, and if it stays so report this"
+        )
     connection.sasl_bind_s("", "GSS-SPNEGO", token)
 
 
@@ -140,7 +145,9 @@ class GssVerifier:
             context = gssapi.SecurityContext(creds=credentials, usage="accept")
             context.step(proof.token)
             if not context.complete:
-                raise RefusedError("the proof's token is not whole", code="proof-invalid")
+                raise RefusedError(
+                    "the proof's token is not whole; run: ipa-tpi prove ID", code="proof-invalid"
+                )
             return _accepted(context, proof.mic, text)
         except GSSError as error:
             raise RefusedError(
@@ -154,7 +161,9 @@ class GssVerifier:
             store: dict[bytes | str, bytes | str] = {"keytab": self._keytab, "rcache": "none:"}
             return gssapi.Credentials(name=name, usage="accept", store=store, mechs=[KRB5])
         except GSSError as error:
-            raise KerberosError(f"the keytab {self._keytab} cannot be used: {_text(error)}") from error
+            raise KerberosError(
+                f"the keytab {self._keytab} cannot be used: {_text(error)}; check its owner and its keys (klist -k)"
+            ) from error
 
 
 def _accepted(context: gssapi.SecurityContext, mic: bytes, text: bytes) -> AcceptedProof:

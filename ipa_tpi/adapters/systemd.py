@@ -51,7 +51,7 @@ class Systemd:
                 _call(bus, new_method_call(_MANAGER, "Subscribe"))
             except (DBusErrorResponse, *_LOST) as error:
                 raise ServiceManagerError(
-                    f"systemd did not answer before anything was asked of it: {error}"
+                    f"systemd did not answer before anything was asked of it: {error}; see: systemctl status dbus"
                 ) from error
             with bus.filter(rule, bufsize=256) as signals:
                 try:
@@ -67,7 +67,7 @@ class Systemd:
                     raise _judge_refusal(f"{verb} {unit}", error) from error
                 except _LOST as error:
                     raise OutcomeUnknownError(
-                        f"systemd did not tell how the {verb} of {unit} ended: {error}"
+                        f"systemd did not tell how the {verb} of {unit} ended: {error}; look: systemctl status {unit}"
                     ) from error
             return Job(result, before, _state_after(bus, unit))
 
@@ -87,10 +87,16 @@ def _state(bus: DBusConnection, unit: str) -> UnitState:
         invocation = _property(bus, path, "Unit", "InvocationID")
     except DBusErrorResponse as error:
         if error.name in _UNANSWERED | _ABSENT:  # not a decision
-            raise ServiceManagerError(f"systemd did not answer about {unit}: {_reason(error)}") from error
-        raise ActionFailedError(f"systemd does not tell about {unit}: {_reason(error)}") from error
+            raise ServiceManagerError(
+                f"systemd did not answer about {unit}: {_reason(error)}; it is asked again by itself"
+            ) from error
+        raise ActionFailedError(
+            f"systemd does not tell about {unit}: {_reason(error)}; see: systemctl status {unit}"
+        ) from error
     except _LOST as error:
-        raise ServiceManagerError(f"systemd did not answer about {unit}: {error}") from error
+        raise ServiceManagerError(
+            f"systemd did not answer about {unit}: {error}; it is asked again by itself"
+        ) from error
     return UnitState(str(active), str(sub), int(main_pid), bytes(invocation).hex())
 
 
@@ -107,7 +113,9 @@ def _bus() -> Iterator[DBusConnection]:
     try:
         connection = open_dbus_connection(bus="SYSTEM")
     except (*_LOST, KeyError, ValueError) as error:
-        raise ServiceManagerError(f"the system bus cannot be reached: {error}") from error
+        raise ServiceManagerError(
+            f"the system bus cannot be reached: {error}; see: systemctl status dbus"
+        ) from error
     with closing(connection):
         yield connection
 
@@ -123,8 +131,10 @@ def _property(bus: DBusConnection, path: str, interface: str, name: str) -> Any:
 
 def _judge_refusal(what: str, error: DBusErrorResponse) -> ActionFailedError | OutcomeUnknownError:
     if error.name in _UNANSWERED:
-        return OutcomeUnknownError(f"systemd did not tell whether it began to {what}: {_reason(error)}")
-    return ActionFailedError(f"systemd refused to {what}: {_reason(error)}")
+        return OutcomeUnknownError(
+            f"systemd did not tell whether it began to {what}: {_reason(error)}; look: systemctl status"
+        )
+    return ActionFailedError(f"systemd refused to {what}: {_reason(error)}; see: journalctl")
 
 
 def _reason(error: DBusErrorResponse) -> str:

@@ -2,15 +2,18 @@
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final, NoReturn
 
 from ipa_tpi import __version__
-from ipa_tpi.cli.render import safe
-from ipa_tpi.errors import EXIT_USAGE, STATE_EXIT_STATUS
+from ipa_tpi.cli.deeds import ADD_DEED, GROUPS, parameter
+from ipa_tpi.cli.moments import moment_since, moment_until
+from ipa_tpi.errors import STATE_EXIT_STATUS, BadInputError
 
 PROGRAM: Final = "ipa-tpi"
 DEFAULT_WAIT_SECONDS: Final = 900
+DEFAULT_LISTED: Final = 100
+MAX_LISTED: Final = 500
 _ID: Final = "the request's id, or at least its first 8 characters"
 _REQUEST_VERBS: Final = {
     "create": "ask for an operation",
@@ -22,10 +25,12 @@ _REQUEST_VERBS: Final = {
     "cancel": "cancel your own request",
     "wait": "wait for a request's end; the exit status is that of its state",
     "prove": "make your proof for a request or an approval again",
+    "approvers": "tell who could still approve a request, and why others could not",
 }
 _OTHER_VERBS: Final = {
     "whoami": "say who you are to ipa-tpi",
-    "operations": "list what can be asked for",
+    "operations": "list what can be asked for, and what each needs",
+    "hosts": "list the hosts that an operation can run on",
     "converge": "bring the directory's schema and access control up to date (root)",
     "completion": "print what completes this command line in a shell",
 }
@@ -35,7 +40,7 @@ _SHELLS: Final = ("bash", "zsh")
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         self.print_usage(sys.stderr)
-        self.exit(EXIT_USAGE, f"{PROGRAM}: ERROR: {safe(message)}. See '{self.prog} --help'.\n")
+        raise BadInputError(f"{message}. See '{self.prog} --help'.")
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
@@ -48,14 +53,15 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         The options; ``verb`` names what to do.
 
     Raises:
-        SystemExit: 64 for a command line that is not understood, 0 after ``--help`` and ``--version``.
+        BadInputError: It is not understood; what can be given was written to standard error.
+        SystemExit: 0 after ``--help`` and ``--version``.
     """
     return _make_parser(frozenset(argv)).parse_args(argv)
 
 
 def grammar() -> argparse.ArgumentParser:
     """Give the whole grammar, with the options of every verb."""
-    return _make_parser(frozenset({*_REQUEST_VERBS, *_OTHER_VERBS}))
+    return _make_parser(frozenset({*_REQUEST_VERBS, *_OTHER_VERBS, *GROUPS}))
 
 
 def _make_parser(words: frozenset[str]) -> argparse.ArgumentParser:
@@ -63,7 +69,7 @@ def _make_parser(words: frozenset[str]) -> argparse.ArgumentParser:
     parser = _Parser(
         prog=PROGRAM,
         description="Two-person integrity: ask for a critical operation, and approve what somebody else asked for.",
-        epilog="Every verb of 'ipa-tpi request' is also a verb of its own: 'ipa-tpi approve ID'.",
+        epilog="Every verb below 'request' is also a verb of its own: 'ipa-tpi approve ID'.",
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
@@ -80,6 +86,8 @@ def _make_parser(words: frozenset[str]) -> argparse.ArgumentParser:
             _add_verb(subparsers, verb, text, known=verb in words)
     for verb, text in _OTHER_VERBS.items():
         _add_verb(verbs, verb, text, known=verb in words)
+    for group, (text, deeds) in GROUPS.items():
+        _add_group(verbs, group, text, deeds if group in words else {})
     return parser
 
 
@@ -115,9 +123,7 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
 def _add_verb(
     subparsers: "argparse._SubParsersAction[_Parser]", verb: str, text: str, *, known: bool
 ) -> None:
-    parser = subparsers.add_parser(
-        verb, help=text, description=f"{text[0].upper()}{text[1:]}.", allow_abbrev=False
-    )
+    parser = subparsers.add_parser(verb, help=text, description=_sentence(text), allow_abbrev=False)
     if not known:
         return
     _add_common(parser)
@@ -129,10 +135,36 @@ def _add_verb(
         )
         parser.add_argument("--mine", action="store_true", help="only your own")
         parser.add_argument("--approvable", action="store_true", help="only those that you could approve now")
+        parser.add_argument(
+            "--limit",
+            type=_limit,
+            metavar="N",
+            default=DEFAULT_LISTED,
+            help=f"at most so many, the newest (default: {DEFAULT_LISTED})",
+        )
+        parser.add_argument("--before", metavar="ID", default="", help="only those older than this request")
+        parser.add_argument("--operation", metavar="NAME", default="", help="only those for this operation")
+        parser.add_argument("--user", metavar="NAME", default="", help="only those that this person made")
+        parser.add_argument(
+            "--since",
+            metavar="TIME",
+            type=moment_since,
+            help="only those made at or after TIME: a date, or 2h, 3d",
+        )
+        parser.add_argument(
+            "--until",
+            metavar="TIME",
+            type=moment_until,
+            help="only those made at or before TIME: a date, or 2h, 3d",
+        )
     elif verb in _REQUEST_VERBS:
         parser.add_argument("id", metavar="ID", help=_ID)
     elif verb == "completion":
         parser.add_argument("shell", metavar="SHELL", choices=_SHELLS, help="bash or zsh")
+    if verb == "approvers":
+        parser.add_argument(
+            "--user", metavar="NAME", default="", help="only about this person, with or without the role"
+        )
     if verb in {"approve", "deny", "withdraw", "cancel"}:
         parser.add_argument("--comment", default="", help="for others to read")
     if verb in {"approve", "prove"}:
@@ -147,22 +179,37 @@ def _add_verb(
         )
 
 
+def _add_group(
+    subparsers: "argparse._SubParsersAction[_Parser]", group: str, text: str, deeds: Mapping[str, str]
+) -> None:
+    parser = subparsers.add_parser(group, help=text, description=_sentence(text), allow_abbrev=False)
+    if not deeds:
+        return
+    _add_common(parser)
+    nested = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
+    for deed, about in deeds.items():
+        below = nested.add_parser(deed, help=about, description=_sentence(about), allow_abbrev=False)
+        # Which is not the verb of the same name for requests.
+        below.set_defaults(verb=f"{group} {deed}")
+        _add_common(below)
+        ADD_DEED[group, deed](below)
+
+
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}."
+
+
 def _add_create(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("operation", metavar="OPERATION", help="its name; see 'ipa-tpi operations'")
-    parser.add_argument("parameters", metavar="NAME=VALUE", nargs="*", type=_parameter, help="its parameters")
-    parser.add_argument("--host", help="the host that it shall run on (default: the server)")
+    parser.add_argument("parameters", metavar="NAME=VALUE", nargs="*", type=parameter, help="its parameters")
+    parser.add_argument(
+        "--host", help="the host that it shall run on (default: the server); see 'ipa-tpi hosts'"
+    )
     parser.add_argument("--reason", default="", help="why; the second person sees it")
     parser.add_argument("--ticket", default="", help="number of the ticket that it belongs to")
     parser.add_argument(
         "--wait", action="store_true", help="wait for the end; the exit status is that of the state"
     )
-
-
-def _parameter(text: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not name or not equals:
-        raise argparse.ArgumentTypeError(f"{text!r} is not of the form NAME=VALUE")
-    return name, value
 
 
 def _seconds(text: str) -> float:
@@ -173,3 +220,9 @@ def _seconds(text: str) -> float:
     if not 0 <= seconds <= 7 * 86400:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds between 0 and 604800")
     return seconds
+
+
+def _limit(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and 1 <= int(text[:9]) <= MAX_LISTED):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number between 1 and {MAX_LISTED}")
+    return int(text[:9])

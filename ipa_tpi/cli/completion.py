@@ -11,6 +11,7 @@ from typing import Final
 
 from ipa_tpi import __version__
 from ipa_tpi.cli.arguments import PROGRAM, grammar
+from ipa_tpi.cli.deeds import GROUPS
 
 # `converge` reads its own command line, and is not loaded for this, since it needs the LDAP library.
 CONVERGE_OPTIONS: Final[Mapping[str, bool]] = {
@@ -23,8 +24,9 @@ CONVERGE_OPTIONS: Final[Mapping[str, bool]] = {
 }
 """Its options, and whether each takes a value."""
 
-_QUESTIONS: Final = {"ID": "list", "OPERATION": "operations"}
+_QUESTIONS: Final = {"ID": "list", "OPERATION": "operations", "RULE": "rule find"}
 _NARROWER: Final = {"approve": "list --approvable", "cancel": "list --mine"}
+_OF_OPTIONS: Final = {"--before": "list", "--host": "hosts", "--operation": "operations"}
 _ZSH: Final = """\
 (( $+functions[compdef] )) || { autoload -Uz compinit && compinit }
 autoload -Uz bashcompinit && bashcompinit
@@ -70,6 +72,8 @@ _ipa_tpi() {
             *)
                 if [[ -z $verb || $verb == request ]]; then
                     verb=$word
+                elif [[ ' @GROUPS@ ' == *" $verb "* ]]; then
+                    verb+=" $word"
                 else
                     position=$((position + 1))
                 fi
@@ -138,11 +142,17 @@ def script(shell: str) -> str:
     filled = _SCRIPT
     for mark, text in (
         ("PROGRAM", PROGRAM),
+        ("GROUPS", " ".join(GROUPS)),
         ("VERSION", __version__),
         ("VALUED", " | ".join(sorted(frozenset[str]().union(*(verb.valued for verb in verbs.values()))))),
         (
             "VALUES",
-            "\n".join(f"    {option}) offer='{' '.join(words)}' ;;" for option, words in choices.items()),
+            "\n".join(
+                [
+                    *(f"    {option}) offer='{' '.join(words)}' ;;" for option, words in choices.items()),
+                    *(f"    {option}) ask='{question}' ;;" for option, question in _OF_OPTIONS.items()),
+                ]
+            ),
         ),
         ("VERBS", "\n".join(_case(name, verb) for name, verb in verbs.items())),
     ):
@@ -169,11 +179,14 @@ def _walk(name: str, parser: argparse.ArgumentParser) -> Iterable[tuple[str, _Gr
     for action in own:
         if isinstance(action.choices, Mapping):
             for verb, below in action.choices.items():
-                yield from _walk(verb, below)
+                yield from _walk(f"{name} {verb}" if name in GROUPS else verb, below)
 
 
 def _case(name: str, verb: _Grammar) -> str:
-    lines = [f"        {name or repr('')})", f"            flags='{' '.join(verb.options)}'"]
+    lines = [
+        f"        {name if name.isalpha() else repr(name)})",
+        f"            flags='{' '.join(verb.options)}'",
+    ]
     question = _NARROWER.get(name) or _QUESTIONS.get(verb.argument)
     if verb.words:
         lines.append(f"            [[ $position == 0 ]] && offer='{' '.join(verb.words)}'")

@@ -40,7 +40,7 @@ def resolve(client: TpiClient, text: str) -> str:
             "see 'ipa-tpi list'.",
             code="bad-id",
         )
-    return match_prefix(wanted, (view.id for view in client.list()))
+    return match_prefix(wanted, (view.id for view in client.list(prefix=wanted)))
 
 
 def match_prefix(prefix: str, ids: Iterable[str]) -> str:

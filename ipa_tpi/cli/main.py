@@ -26,7 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit status (DESIGN section 11).
 
     Raises:
-        SystemExit: 64 for a command line that is not understood, 0 after ``--help`` and ``--version``.
+        SystemExit: 0 after ``--help`` and ``--version``.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     for stream in (sys.stdout, sys.stderr):
@@ -36,8 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         status = _run(arguments)
         sys.stdout.flush()
     except TpiError as error:
-        sys.stderr.write(f"{PROGRAM}: ERROR: {safe(error.message)}\n")
-        return exit_status(error.code)
+        return _fail(error, arguments)
     except KeyboardInterrupt:
         sys.stderr.write(f"\n{PROGRAM}: interrupted; what was sent already stands.\n")
         return _EXIT_INTERRUPTED
@@ -48,11 +47,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     return status
 
 
+def _fail(error: TpiError, arguments: Sequence[str]) -> int:
+    """Tell an error to people, and to programs that wait for JSON."""
+    status = exit_status(error.code)
+    sys.stderr.write(f"{PROGRAM}: ERROR: {safe(error.message)}\n")
+    if "--json" in arguments or any(word.startswith(("-o", "--output")) for word in arguments):
+        from ipa_tpi.cli.problem import problem_document, wants_json  # noqa: PLC0415 - for this alone
+
+        if wants_json(arguments):
+            sys.stdout.write(problem_document(error.code, error.message, status))
+            sys.stdout.flush()
+    return status
+
+
 def _run(arguments: Sequence[str]) -> int:
     if arguments[:1] == ["converge"]:
-        from ipa_tpi_acls.converge import run as converge  # noqa: PLC0415 - LDAP is for root alone
+        from ipa_tpi_acls.converge import command  # noqa: PLC0415 - LDAP is for root alone
 
-        return converge(list(arguments[1:])) or EXIT_OK
+        return command(list(arguments[1:]))
     options = parse(arguments)
     if options.verb == "completion":
         from ipa_tpi.cli.completion import script  # noqa: PLC0415 - for this verb alone

@@ -4,14 +4,12 @@ Every text of the server goes through `safe` before it reaches a terminal (R-K11
 the cursor, reverse the direction of reading, or not show at all becomes a visible ``\u`` escape,
 and so does the backslash itself as ``\\``, so that two different texts never look the same because
 of the escaping.
-
-Tables are put together here, without a library: importing ``rich`` would add 15 to 30 ms to the 150 ms
-of processor time that a cold ``ipa-tpi list`` takes (measured on Debian 12, 2 cores).
 """
 
 import json
 import unicodedata
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Final
 
@@ -25,6 +23,7 @@ _INVISIBLE: Final = frozenset(
 )
 _VARIATION_SELECTORS: Final = (range(0xFE00, 0xFE10), range(0xE0100, 0xE01F0))
 _BMP: Final = 0xFFFF
+_MOST_MARKS: Final = 3
 _MAX_DEPTH: Final = 16
 _ASCII_SPACE: Final = " "
 _MINUTE: Final = 60
@@ -40,11 +39,19 @@ def safe(text: str) -> str:
     Returns:
         One line of visible characters: all control, formatting (bidirectional, zero-width),
         line-break, surrogate, private-use, unassigned and invisible ones, and every space but
-        U+0020, as ``\uXXXX`` or ``\UXXXXXXXX``; a backslash as ``\\``.
+        U+0020, as ``\uXXXX`` or ``\UXXXXXXXX``; a backslash as ``\\``.  So are marks that would join a
+        letter where there is none before them or there are more than three.
     """
     if text.isascii() and text.isprintable() and "\\" not in text:
         return text
-    return "".join(_safe_character(character) for character in text)
+    shown: list[str] = []
+    marks = 0
+    for character in text:
+        # Marks are piled up without end by some terminals, over the lines above.
+        marks = marks + 1 if unicodedata.category(character) == "Mn" else 0
+        lone = marks > _MOST_MARKS or (marks and not shown)
+        shown.append(_escape(character) if lone else _safe_character(character))
+    return "".join(shown)
 
 
 def exact(text: str) -> str:
@@ -60,6 +67,11 @@ def exact(text: str) -> str:
     return text if visible else f'"{text}"'
 
 
+def aware(moment: datetime) -> datetime:
+    """Give a time with its zone; one without counts as UTC."""
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+
+
 def local_time(moment: datetime) -> str:
     """Show a time in the reader's zone, with its offset from UTC.
 
@@ -69,13 +81,31 @@ def local_time(moment: datetime) -> str:
     Returns:
         It, as ``2026-11-20 23:05:12 +01:00``.
     """
-    aware = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
-    try:
-        local = aware.astimezone()
-    except (OverflowError, ValueError):
-        local = aware
+    local = aware(moment)
+    with suppress(OverflowError, ValueError):
+        local = local.astimezone()
     text = local.isoformat(sep=" ", timespec="seconds")
     return f"{text[:19]} {text[19:]}"
+
+
+def proof_demands(fresh_seconds: int, indicators: Sequence[str]) -> list[tuple[str, str]]:
+    """Tell what the ticket behind a proof must be (R-A12, R-X11).
+
+    Args:
+        fresh_seconds: How old its authentication may be; 0 for any age.
+        indicators: One of which it must bear; empty for any.
+
+    Returns:
+        Pairs of name and value; none where any ticket will do.
+    """
+    pairs = []
+    if fresh_seconds > 0:
+        pairs.append(
+            ("ticket", f"got for this alone, at most {duration(fresh_seconds)} old; kinit asks for it")
+        )
+    if indicators:
+        pairs.append(("factor", f"a ticket with {' or '.join(indicators)}"))
+    return pairs
 
 
 def duration(seconds: int) -> str:
@@ -85,52 +115,15 @@ def duration(seconds: int) -> str:
         seconds: It; a negative one counts as none.
 
     Returns:
-        It, as ``45 s``, ``3 min 20 s`` or ``2 h 5 min``.
+        It, as ``45 s``, ``3 min 20 s``, ``5 min`` or ``2 h 5 min``.
     """
     left = max(seconds, 0)
     if left < _MINUTE:
         return f"{left} s"
     if left < _HOUR:
-        return f"{left // _MINUTE} min {left % _MINUTE} s"
-    return f"{left // _HOUR} h {left % _HOUR // _MINUTE} min"
-
-
-def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Lay out rows below their heads.
-
-    Args:
-        heads: One for each column.
-        rows: Raw texts, untrusted; each as many as there are heads.
-
-    Returns:
-        Lines, each ended by a newline.
-    """
-    lines = [list(heads), *([safe(cell) for cell in row] for row in rows)]
-    widths = [max(_width(line[column]) for line in lines) for column in range(len(heads))]
-    return "".join(
-        "  ".join(
-            cell + " " * (width - _width(cell)) for cell, width in zip(line, widths, strict=True)
-        ).rstrip()
-        + "\n"
-        for line in lines
-    )
-
-
-def fields(pairs: Sequence[tuple[str, str]], indent: str = "  ") -> str:
-    """Lay out names and what they stand for.
-
-    Args:
-        pairs: Raw names and texts, untrusted.
-        indent: Before each line.
-
-    Returns:
-        Lines, each ended by a newline.
-    """
-    shown = [(safe(name), safe(text)) for name, text in pairs]
-    width = max((_width(name) for name, _ in shown), default=0)
-    return "".join(
-        f"{indent}{name}{' ' * (width - _width(name))}  {text}".rstrip() + "\n" for name, text in shown
-    )
+        return f"{left // _MINUTE} min" + (f" {left % _MINUTE} s" if left % _MINUTE else "")
+    minutes = left % _HOUR // _MINUTE
+    return f"{left // _HOUR} h" + (f" {minutes} min" if minutes else "")
 
 
 def json_document(value: Json) -> str:
@@ -145,17 +138,16 @@ def json_document(value: Json) -> str:
     return json.dumps(value, indent=2).replace("\x7f", "\\u007f") + "\n"
 
 
-def outline(value: Json, indent: str = "  ") -> str:
+def outline_lines(value: Json) -> Iterator[str]:
     """Show any JSON as an indented outline; a text of several lines, such as a diff, line by line.
 
     Args:
         value: Untrusted.
-        indent: Before each line.
 
     Returns:
-        Lines, each ended by a newline; different values never give the same lines.
+        Lines; different values never give the same ones.
     """
-    return "".join(f"{indent}{line}\n" for line in _outline(value, 0))
+    return _outline(value, 0)
 
 
 def _safe_character(character: str) -> str:
@@ -171,14 +163,12 @@ def _safe_character(character: str) -> str:
     )
     if not hidden:
         return character
+    return _escape(character)
+
+
+def _escape(character: str) -> str:
+    code = ord(character)
     return f"\\u{code:04x}" if code <= _BMP else f"\\U{code:08x}"
-
-
-def _width(text: str) -> int:
-    if text.isascii():
-        return len(text)
-    wide = sum(unicodedata.east_asian_width(character) in {"W", "F"} for character in text)
-    return len(text) + wide - sum(unicodedata.category(character) == "Mn" for character in text)
 
 
 def _outline(value: Json, depth: int) -> Iterator[str]:

@@ -2,20 +2,24 @@
 
 import shlex
 from collections.abc import Sequence
+from datetime import datetime
+from typing import Final
 
-from ipa_tpi.cli.render import duration, exact, fields, local_time, outline, safe, table
+from ipa_tpi.cli.layout import broken, fields, outline, table, width
+from ipa_tpi.cli.render import aware, duration, exact, local_time, proof_demands, safe
 from ipa_tpi.cli.settings import Settings
 from ipa_tpi.client.examination import Examination, Shown
-from ipa_tpi.wire import OperationList, RequestView, VoiceView
+from ipa_tpi.wire import RequestView, VoiceView
 
-_OPEN = frozenset({"awaiting-preview", "pending"})
+_OPEN: Final = frozenset({"awaiting-preview", "pending"})
 
 
-def requests_table(views: Sequence[RequestView]) -> str:
-    """List requests, one a line.
+def requests_list(views: Sequence[RequestView], columns: int | None) -> str:
+    """List requests: one a line where that fits, else each in two.
 
     Args:
         views: Untrusted.
+        columns: Those of the terminal; None for no terminal.
 
     Returns:
         Lines.
@@ -29,53 +33,32 @@ def requests_table(views: Sequence[RequestView]) -> str:
             view.target,
             _parameters(view),
             view.requester,
-            duration(view.seconds_left) if view.state in _OPEN else "-",
+            _left(view) or "-",
         )
         for view in views
     ]
-    return table(heads, rows)
+    whole = table(heads, rows)
+    if columns is None or max(map(width, whole.splitlines())) <= columns:
+        return whole
+    return "".join(_short(view, columns) for view in views)
 
 
-def operations_table(known: OperationList) -> str:
-    """List operations, one a line, and the definitions that were refused.
-
-    Args:
-        known: Untrusted.
-
-    Returns:
-        Lines.
-    """
-    heads = ("OPERATION", "ENABLED", "PARAMETERS", "APPROVALS", "WINDOW", "DESCRIPTION")
-    rows = [
-        (
-            operation.name,
-            "yes" if operation.enabled else "no",
-            " ".join(f"{name}={rule}" for name, rule in sorted(operation.parameters.items())) or "-",
-            str(operation.required_approvals),
-            duration(operation.approval_seconds),
-            operation.description,
-        )
-        for operation in known.operations
-    ]
-    refused = "".join(
-        f"refused: {safe(name)}: {safe(why)}\n" for name, why in sorted(known.malformed.items())
-    )
-    return table(heads, rows) + refused
-
-
-def request_sheet(view: RequestView, examination: Examination, shown: Shown | None) -> str:
+def request_sheet(
+    view: RequestView, examination: Examination, shown: Shown | None, columns: int | None
+) -> str:
     """Show everything about a request (R-K11).
 
     Args:
         view: Untrusted.
         examination: Its digests as computed here.
         shown: What the target showed, parsed from the very bytes that are approved.
+        columns: Those of the terminal; None for no terminal.
 
     Returns:
         Lines.
     """
     parts = [
-        f"Request {safe(view.id)}: {safe(view.state)}{_because(view)}\n",
+        broken(f"Request {safe(view.id)}: ", f"{safe(view.state)}{_because(view)}", columns, 4),
         "What will run\n",
         fields(
             [
@@ -86,8 +69,9 @@ def request_sheet(view: RequestView, examination: Examination, shown: Shown | No
                     for name, value in sorted(view.parameters.items())
                 ),
             ],
+            columns,
         ),
-        *_preview(view, shown),
+        *_preview(view, shown, columns),
         "Who asked, and why\n",
         fields(
             [
@@ -97,12 +81,15 @@ def request_sheet(view: RequestView, examination: Examination, shown: Shown | No
                 ("through", view.interface),
                 ("when", local_time(view.created)),
             ],
+            columns,
         ),
         "Where it stands\n",
-        fields(_standing(view)),
-        *_result(view),
+        fields(_standing(view), columns),
+        "What happened\n",
+        *(broken(f"  {local_time(moment)}  ", safe(event), columns, 8) for moment, event in _history(view)),
+        *_result(view, columns),
         "Digests, computed here from the above\n",
-        fields(_digests(examination)),
+        fields(_digests(examination), columns),
     ]
     return "".join(parts)
 
@@ -127,13 +114,22 @@ def created_note(view: RequestView, settings: Settings) -> str:
         if waiting
         else _because(view)
     )
-    count = f"{view.required_approvals} approval" + ("s" if view.required_approvals != 1 else "")
-    return (
+    recorded = (
         f"Request {safe(view.id)} recorded at {local_time(view.created)}: {safe(about)}\n"
         f"State: {safe(view.state)}{next_step}\n"
-        f"It needs {count}; {_window(view)}.\n"
+    )
+    if not view.required_approvals:
+        return f"{recorded}It only reads, so nobody has to approve it.\n"
+    return (
+        f"{recorded}It needs {approvals(view.required_approvals)}; {_window(view)}.\n"
+        f"Who could approve it is told by:\n  {command(settings, 'approvers', view.id)}\n"
         f"The second person runs:\n  {command(settings, 'approve', view.id)}\n"
     )
+
+
+def approvals(number: int, more: str = "") -> str:
+    """Write a number of approvals, as ``1 more approval`` or ``2 approvals``."""
+    return f"{number} {more}approval{'' if number == 1 else 's'}"
 
 
 def command(settings: Settings, verb: str, request_id: str) -> str:
@@ -163,12 +159,13 @@ def state_line(view: RequestView) -> str:
     return f"Request {safe(view.id)}: {safe(view.state)}{ending or _because(view)}\n"
 
 
-def approved_note(view: RequestView, principal: str) -> str:
+def approved_note(view: RequestView, principal: str, settings: Settings) -> str:
     """Tell what became of an approval that was just given.
 
     Args:
         view: As the server answered last.
         principal: Who approved.
+        settings: Which server it was.
 
     Returns:
         A line, with a newline.
@@ -180,8 +177,9 @@ def approved_note(view: RequestView, principal: str) -> str:
         return f"Recorded, but it does not count: {safe(mine[-1].message or mine[-1].code)}\n"
     missing = missing_approvals(view)
     if missing:
-        return f"Approved; {missing} more needed.\n"
-    return f"Approved. See the end of it: ipa-tpi wait {safe(view.id)}\n"
+        are = "is" if missing == 1 else "are"
+        return f"Approved; {approvals(missing, 'more ')} {are} needed.\n"
+    return f"Approved. See the end of it: {command(settings, 'wait', view.id)}\n"
 
 
 def missing_approvals(view: RequestView) -> int:
@@ -194,6 +192,18 @@ def missing_approvals(view: RequestView) -> int:
         How many.
     """
     return max(view.required_approvals - sum(voice.counts for voice in view.approvals), 0)
+
+
+def _short(view: RequestView, columns: int) -> str:
+    left = _left(view)
+    state = f"{view.state}, {left} left" if left else view.state
+    parameters = f" ({_parameters(view)})" if view.parameters else ""
+    about = f"{view.operation} on {view.target}{parameters}, asked for by {view.requester}"
+    return broken(f"{safe(view.id)}  ", safe(state), columns, 8) + broken("    ", safe(about), columns, 8)
+
+
+def _left(view: RequestView) -> str:
+    return duration(view.seconds_left) if view.state in _OPEN else ""
 
 
 def _because(view: RequestView) -> str:
@@ -212,53 +222,65 @@ def _window(view: RequestView) -> str:
     return f"{duration(view.seconds_left)} left, until {local_time(view.expires)}"
 
 
-def _preview(view: RequestView, shown: Shown | None) -> list[str]:
+def _preview(view: RequestView, shown: Shown | None, columns: int | None) -> list[str]:
     if shown is None:
         return ["What the target showed\n", "  (nothing yet)\n"]
     when = local_time(view.preview.at) if view.preview is not None else "?"
-    lines = [f"What the target showed at {when}\n", outline(shown.shown)]
+    lines = [f"What the target showed at {when}\n", outline(shown.shown, columns)]
     if shown.precondition:
-        lines += ["It runs only if this is still so\n", outline(shown.precondition)]
+        lines += ["It runs only if this is still so\n", outline(shown.precondition, columns)]
     return lines
 
 
 def _standing(view: RequestView) -> list[tuple[str, str]]:
     missing = missing_approvals(view)
-    pairs = [
-        ("state", view.state),
-        ("window", _window(view)),
-        (
-            "approvals",
-            f"{view.required_approvals - missing} of {view.required_approvals}, {missing} more needed",
-        ),
-    ]
-    named = (
-        ("approved by", view.approvals),
-        ("denied by", view.denials),
-        ("withdrawn by", view.withdrawals),
-        ("cancelled by", view.cancellations),
-    )
-    for name, voices in named:
-        pairs += [(name, _voice(voice)) for voice in voices]
-    if view.why_not:
+    more = f"; {approvals(missing, 'more ')} needed" if missing else ""
+    pairs = [("state", view.state)]
+    if view.expires is not None:
+        pairs.append(("window", _window(view)))
+    if view.required_approvals:
+        pairs.append(("approvals", f"{view.required_approvals - missing} of {view.required_approvals}{more}"))
+    else:
+        pairs.append(("approvals", "none needed, since it only reads"))
+    if view.state in _OPEN:
+        pairs += proof_demands(view.fresh_seconds, view.indicators)
+    if view.why_not and view.state in _OPEN:
         pairs.append(("your approval", f"would be refused: {view.why_not}"))
     return pairs
 
 
-def _voice(voice: VoiceView) -> str:
-    comment = f", saying: {voice.comment}" if voice.comment else ""
+def _history(view: RequestView) -> list[tuple[datetime, str]]:
+    """Tell who did what and when, in order; what is of one second stays as it usually happens."""
+    events = [(view.created, f"{view.requester} asked for it")]
+    if view.preview is not None:
+        events.append((view.preview.at, f"{view.target} showed what it would do"))
+    for did, voices in (
+        ("approved", view.approvals),
+        ("denied it", view.denials),
+        ("withdrew the approval", view.withdrawals),
+        ("cancelled it", view.cancellations),
+    ):
+        events += [(voice.at, _voice(voice, did)) for voice in voices]
+    if view.begun is not None:
+        events.append((view.begun, f"{view.target} took it to run it"))
+    if view.result is not None:
+        events.append((view.result.at, f"{view.target} ended it: {view.result.outcome}"))
+    return sorted(events, key=lambda event: aware(event[0]))
+
+
+def _voice(voice: VoiceView, did: str) -> str:
     effect = "" if voice.counts else f" (does not count: {voice.message or voice.code or 'no reason told'})"
-    return f"{voice.who} at {local_time(voice.at)}{comment}{effect}"
+    return f"{voice.who} {did}{effect}" + (f", saying: {voice.comment}" if voice.comment else "")
 
 
-def _result(view: RequestView) -> list[str]:
+def _result(view: RequestView, columns: int | None) -> list[str]:
     if view.result is None:
         return []
     pairs = [("outcome", view.result.outcome), ("at", local_time(view.result.at))]
     if view.result.exit_status is not None:
         pairs.append(("exit status", str(view.result.exit_status)))
-    excerpt = ["  excerpt\n", outline(view.result.excerpt, "    ")] if view.result.excerpt else []
-    return ["How it ended\n", fields(pairs), *excerpt]
+    excerpt = ["  excerpt:\n", outline(view.result.excerpt, columns, "    ")] if view.result.excerpt else []
+    return ["How it ended\n", fields(pairs, columns), *excerpt]
 
 
 def _digests(examination: Examination) -> list[tuple[str, str]]:

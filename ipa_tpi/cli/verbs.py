@@ -8,15 +8,33 @@ from typing import Final, TextIO
 import msgspec
 
 from ipa_tpi.cli import sheets
+from ipa_tpi.cli.answers import (
+    ask_operation_find,
+    ask_operation_show,
+    ask_policy_test,
+    ask_rule_find,
+    ask_rule_show,
+    one_each,
+)
 from ipa_tpi.cli.ids import is_whole_id, resolve
+from ipa_tpi.cli.layout import columns_of
+from ipa_tpi.cli.problem import problem_document
 from ipa_tpi.cli.prompts import confirm, demand_terminal
-from ipa_tpi.cli.render import fields, json_document, local_time, safe
+from ipa_tpi.cli.questions import ask_approvers, ask_hosts, ask_list, ask_operations, ask_whoami
+from ipa_tpi.cli.render import json_document, safe
 from ipa_tpi.cli.settings import Settings
 from ipa_tpi.cli.waiting import is_final, settle, wait
 from ipa_tpi.client import TpiClient, Wish
 from ipa_tpi.client.examination import examine, read_preview
 from ipa_tpi.client.transport import DEFAULT_TIMEOUT_SECONDS
-from ipa_tpi.errors import EXIT_ERROR, EXIT_OK, EXIT_PENDING, STATE_EXIT_STATUS, BadInputError, RefusedError
+from ipa_tpi.errors import (
+    EXIT_ERROR,
+    EXIT_OK,
+    EXIT_PENDING,
+    STATE_EXIT_STATUS,
+    BadInputError,
+    RefusedError,
+)
 from ipa_tpi.wire import RequestView
 
 _SHORTEST_TIMEOUT_SECONDS: Final = 1.0
@@ -47,9 +65,7 @@ def run(options: argparse.Namespace, settings: Settings) -> int:
 
 
 def _create(client: TpiClient, options: argparse.Namespace, settings: Settings) -> int:
-    parameters = dict(options.parameters)
-    if len(parameters) != len(options.parameters):
-        raise BadInputError("a parameter is given twice. Give each once.", code="bad-input")
+    parameters = one_each(options.parameters)
     view = client.create(
         Wish(
             operation=options.operation,
@@ -60,37 +76,27 @@ def _create(client: TpiClient, options: argparse.Namespace, settings: Settings) 
         ),
     )
     view = settle(client, view)
-    if not options.wait:
+    # R-K02: what only reads waits for nobody, and its end is what was asked for.
+    if not options.wait and view.required_approvals:
         _print_view(view, options, sheets.created_note(view, settings))
         return EXIT_OK
     _screen(options).write(sheets.created_note(view, settings))
     _screen(options).flush()
-    return _wait_for(client, view.id, options, view)
-
-
-def _list(client: TpiClient, options: argparse.Namespace, _settings: Settings) -> int:
-    views = client.list(options.state, mine=options.mine, approvable=options.approvable)
-    if options.output == "json":
-        _write(json_document(msgspec.to_builtins(views)))
-    elif options.output == "name":
-        _write("".join(f"{safe(view.id)}\n" for view in views))
-    else:
-        _write(sheets.requests_table(views) if views else "No requests.\n")
-    return EXIT_OK
+    return _wait_for(client, view.id, options, settings, view)
 
 
 def _show(client: TpiClient, options: argparse.Namespace, _settings: Settings) -> int:
     view = client.show(resolve(client, options.id))
-    _print_view(view, options, _sheet(view) if options.output == "table" else "")
+    _print_view(view, options, _sheet(view, sys.stdout) if options.output == "table" else "")
     return _status(view)
 
 
-def _approve(client: TpiClient, options: argparse.Namespace, _settings: Settings) -> int:
+def _approve(client: TpiClient, options: argparse.Namespace, settings: Settings) -> int:
     view = _look_and_ask(client, options, "Approve? [y/N]")
     if view is None:
         return EXIT_ERROR
     after = settle(client, client.approve(view, options.comment))
-    note = sheets.approved_note(after, client.tickets.principal())
+    note = sheets.approved_note(after, client.tickets.principal(), settings)
     _print_view(after, options, note + sheets.state_line(after))
     return EXIT_OK
 
@@ -105,21 +111,22 @@ def _prove(client: TpiClient, options: argparse.Namespace, _settings: Settings) 
     return EXIT_OK
 
 
-def _deny(client: TpiClient, options: argparse.Namespace, _settings: Settings) -> int:
-    return _voice(client, options, client.deny, "Denied.")
+def _deny(client: TpiClient, options: argparse.Namespace, settings: Settings) -> int:
+    return _voice(client, options, settings, client.deny, "Denied.")
 
 
-def _withdraw(client: TpiClient, options: argparse.Namespace, _settings: Settings) -> int:
-    return _voice(client, options, client.withdraw, "Withdrawn.")
+def _withdraw(client: TpiClient, options: argparse.Namespace, settings: Settings) -> int:
+    return _voice(client, options, settings, client.withdraw, "Withdrawn.")
 
 
-def _cancel(client: TpiClient, options: argparse.Namespace, _settings: Settings) -> int:
-    return _voice(client, options, client.cancel, "Cancelled.")
+def _cancel(client: TpiClient, options: argparse.Namespace, settings: Settings) -> int:
+    return _voice(client, options, settings, client.cancel, "Cancelled.")
 
 
 def _voice(
     client: TpiClient,
     options: argparse.Namespace,
+    settings: Settings,
     say: Callable[[RequestView, str], RequestView],
     note: str,
 ) -> int:
@@ -127,51 +134,30 @@ def _voice(
     if (
         after.state in _BEGUN
     ):  # R-K15: what comes after the last look of the target is recorded, and changes nothing
-        note = f"Recorded, but the target has begun already; see what became of it: ipa-tpi wait {safe(after.id)}"
+        note = f"Recorded, but the target has begun already; see what became of it: {sheets.command(settings, 'wait', after.id)}"
     _print_view(after, options, f"{note}\n{sheets.state_line(after)}")
     return EXIT_PENDING if after.state in _BEGUN else EXIT_OK
 
 
-def _wait(client: TpiClient, options: argparse.Namespace, _settings: Settings) -> int:
-    return _wait_for(client, resolve(client, options.id), options, None)
+def _wait(client: TpiClient, options: argparse.Namespace, settings: Settings) -> int:
+    return _wait_for(client, resolve(client, options.id), options, settings)
 
 
 def _wait_for(
-    client: TpiClient, request_id: str, options: argparse.Namespace, known: RequestView | None
+    client: TpiClient,
+    request_id: str,
+    options: argparse.Namespace,
+    settings: Settings,
+    known: RequestView | None = None,
 ) -> int:
     view = wait(client, request_id, options.timeout, _tell, known)
     if not is_final(view):
         _tell(
-            f"still {view.state} after {options.timeout:g} s; it goes on without you. See: ipa-tpi show {view.id}"
+            f"still {view.state} after {options.timeout:g} s; it goes on without you. "
+            f"See: {sheets.command(settings, 'show', view.id)}"
         )
     _print_view(view, options, sheets.state_line(view))
     return _status(view)
-
-
-def _operations(client: TpiClient, options: argparse.Namespace, _settings: Settings) -> int:
-    known = client.operations()
-    if options.output == "json":
-        _write(json_document(msgspec.to_builtins(known)))
-    elif options.output == "name":
-        _write("".join(f"{safe(operation.name)}\n" for operation in known.operations))
-    else:
-        _write(sheets.operations_table(known))
-    return EXIT_OK
-
-
-def _whoami(client: TpiClient, options: argparse.Namespace, _settings: Settings) -> int:
-    principal, expires = client.tickets.principal(), client.tickets.expires()
-    if options.output == "json":
-        _write(json_document({"principal": principal, "expires": expires.isoformat(), "server": client.url}))
-    elif options.output == "name":
-        _write(f"{safe(principal)}\n")
-    else:
-        _write(
-            fields(
-                [("principal", principal), ("ticket until", local_time(expires)), ("server", client.url)], ""
-            )
-        )
-    return EXIT_OK
 
 
 def _look_and_ask(client: TpiClient, options: argparse.Namespace, question: str) -> RequestView | None:
@@ -184,10 +170,13 @@ def _look_and_ask(client: TpiClient, options: argparse.Namespace, question: str)
     if options.verb == "approve":
         _demand_open(view)
         read_preview(view)
-    _screen(options).write(_sheet(view))
+    _screen(options).write(_sheet(view, _screen(options)))
     if options.yes or confirm(question, _screen(options)):
         return view
     _tell("nothing was done.")
+    if options.output == "json":
+        message = "the question was not answered with yes, so nothing was done."
+        sys.stdout.write(problem_document("not-confirmed", message, EXIT_ERROR))
     return None
 
 
@@ -195,13 +184,14 @@ def _demand_open(view: RequestView) -> None:
     if view.state in _ENDED:
         code = view.state if view.state in {"expired", "cancelled"} else "not-pending"
         raise RefusedError(
-            f"request {view.id} is {view.state} already, so there is nothing to approve.", code=code
+            f"request {view.id} is {view.state} already, so there is nothing to approve. See what became of it: ipa-tpi show {view.id}",
+            code=code,
         )
 
 
-def _sheet(view: RequestView) -> str:
+def _sheet(view: RequestView, screen: TextIO) -> str:
     shown = read_preview(view) if view.preview is not None else None
-    return sheets.request_sheet(view, examine(view), shown)
+    return sheets.request_sheet(view, examine(view), shown, columns_of(screen))
 
 
 def _status(view: RequestView) -> int:
@@ -210,20 +200,16 @@ def _status(view: RequestView) -> int:
 
 def _print_view(view: RequestView, options: argparse.Namespace, note: str) -> None:
     if options.output == "json":
-        _write(json_document(msgspec.to_builtins(view)))
+        sys.stdout.write(json_document(msgspec.to_builtins(view)))
     elif options.output == "name":
-        _write(f"{safe(view.id)}\n")
+        sys.stdout.write(f"{safe(view.id)}\n")
     else:
-        _write(note)
+        sys.stdout.write(note)
 
 
 def _screen(options: argparse.Namespace) -> TextIO:
     # Programs read standard output; what is for people goes beside it then.
     return sys.stdout if options.output == "table" else sys.stderr
-
-
-def _write(text: str) -> None:
-    sys.stdout.write(text)
 
 
 def _tell(message: str) -> None:
@@ -233,7 +219,7 @@ def _tell(message: str) -> None:
 
 _VERBS: Final[dict[str, Callable[[TpiClient, argparse.Namespace, Settings], int]]] = {
     "create": _create,
-    "list": _list,
+    "list": ask_list,
     "show": _show,
     "approve": _approve,
     "deny": _deny,
@@ -241,6 +227,13 @@ _VERBS: Final[dict[str, Callable[[TpiClient, argparse.Namespace, Settings], int]
     "cancel": _cancel,
     "wait": _wait,
     "prove": _prove,
-    "whoami": _whoami,
-    "operations": _operations,
+    "approvers": ask_approvers,
+    "whoami": ask_whoami,
+    "operations": ask_operations,
+    "hosts": ask_hosts,
+    "policy test": ask_policy_test,
+    "rule find": ask_rule_find,
+    "rule show": ask_rule_show,
+    "operation find": ask_operation_find,
+    "operation show": ask_operation_show,
 }

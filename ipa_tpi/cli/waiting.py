@@ -1,25 +1,51 @@
 """Waiting for a request's end, through gaps of the server, the directory and the Kerberos server.
 
-The operation may well be a restart of the very directory that is asked, so an answer that does not
-come is no end.  What cannot get better by itself (no ticket, a server that is not trusted, a
-refusal) ends the waiting at once.
+The operation may well be a restart of the very directory that is asked, and that the Kerberos server
+reads from, so an answer that does not come is no end:
+
+1. While nobody answers, it is asked again, ever more slowly, until nothing more can have happened to
+   the request (its windows as last seen) or the time is over.  Then its state is not known.
+2. A refusal that a directory may cause while it comes and goes (401, no ticket for it) is asked again
+   too, once the request was seen, for a minute in a row.
+3. What cannot get better by itself (a server that is not trusted, any other refusal) ends the waiting.
 """
 
 import time
 from collections.abc import Callable
-from typing import Final
+from dataclasses import dataclass
+from typing import Final, NoReturn
 
+from ipa_tpi.cli.render import duration
 from ipa_tpi.client import TpiClient
-from ipa_tpi.errors import NoTicketError, TpiError, UnavailableError
+from ipa_tpi.errors import TpiError, UnavailableError
 from ipa_tpi.wire import RequestView
 
-FIRST_PAUSE_SECONDS: Final = 0.2
-LONGEST_PAUSE_SECONDS: Final = 2.0
 _GROWTH: Final = 1.5
 SETTLE_SECONDS: Final = 2.0
 _SETTLE_PAUSE_SECONDS: Final = 0.05
 _FINAL: Final = frozenset({"executed", "failed", "denied", "cancelled", "expired"})
 _HOPELESS: Final = frozenset({"server-untrusted", "clock-skew", "too-large"})
+_PASSING: Final = frozenset({"unauthenticated", "no-ticket", "directory-refused"})
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How often and how long to ask again.
+
+    Attributes:
+        first_pause_seconds: Between the first two questions after each news.
+        longest_pause_seconds: What the pauses grow to.
+        refused_seconds: How long a refusal may last that a directory may cause while it comes and goes.
+        grace_seconds: How long to ask on after the request's windows have passed.
+    """
+
+    first_pause_seconds: float = 0.2
+    longest_pause_seconds: float = 2.0
+    refused_seconds: float = 60.0
+    grace_seconds: float = 10.0
+
+
+USUAL: Final = Patience()
 
 
 def is_final(view: RequestView) -> bool:
@@ -65,6 +91,7 @@ def wait(
     timeout_seconds: float,
     tell: Callable[[str], None],
     known: RequestView | None = None,
+    patience: Patience = USUAL,
 ) -> RequestView:
     """Ask again and again until a request's state is final or the time is over.
 
@@ -74,44 +101,96 @@ def wait(
         timeout_seconds: How long at most.
         tell: Receives a line for each change of state and each gap.
         known: The request as last seen, if it was.
+        patience: How often and how long to ask again.
 
     Returns:
         The request as last seen; `is_final` tells whether it ended.
 
     Raises:
-        TpiError: The request was never seen, or there is no hope that asking again would help.
+        TpiError: The request was never seen, there is no hope that asking again would help, or nobody
+            answered to the end.
     """
-    deadline = time.monotonic() + timeout_seconds
-    pause = FIRST_PAUSE_SECONDS
-    gap = False
-    last = known
+    course = _Course(client, request_id, time.monotonic() + timeout_seconds, tell, known, patience)
     while True:
+        view = course.look()
+        if view is not None and is_final(view):
+            return view
+        left = course.deadline - time.monotonic()
+        if left <= 0 and course.gap_since is None and course.last is not None:
+            return course.last
+        time.sleep(max(min(course.pause, left), 0))
+        course.pause = min(course.pause * _GROWTH, patience.longest_pause_seconds)
+
+
+class _Course:
+    """What is known in the course of the waiting."""
+
+    def __init__(
+        self,
+        client: TpiClient,
+        request_id: str,
+        deadline: float,
+        tell: Callable[[str], None],
+        known: RequestView | None,
+        patience: Patience,
+    ) -> None:
+        self._client = client
+        self._request_id = request_id
+        self._tell = tell
+        self.deadline = deadline
+        self.last = known
+        self.gap_since: float | None = None
+        self.pause = patience.first_pause_seconds
+        self._patience = patience
+        self._seen_at = time.monotonic()
+
+    def look(self) -> RequestView | None:
+        """Ask once; None while nobody answers and there is hope."""
         try:
-            view = client.show(request_id)
-        except UnavailableError as error:
-            if not _may_pass(error, seen=last is not None):
-                raise
-            if not gap:
-                tell(f"no answer about the request for now; still trying: {error.message}")
-            gap = True
-            if time.monotonic() >= deadline and last is None:
-                raise
-        else:
-            if gap or last is None or view.state != last.state:
-                tell(f"state: {view.state}")
-                pause = FIRST_PAUSE_SECONDS
-            gap, last = False, view
-            if is_final(view):
-                return view
-        left = deadline - time.monotonic()
-        if left <= 0 and last is not None:
-            return last
-        time.sleep(max(min(pause, left), 0))
-        pause = min(pause * _GROWTH, LONGEST_PAUSE_SECONDS)
+            view = self._client.show(self._request_id)
+        except TpiError as error:
+            self._miss(error)
+            return None
+        now = time.monotonic()
+        if self.gap_since is not None:
+            self._tell(f"answered again after {duration(round(now - self.gap_since))}; state: {view.state}")
+        elif self.last is None or view.state != self.last.state:
+            self._tell(f"state: {view.state}")
+        if self.gap_since is not None or self.last is None or view.state != self.last.state:
+            self.pause = self._patience.first_pause_seconds
+        self.gap_since, self.last, self._seen_at = None, view, now
+        return view
 
+    def _miss(self, error: TpiError) -> None:
+        end = self._end_of(error)
+        if end is None:
+            raise error
+        now, end = time.monotonic(), min(end, self.deadline)
+        if self.gap_since is None:
+            self.gap_since = now
+            until = duration(round(end - now))
+            self._tell(
+                f"no answer about the request for now; still trying for up to {until}: {error.message}"
+            )
+        if now >= end:
+            self._give_up(error)
 
-def _may_pass(error: UnavailableError, *, seen: bool) -> bool:
-    if isinstance(error, NoTicketError) or error.code in _HOPELESS:
-        return False
-    # A server whose directory restarts may fail to use a ticket that it took a moment ago.
-    return seen or error.code != "unauthenticated"
+    def _end_of(self, error: TpiError) -> float | None:
+        """Tell until when a failure may pass; None for one that will not."""
+        if error.code in _PASSING:
+            since = self.gap_since if self.gap_since is not None else time.monotonic()
+            return since + self._patience.refused_seconds if self.last is not None else None
+        if not isinstance(error, UnavailableError) or error.code in _HOPELESS:
+            return None
+        if self.last is None:
+            return self.deadline
+        return self._seen_at + self.last.seconds_to_end + self._patience.grace_seconds
+
+    def _give_up(self, error: TpiError) -> NoReturn:
+        if self.last is None:
+            raise error
+        raise UnavailableError(
+            f"no answer about request {self.last.id} any more ({error.message}); it was {self.last.state} when "
+            f"last seen, and goes on without you. Look later: ipa-tpi show {self.last.id}",
+            code=error.code,
+        ) from error

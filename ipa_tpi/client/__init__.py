@@ -6,30 +6,37 @@ server's answers.  A proof is made only over digests that were computed here (R-
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from types import TracebackType
 from typing import Final, Self, TypeVar
 from urllib.parse import urlencode
 
 from ipa_tpi.client.answers import read_answer
 from ipa_tpi.client.examination import digest_request, examine, read_preview
+from ipa_tpi.client.freshness import Freshness, fresh_tickets
+from ipa_tpi.client.selection import Selection, Trial
 from ipa_tpi.client.tickets import GssTickets, Tickets
 from ipa_tpi.client.transport import DEFAULT_TIMEOUT_SECONDS, Transport
-from ipa_tpi.client.wish import Wish, check_wish, draft, find_operation
+from ipa_tpi.client.wish import Wish, check_host, check_wish, draft, find_operation
 from ipa_tpi.decide.digest import mic_text
 from ipa_tpi.decide.intake import check_identifier, check_text
 from ipa_tpi.errors import BadInputError, KerberosError, RefusedError
 from ipa_tpi.model import Purpose
 from ipa_tpi.wire import (
+    MAX_LISTED,
+    ApproversView,
     OperationList,
+    PolicyView,
     ProofBody,
     RequestBody,
     RequestList,
     RequestView,
+    RuleList,
     VoiceBody,
     encode,
 )
 
-__all__ = ["TpiClient", "Wish"]
+__all__ = ["Selection", "TpiClient", "Trial", "Wish"]
 
 _PREFIX: Final = "/tpi/v1"
 S = TypeVar("S")
@@ -44,6 +51,7 @@ class TpiClient:
         ccache: Name of the credential cache; None takes the person's default one.
         timeout_seconds: For connecting and for each answer.
         tickets: Where tickets come from, in place of `ccache`.
+        fresh: Where those come from that an operation wants got just now, for the proof alone (R-X11).
 
     Attributes:
         url: The server's URL in its normal form.
@@ -58,8 +66,10 @@ class TpiClient:
         timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
         *,
         tickets: Tickets | None = None,
+        fresh: Freshness = fresh_tickets,
     ) -> None:
         self.tickets: Tickets = GssTickets(ccache) if tickets is None else tickets
+        self._fresh = fresh
         self._transport = Transport(server_url, ca_file, self.tickets, timeout_seconds)
         self.url = self._transport.url
 
@@ -87,23 +97,87 @@ class TpiClient:
         """
         return self._get("/operations", OperationList)
 
-    def list(self, state: str = "", *, mine: bool = False, approvable: bool = False) -> Sequence[RequestView]:
-        """List requests.
+    def policy(self, trial: Trial) -> PolicyView:
+        """Ask what the policy says (R-X10).
 
         Args:
-            state: Only those in this state; empty for all.
-            mine: Only the caller's own.
-            approvable: Only those that the caller could approve now.
+            trial: Of whom, of what, and where.
 
         Returns:
-            Them, in the server's order.
+            The server's answer.
+
+        Raises:
+            NotFoundError: There is no such user, operation, host or group.
+            TpiError: As `operations`.
+        """
+        return self._get(f"/policy{trial.query()}", PolicyView)
+
+    def rules(self, operation: str = "", user: str = "", right: str = "") -> RuleList:
+        """List rules; an empty argument does not restrict.
+
+        Args:
+            operation: Only those that name this operation.
+            user: Only those that name this account.
+            right: Only those that give this right.
+
+        Returns:
+            Them, and those that are broken.
+
+        Raises:
+            TpiError: As `policy`.
+        """
+        wanted = {"operation": operation, "user": user, "right": right}
+        query = urlencode({name: value for name, value in wanted.items() if value})
+        return self._get("/rules" + (f"?{query}" if query else ""), RuleList)
+
+    def list(
+        self, state: str = "", *, mine: bool = False, approvable: bool = False, prefix: str = ""
+    ) -> Sequence[RequestView]:
+        """List requests, however many; the arguments are those of `Selection`.
+
+        Returns:
+            Them, newest first.
 
         Raises:
             TpiError: As `operations`.
         """
-        wanted = {"state": state, "mine": "true" if mine else "", "approvable": "true" if approvable else ""}
-        query = urlencode({name: value for name, value in wanted.items() if value})
-        return self._get("/requests" + (f"?{query}" if query else ""), RequestList).requests
+        selection = Selection(state, mine, approvable, prefix, limit=MAX_LISTED)
+        page = self.page(selection)
+        found = list(page.requests)
+        while page.more and page.requests:
+            page = self.page(replace(selection, before=page.requests[-1].id))
+            found += page.requests
+        return found
+
+    def page(self, selection: Selection) -> RequestList:
+        """List some requests, newest first.
+
+        Args:
+            selection: Which.
+
+        Returns:
+            Them, and whether there are more.
+
+        Raises:
+            TpiError: As `operations`.
+        """
+        return self._get(f"/requests{selection.query()}", RequestList)
+
+    def approvers(self, request_id: str, user: str = "") -> ApproversView:
+        """Ask who could still approve a request (R-K16).
+
+        Args:
+            request_id: Its whole id.
+            user: Only about this person.
+
+        Returns:
+            The server's answer.
+
+        Raises:
+            TpiError: As `show`.
+        """
+        query = f"?{urlencode({'user': user})}" if user else ""
+        return self._get(self._path(request_id, "approvers") + query, ApproversView)
 
     def show(self, request_id: str) -> RequestView:
         """Load one request.
@@ -135,7 +209,9 @@ class TpiClient:
             TpiError: As `operations`.
         """
         check_wish(wish)
-        operation = find_operation(self.operations(), wish.operation)
+        known = self.operations()
+        operation = find_operation(known, wish.operation)
+        check_host(wish, known)
         view = draft(wish, operation, self.tickets.principal())
         digest = digest_request(view)
         body = RequestBody(
@@ -148,7 +224,7 @@ class TpiClient:
             reason=view.reason,
             ticket=view.ticket,
             interface=view.interface,
-            proof=self._proof(view.target, Purpose.REQUEST, digest),
+            proof=self._proof(view.target, Purpose.REQUEST, digest, operation.fresh_seconds),
         )
         recorded = self._same(view.id, self._post("/requests", body))
         if examine(recorded).request != digest:
@@ -176,7 +252,7 @@ class TpiClient:
         """
         read_preview(view)
         digest = examine(view).approval
-        proof = self._proof(view.target, Purpose.APPROVE, digest)
+        proof = self._proof(view.target, Purpose.APPROVE, digest, view.fresh_seconds)
         return self._voice(view, "approvals", VoiceBody(digest=digest.hex(), comment=comment, proof=proof))
 
     def deny(self, view: RequestView, comment: str = "") -> RequestView:
@@ -205,10 +281,10 @@ class TpiClient:
         """
         examination = examine(view)
         if view.requester == self.tickets.principal():
-            proof = self._proof(view.target, Purpose.REQUEST, examination.request)
+            proof = self._proof(view.target, Purpose.REQUEST, examination.request, view.fresh_seconds)
         else:
             read_preview(view)
-            proof = self._proof(view.target, Purpose.APPROVE, examination.approval)
+            proof = self._proof(view.target, Purpose.APPROVE, examination.approval, view.fresh_seconds)
         return self._same(view.id, self._post(self._path(view.id, "proofs"), proof))
 
     def _deny(
@@ -227,8 +303,13 @@ class TpiClient:
             raise RefusedError(refusal.message, code=refusal.code)
         return self._same(view.id, self._post(self._path(view.id, part), body))
 
-    def _proof(self, target: str, purpose: Purpose, digest: bytes) -> ProofBody:
-        token, mic = self.tickets.prove(target, mic_text(purpose, digest))
+    def _proof(self, target: str, purpose: Purpose, digest: bytes, fresh_seconds: int = 0) -> ProofBody:
+        text = mic_text(purpose, digest)
+        if fresh_seconds:
+            with self._fresh(self.tickets.principal(), target, fresh_seconds) as tickets:
+                token, mic = tickets.prove(target, text)
+        else:
+            token, mic = self.tickets.prove(target, text)
         return ProofBody(purpose=purpose.value, digest=digest.hex(), token=token, mic=mic)
 
     def _get(self, path: str, shape: type[S]) -> S:

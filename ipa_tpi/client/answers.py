@@ -13,6 +13,7 @@ from ipa_tpi.errors import (
     NoTicketError,
     OutcomeUnknownError,
     RefusedError,
+    TooManyRequestsError,
     TpiError,
     UnavailableError,
 )
@@ -24,6 +25,8 @@ _BY_CODE: Final[dict[str, type[TpiError]]] = {
     "outcome-unknown": OutcomeUnknownError,
     "no-ticket": NoTicketError,
     "kerberos": KerberosError,
+    "too-slow": UnavailableError,
+    "too-many-requests": TooManyRequestsError,
 }
 _BY_STATUS: Final[dict[int, type[TpiError]]] = {
     HTTPStatus.BAD_REQUEST: BadInputError,

@@ -85,7 +85,8 @@ def digest_request(view: RequestView) -> bytes:
     refusal = check_identifier(view.id) or check_target(view.target)
     if refusal is not None:
         raise RefusedError(
-            f"the server showed a request that cannot be right: {refusal.message}", code="malformed-request"
+            f"the server showed a request that cannot be right: {refusal.message}. Tell an administrator.",
+            code="malformed-request",
         )
     try:
         request = Request(

@@ -114,7 +114,11 @@ class GssTickets:
             KerberosError: The token cannot be made; the message says why.
         """
         name = gssapi.Name(f"HTTP@{host}", gssapi.NameType.hostbased_service)
-        return GssNegotiation(self._acquire(), name, f"HTTP/{host}")
+        try:
+            return GssNegotiation(self._acquire(), name, f"HTTP/{host}")
+        except NoTicketError:
+            self._credentials = None  # whoever has run kinit meanwhile is served the next time
+            raise
 
     def prove(self, target: str, text: bytes) -> tuple[bytes, bytes]:
         """Make a proof for the executor of a target (R-X01).

@@ -7,21 +7,18 @@ arrive the error says that it may have been recorded.
 
 import base64
 import binascii
-import email.utils
 import http.client
 import time
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Final
 from urllib.parse import urlsplit
 
 from ipa_tpi import __version__
-from ipa_tpi.client.answers import raise_problem
 from ipa_tpi.client.tickets import Tickets
 from ipa_tpi.client.trust import cause_of, explain_connect, trusting
+from ipa_tpi.client.verdict import judge
 from ipa_tpi.errors import (
     BadInputError,
-    KerberosError,
     OutcomeUnknownError,
     TpiError,
     UnavailableError,
@@ -31,7 +28,6 @@ MAX_ANSWER_BYTES: Final = 10 * 1024 * 1024  # R-E12
 DEFAULT_TIMEOUT_SECONDS: Final = 30.0
 _CHUNK_BYTES: Final = 64 * 1024
 _REUSE_SECONDS: Final = 2.0
-_SKEW_SECONDS: Final = 240
 
 
 class Transport:
@@ -83,7 +79,7 @@ class Transport:
         proof = _server_token(response)
         if proof is not None:
             negotiation.verify(proof)
-        return self._judge(method, response, data)
+        return judge(method, response.status, response.headers, data, self.url)
 
     def close(self) -> None:
         """Close the connection; the next request opens another."""
@@ -162,33 +158,8 @@ class Transport:
             )
         return OutcomeUnknownError(
             f"the connection to {self.url} broke after the request was sent ({cause}), so it may have been "
-            "recorded. Look with 'ipa-tpi show' or 'ipa-tpi list --mine' before you repeat it.",
+            "recorded. Look with 'ipa-tpi list --mine' before you repeat it.",
         )
-
-    def _judge(self, method: str, response: http.client.HTTPResponse, data: bytes) -> bytes:
-        kind = response.headers.get_content_type()
-        if kind == "application/problem+json":
-            raise_problem(data, response.status, self.url)
-        if response.status == http.HTTPStatus.UNAUTHORIZED:
-            raise _refused_ticket(response, self.url)
-        if http.HTTPStatus.MULTIPLE_CHOICES <= response.status < http.HTTPStatus.BAD_REQUEST:
-            raise UnavailableError(
-                f"{self.url} wants to send us elsewhere (HTTP {response.status}), which ipa-tpi never follows. "
-                "Give the right server with --server.",
-                code="server-untrusted",
-            )
-        if method != "GET" and response.status >= http.HTTPStatus.INTERNAL_SERVER_ERROR:
-            # Apache answers so for a service that dies amid a request.
-            raise OutcomeUnknownError(
-                f"{self.url} answered HTTP {response.status} in the service's stead, so your word may have been "
-                "recorded. Look with 'ipa-tpi show' or 'ipa-tpi list --mine' before you repeat it.",
-            )
-        if kind != "application/json" or response.status >= http.HTTPStatus.BAD_REQUEST:
-            raise UnavailableError(
-                f"{self.url} answered HTTP {response.status} with {kind} rather than what ipa-tpi speaks. "
-                "Check that ipa-tpi's web service is installed and running there.",
-            )
-        return data
 
 
 def _split(server_url: str) -> tuple[str, int, str]:
@@ -214,23 +185,3 @@ def _server_token(response: http.client.HTTPResponse) -> bytes | None:
             except binascii.Error:
                 return b""
     return None
-
-
-def _refused_ticket(response: http.client.HTTPResponse, url: str) -> KerberosError:
-    # The clock of the server that refused us is in its answer; a large gap is the usual cause.
-    date = response.headers.get("Date")
-    try:
-        gap = abs(email.utils.parsedate_to_datetime(date or "") - datetime.now(UTC)).total_seconds()
-    except (TypeError, ValueError):
-        gap = 0
-    if gap > _SKEW_SECONDS:
-        return KerberosError(
-            f"{url} did not accept your ticket, and its clock differs from this machine's by {gap:.0f} s. "
-            "Set the clock (chronyc makestep), run kinit and try again.",
-            code="clock-skew",
-        )
-    return KerberosError(
-        f"{url} did not accept your Kerberos ticket. Run kinit and try again; "
-        "if that does not help, the server's keytab may be out of date.",
-        code="unauthenticated",
-    )

@@ -78,10 +78,29 @@ def find_operation(known: OperationList, name: str) -> OperationView:
             f"the definition of {name} is refused: {malformed}. An administrator must correct it.",
             code="operation-malformed",
         )
+    names = ", ".join(operation.name for operation in known.operations) or "none"
     raise RefusedError(
-        f"there is no operation {name} that you may know of. See 'ipa-tpi operations'.",
+        f"there is no operation {name} that you may know of. Known: {names}. See 'ipa-tpi operations'.",
         code="unknown-operation",
     )
+
+
+def check_host(wish: Wish, known: OperationList) -> None:
+    """Refuse a target that has no executor, before a ticket for it is wanted.
+
+    Args:
+        wish: What is asked for.
+        known: What the server told; where it names no hosts, any may do.
+
+    Raises:
+        RefusedError: Code ``target-not-served``.
+    """
+    if known.hosts and wish.target not in known.hosts:
+        raise RefusedError(
+            f"{wish.target} has no executor of ipa-tpi. Known: {', '.join(known.hosts)}. Check --host; "
+            "see 'ipa-tpi hosts'.",
+            code="target-not-served",
+        )
 
 
 def draft(wish: Wish, operation: OperationView, requester: str) -> RequestView:

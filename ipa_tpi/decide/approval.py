@@ -13,9 +13,10 @@ Rules:
 4. An approval counts only if it is on the approval digest of this request and this preview, made
    in the approval window and not before the request, by a person whom the rules let approve now,
    who is distinct from the requester and from everyone counted before, who has not withdrawn it,
-   and, unless the floor excepts the operation, with a proof that the executor verified.
+   and, unless the floor excepts the operation, with a proof that the executor verified; and whose
+   turn it is (`quorum`).
 5. The approval window runs from the request; the execution window from the approval that
-   completed the count; each from the earlier of the server's stamp and the executor's first sight.
+   completed the quorum; each from the earlier of the server's stamp and the executor's first sight.
 6. A denial, cancellation or withdrawal stamped after the deadline that held at that moment changes
    nothing.  A withdrawal may move the deadline, so they are judged in the order of their stamps.
 7. There is one preview; two different ones by the executor deny.
@@ -30,6 +31,7 @@ from typing import Final, NamedTuple, TypeVar
 
 from ipa_tpi.decide.digest import approval_digest, parse_canonical, sha256
 from ipa_tpi.decide.identity import Identity, check_distinct
+from ipa_tpi.decide.quorum import Demand, check_turn, missing
 from ipa_tpi.model import (
     Approval,
     Cancellation,
@@ -42,12 +44,18 @@ from ipa_tpi.model import (
     Receipt,
     Refuse,
     Result,
+    Stage,
     State,
     Subtree,
     Withdrawal,
 )
 
 C = TypeVar("C", bound=Child)
+# Why a proof did not count although nobody did wrong, and what its maker is told.
+_AGAIN: Final[Mapping[str, str]] = {
+    "proof-stale": "the proof's ticket was not got for this alone, just now, with the factor",
+    "proof-indicator-missing": "the proof's ticket lacks the factor that the operation demands",
+}
 _BY_RULES: Final = frozenset({"no-rule", "not-a-person", "self-approval"})
 
 
@@ -67,22 +75,31 @@ class Voice:
         refusal: Why this account may not approve the request; None when it may.
         forged: The directory should not have let it write at all.
         identity: The account's identity; None where there is no usable account.
+        groups: Normal DNs of what the account is a member of.
     """
 
     refusal: Refuse | None
     forged: bool = False
     identity: Identity | None = None
+    groups: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What an operation and the floor together demand of a request."""
+    """What an operation and the floor together demand of a request; see `quorum.Demand`."""
 
     required_approvals: int
     approval_seconds: int
     execution_seconds: int
     timeout_seconds: int
     proof: bool = True
+    groups: frozenset[str] = frozenset()
+    stages: tuple[Stage, ...] = ()
+
+    @property
+    def demand(self) -> Demand:
+        """What the approvals must come to."""
+        return Demand(self.required_approvals, self.groups, self.stages)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +113,8 @@ class Case:
         now: The time.
         voices: For each DN that wrote below the request, what the rules say of it.
         verified: Proofs that the executor verified.
-        refused_proofs: By the DN of its writer, the code for which the executor refused a proof of an
-            approval; for people to read, it decides nothing.
+        refused_proofs: By the DN of its writer and its purpose, the code for which the executor refused
+            a proof; for people to read, it decides nothing.
         blocked: A refusal found elsewhere (requester, operation, floor), or None.
         first_seen: When the executor first saw an entry, by entry id or request id.
         own_nonce: The nonce of the executor's own unclaimed intent, at the last look before acting.
@@ -110,7 +127,7 @@ class Case:
     now: datetime
     voices: Mapping[str, Voice] = field(default_factory=dict)
     verified: frozenset[Verified] = frozenset()
-    refused_proofs: Mapping[str, str] = field(default_factory=dict)
+    refused_proofs: Mapping[tuple[str, str], str] = field(default_factory=dict)
     blocked: Refuse | None = None
     first_seen: Mapping[str, datetime] = field(default_factory=dict)
     own_nonce: str = ""
@@ -128,6 +145,7 @@ class Standing:
         deadline: When the window that runs now ends (approval, then execution).
         counted: The approvals that count, oldest first.
         approval_digest: What an approval must be about; empty before the preview.
+        complete: The approvals that count are enough.
         why: For each approval that does not count, its refusal, by entry id.
         preview: The one preview, once it is there.
     """
@@ -138,6 +156,7 @@ class Standing:
     message: str = ""
     counted: tuple[Approval, ...] = ()
     approval_digest: bytes = b""
+    complete: bool = False
     why: Mapping[str, Refuse] = field(default_factory=dict)
     preview: Preview | None = None
 
@@ -146,7 +165,7 @@ class _Count(NamedTuple):
     counted: tuple[Approval, ...]
     why: dict[str, Refuse]
     deadline: datetime
-    complete: bool
+    missing: str
     late: frozenset[str] = frozenset()
 
 
@@ -170,6 +189,7 @@ def standing(case: Case) -> Standing:
         message=message,
         counted=count.counted,
         approval_digest=digest,
+        complete=not count.missing,
         why=count.why,
         preview=preview if isinstance(preview, Preview) else None,
     )
@@ -207,13 +227,12 @@ def _state(case: Case, preview: Preview | Refuse | None, count: _Count) -> tuple
         )
     if preview is None:
         return _awaiting(case)
-    if count.complete:
+    if not count.missing:
         return State.APPROVED, "", ""
     unproven = sorted(refusal.message for refusal in count.why.values() if refusal.code.startswith("proof-"))
     if unproven:
         return State.PENDING, "proof-missing", unproven[-1]
-    missing = case.terms.required_approvals - len(count.counted)
-    return State.PENDING, "approvals-missing", f"{missing} more approval(s) needed"
+    return State.PENDING, "approvals-missing", count.missing
 
 
 def _ended(case: Case) -> tuple[State, str, str] | None:
@@ -254,17 +273,23 @@ def _denied(case: Case, preview: Preview | Refuse | None, late: frozenset[str]) 
             continue
         if voice.forged:
             return Refuse(
-                "forged-veto", f"a denial by {denial.creator}, who may write none, lies below the request"
+                "forged-veto",
+                f"a denial by {denial.creator}, who may write none, lies below the request; tell an auditor",
             )
         if voice.refusal is None:
-            return Refuse("denied-by-approver", f"denied by {_name(voice)}")
+            return Refuse(
+                "denied-by-approver", f"denied by {_name(voice)}; ask why before you make a new request"
+            )
         if voice.refusal.code not in _BY_RULES:
-            return Refuse(voice.refusal.code, f"a denial lies below the request, and {voice.refusal.message}")
+            return Refuse(
+                voice.refusal.code,
+                f"a denial lies below the request, and {voice.refusal.message}. Make a new request.",
+            )
     for withdrawal in case.subtree.of(Withdrawal):
         if case.voices.get(withdrawal.creator, _NOBODY).forged and withdrawal.entry_id not in late:
             return Refuse(
                 "forged-veto",
-                f"a withdrawal by {withdrawal.creator}, who may write none, lies below the request",
+                f"a withdrawal by {withdrawal.creator}, who may write none, lies below the request; tell an auditor",
             )
     return _tampered(case) or (preview if isinstance(preview, Refuse) else None) or case.blocked
 
@@ -274,10 +299,14 @@ def _cancelled(case: Case, late: frozenset[str]) -> Refuse | None:
         if cancellation.entry_id in late:
             continue
         if cancellation.creator == case.subtree.request.creator:
-            return Refuse("cancelled", "cancelled by the requester", Outcome.CANCELLED)
+            return Refuse(
+                "cancelled",
+                "cancelled by the requester; make a new request if it is still needed",
+                Outcome.CANCELLED,
+            )
         return Refuse(
             "forged-veto",
-            f"a cancellation by {cancellation.creator}, who did not request, lies below the request",
+            f"a cancellation by {cancellation.creator}, who did not request, lies below the request; make a new one, and tell an auditor",
         )
     return None
 
@@ -289,10 +318,13 @@ def _tampered(case: Case) -> Refuse | None:
         ours = isinstance(child, Preview | Receipt | Execution | Result)
         if ours and child.creator != case.subtree.request.executor:
             return Refuse(
-                "forged-entry", f"{child.creator} wrote an entry that only the target's executor may write"
+                "forged-entry",
+                f"{child.creator} wrote an entry that only the target's executor may write; tell an auditor",
             )
         if child.conflict and not _is_our_intent(case, child):
-            return Refuse("malformed-entry", f"the entry {child.dn} is a replication conflict")
+            return Refuse(
+                "malformed-entry", f"the entry {child.dn} is a replication conflict; make a new request"
+            )
     return _borrowed(case)
 
 
@@ -301,13 +333,23 @@ def _borrowed(case: Case) -> Refuse | None:
     owners = {case.subtree.request.id: case.subtree.request.dn}
     for child in sorted(case.subtree.children, key=lambda entry: entry.dn):
         if owners.setdefault(child.entry_id, child.dn) != child.dn and not _is_our_intent(case, child):
-            return Refuse("malformed-entry", f"the entry {child.dn} bears the id of another")
+            return Refuse(
+                "malformed-entry",
+                f"the entry {child.dn} bears the id of another; make a new request, and tell an auditor",
+            )
     return None
 
 
 def _awaiting(case: Case) -> tuple[State, str, str]:
     request = case.subtree.request
     if case.terms.proof and Verified(request.creator, Purpose.REQUEST, case.digest) not in case.verified:
+        code = case.refused_proofs.get((request.creator, Purpose.REQUEST), "proof-missing")
+        if code in _AGAIN:
+            return (
+                State.AWAITING_PREVIEW,
+                code,
+                f"{_AGAIN[code]}; the requester runs: ipa-tpi prove {request.id}",
+            )
         return (
             State.AWAITING_PREVIEW,
             "proof-missing",
@@ -332,7 +374,10 @@ def _preview(case: Case) -> Preview | Refuse | None:
         or not isinstance(body, dict)
         or body.keys() != {"shown", "precondition"}
     ):
-        return Refuse("malformed-entry", "the preview's content does not fit its digest or form")
+        return Refuse(
+            "malformed-entry",
+            "the preview's content does not fit its digest or form; make a new request, and tell an auditor",
+        )
     if case.preview_digest is not None and preview.digest != case.preview_digest:  # R-K10
         return differs
     return preview
@@ -360,21 +405,27 @@ def _count_with(case: Case, digest: bytes, withdrawn: frozenset[str]) -> _Count:
     start = min(request.created, case.first_seen.get(request.id, request.created))
     window_end = start + timedelta(seconds=case.terms.approval_seconds)
     counted: list[Approval] = []
-    identities: list[Identity] = []
+    taken: list[Voice] = []
     why: dict[str, Refuse] = {}
-    for approval in sorted(case.subtree.of(Approval), key=lambda entry: (_at(case, entry), entry.entry_id)):
-        verdict = _judge(case, approval, digest, window_end, withdrawn, identities)
+    deadline, demand = window_end, case.terms.demand
+    lacks = missing(demand, ())
+    waiting = sorted(case.subtree.of(Approval), key=lambda entry: (_at(case, entry), entry.entry_id))
+    while waiting:
+        # Stamps have whole seconds: of those of one second, one whose turn it is comes first.
+        same = [approval for approval in waiting if _at(case, approval) == _at(case, waiting[0])]
+        verdicts = [(one, _judge(case, one, digest, window_end, withdrawn, taken)) for one in same]
+        approval, verdict = next((pair for pair in verdicts if isinstance(pair[1], Voice)), verdicts[0])
+        waiting.remove(approval)
         if isinstance(verdict, Refuse):
             why[approval.entry_id] = verdict
-        else:
-            counted.append(approval)
-            identities.append(verdict)
-    complete = len(counted) >= case.terms.required_approvals
-    deadline = window_end
-    if complete:
-        completed = _at(case, counted[case.terms.required_approvals - 1])
-        deadline = completed + timedelta(seconds=case.terms.execution_seconds)
-    return _Count(tuple(counted), why, deadline, complete)
+            continue
+        counted.append(approval)
+        taken.append(verdict)
+        still = missing(demand, [voice.groups for voice in taken])
+        if lacks and not still:
+            deadline = _at(case, approval) + timedelta(seconds=case.terms.execution_seconds)
+        lacks = still
+    return _Count(tuple(counted), why, deadline, lacks)
 
 
 def _judge(
@@ -383,37 +434,44 @@ def _judge(
     digest: bytes,
     window_end: datetime,
     withdrawn: frozenset[str],
-    identities: list[Identity],
-) -> Identity | Refuse:
+    taken: list[Voice],
+) -> Voice | Refuse:
     voice = case.voices.get(approval.creator, _NOBODY)
     if voice.refusal is not None or voice.identity is None:
         return voice.refusal or _NO_ACCOUNT
     if approval.created < case.subtree.request.created:
-        return Refuse("clock", "the approval is older than the request")
+        return Refuse(
+            "clock", "the approval is older than the request; mend the clocks, then make a new request"
+        )
     # A stamp has whole seconds, so one that equals the end was made at the end or after.
     if _at(case, approval) >= window_end:  # R-A03
-        return Refuse("too-late", "the approval came after the window")
+        return Refuse("too-late", "the approval came after the window; make a new request")
     if approval.digest != digest or not digest:  # R-K10
         return Refuse(
-            "digest-mismatch", "the approval is about something else than this request with this preview"
+            "digest-mismatch",
+            "the approval is about something else than this request with this preview; look again, then approve",
         )
     if approval.creator in withdrawn:  # R-K15
-        return Refuse("withdrawn", "the approval was withdrawn")
-    for identity in identities:  # R-K02, R-X09
-        refusal = check_distinct(identity, voice.identity)
+        return Refuse("withdrawn", "the approval was withdrawn; another person has to approve")
+    for other in taken:  # R-K02, R-X09
+        refusal = (
+            check_distinct(other.identity, voice.identity) if other.identity is not None else _NO_ACCOUNT
+        )
         if refusal is not None:
             return refusal
     if case.terms.proof and Verified(approval.creator, Purpose.APPROVE, digest) not in case.verified:  # R-X01
         return _unproven(case, approval, _name(voice))
-    return voice.identity
+    return check_turn(case.terms.demand, [other.groups for other in taken], voice.groups) or voice  # R-K08
 
 
 def _unproven(case: Case, approval: Approval, who: str) -> Refuse:
-    code = case.refused_proofs.get(approval.creator)
+    code = case.refused_proofs.get((approval.creator, Purpose.APPROVE))
+    if code is not None and code in _AGAIN:
+        return Refuse(code, f"{_AGAIN[code]}; {who} runs: ipa-tpi prove {case.subtree.request.id}")
     if code is None:
         return Refuse(
             "proof-missing",
-            f"the target has not verified a proof by {who}, who runs: ipa-tpi prove {case.subtree.request.id}",
+            f"the target has not verified a proof by {who}; {who} runs: ipa-tpi prove {case.subtree.request.id}",
         )
     return Refuse(
         code,
@@ -443,5 +501,5 @@ def _name(voice: Voice) -> str:
     return voice.identity.principal if voice.identity is not None else "an unknown account"
 
 
-_NO_ACCOUNT = Refuse("unknown-principal", "the account of the writer cannot be used")
+_NO_ACCOUNT = Refuse("unknown-principal", "the account of the writer cannot be used; ask an administrator")
 _NOBODY = Voice(_NO_ACCOUNT)

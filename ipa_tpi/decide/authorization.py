@@ -31,11 +31,13 @@ allowed where an operation of the other kind could be shown.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final, Literal
 
 from ipa_tpi.decide.approval import Case, Standing, Terms, Verified, Voice, required_approvals, standing
+from ipa_tpi.decide.definition import is_reading
 from ipa_tpi.decide.digest import request_digest
 from ipa_tpi.decide.identity import (
     Identity,
@@ -46,7 +48,8 @@ from ipa_tpi.decide.identity import (
     identity_of,
 )
 from ipa_tpi.decide.intake import check_parameters, check_text, fingerprint
-from ipa_tpi.decide.policy import is_reading, may, usable_operation
+from ipa_tpi.decide.policy import granting, may, usable_operation
+from ipa_tpi.decide.quorum import Demand
 from ipa_tpi.decide.units import check_unit
 from ipa_tpi.model import (
     Account,
@@ -54,6 +57,7 @@ from ipa_tpi.model import (
     Child,
     Floor,
     FloorOperation,
+    Group,
     HostEntry,
     Kind,
     NotYet,
@@ -110,6 +114,8 @@ class Setting:
         now: The time.
         approve_permission: Normal DN of the permission without which the directory lets nobody
             write an approval or a denial.
+        groups: By DN, the groups that the people are members of; needed where an operation demands
+            an age of memberships, and a group that is not there counts as young.
     """
 
     policy: Policy
@@ -118,6 +124,7 @@ class Setting:
     floor: Floor
     now: datetime
     approve_permission: str
+    groups: Mapping[str, Group] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +143,7 @@ class Facts:
         accounts: By DN, the account of everyone who wrote below the request, or None.
         approve_permission: Normal DN of the permission that lets write approvals and denials.
         memory: The journal's.
+        groups: As in `Setting`.
     """
 
     me: str
@@ -149,6 +157,7 @@ class Facts:
     accounts: Mapping[str, Account | None]
     approve_permission: str
     memory: Memory
+    groups: Mapping[str, Group] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,14 +195,23 @@ def authorize(facts: Facts, stage: Stage) -> Authorization:
     if floor is None:  # R-X13
         return Authorization(
             Refuse(
-                "operation-not-on-floor", f"the floor of {facts.target} does not allow {request.operation}"
+                "operation-not-on-floor",
+                f"the floor of {facts.target} does not allow {request.operation}; ask its administrator (ipa-tpi-floor(5))",
             ),
         )
     if is_reading(operation.name) != (stage == "read"):  # R-K02: no stage of one kind opens the other
         return Authorization(
             Refuse("not-reading", f"{operation.name} cannot be taken through the stage {stage}; report this")
         )
-    setting = Setting(facts.policy, operation, facts.host, facts.floor, facts.now, facts.approve_permission)
+    setting = Setting(
+        policy=facts.policy,
+        operation=operation,
+        host=facts.host,
+        floor=facts.floor,
+        now=facts.now,
+        approve_permission=facts.approve_permission,
+        groups=facts.groups,
+    )
     refusal = (
         check_definition(request, operation)
         or check_floor_parameters(request, floor, facts.target)
@@ -203,11 +221,12 @@ def authorize(facts: Facts, stage: Stage) -> Authorization:
         or _check_digest(request, requester)
     )
     if refusal is not None or requester is None:
-        return Authorization(refusal or Refuse("requester-gone", "the requester's account is gone"))
+        return Authorization(
+            refusal or Refuse("requester-gone", "the requester's account is gone; make a new request")
+        )
     case = _case(facts, setting, floor, requester)
     result = standing(case)
-    complete = len(result.counted) >= case.terms.required_approvals
-    return Authorization(_by_state(result, stage, complete=complete), result)
+    return Authorization(_by_state(result, stage), result)
 
 
 def terms_of(operation: Operation, floor: FloorOperation | None, requester: Account | None) -> Terms:
@@ -221,12 +240,15 @@ def terms_of(operation: Operation, floor: FloorOperation | None, requester: Acco
     Returns:
         The terms.
     """
+    least = required_approvals(
+        operation.required_approvals,
+        floor.required_approvals if floor is not None else 1,
+        requester_is_person=requester is not None and requester.kind is Kind.PERSON,
+    )
     return Terms(
-        required_approvals=required_approvals(
-            operation.required_approvals,
-            floor.required_approvals if floor is not None else 1,
-            requester_is_person=requester is not None and requester.kind is Kind.PERSON,
-        ),
+        required_approvals=Demand(least, operation.required_groups, operation.stages).total,
+        groups=operation.required_groups,
+        stages=operation.stages,
         approval_seconds=operation.approval_seconds,
         execution_seconds=operation.execution_seconds,
         timeout_seconds=operation.timeout_seconds,
@@ -252,7 +274,7 @@ def check_definition(request: Request, operation: Operation) -> Refuse | None:
     if request.interface not in operation.interfaces:  # R-E15
         return Refuse(
             "interface-not-allowed",
-            f"{operation.name} cannot be asked for through the interface {request.interface!a}",
+            f"{operation.name} cannot be asked for through the interface {request.interface!a}; use another one",
         )
     if operation.reason_pattern and re.fullmatch(operation.reason_pattern, request.reason) is None:  # R-K14
         return Refuse(
@@ -289,7 +311,7 @@ def check_floor_parameters(request: Request, floor: FloorOperation, target: str)
             return Refuse(
                 "below-floor",
                 f"{target} allows {request.operation} only of: {allowed} (its floor file, /etc/ipa/tpi/floor.toml), "
-                f"and not of {value!a}",
+                f"and not of {value!a}; ask for one of them",
             )
     unit = request.parameters.get("unit")
     return check_unit(unit, reading=is_reading(request.operation)) if unit is not None else None
@@ -315,10 +337,11 @@ def judge_requester(request: Request, requester: Account | None, setting: Settin
         return refusal
     if requester.created > request.created:
         return Refuse(
-            "account-too-young", f"the account of {requester.principal} is younger than the request"
+            "account-too-young",
+            f"the account of {requester.principal} is younger than the request; make a new request",
         )
     decision = may(setting.policy, Right.REQUEST, requester, setting.operation, setting.host)
-    return decision if isinstance(decision, Refuse) else None
+    return decision if isinstance(decision, Refuse) else check_age(requester, Right.REQUEST, setting)
 
 
 def judge_voice(voice: Account | None, request: Request, requester: Account, setting: Setting) -> Voice:
@@ -339,23 +362,79 @@ def judge_voice(voice: Account | None, request: Request, requester: Account, set
         return Voice(refusal, forged=forged)
     identity = identity_of(voice)
     if voice.created > request.created:
-        refusal = Refuse("account-too-young", f"the account of {voice.principal} is younger than the request")
+        refusal = Refuse(
+            "account-too-young",
+            f"the account of {voice.principal} is younger than the request; another person has to approve",
+        )
     if refusal is None:
         refusal = check_distinct(identity_of(requester), identity)  # R-A04
     if refusal is None:
         decision = may(setting.policy, Right.APPROVE, voice, setting.operation, setting.host)
-        refusal = decision if isinstance(decision, Refuse) else None
+        refusal = decision if isinstance(decision, Refuse) else check_age(voice, Right.APPROVE, setting)
     if refusal is None and forged:  # R-K03: a rule alone is not enough, whatever the directory let through
         refusal = Refuse(
             "no-rule", f"{voice.principal} lacks the role of an approver; ask an administrator for the role"
         )
-    return Voice(refusal, forged=forged, identity=identity)
+    return Voice(refusal, forged=forged, identity=identity, groups=voice.member_of)
+
+
+def check_age(account: Account, right: Right, setting: Setting) -> Refuse | None:
+    """Refuse an account, or a membership that gives the right, that is too young to count (X11).
+
+    A membership is as old as the last change of the groups that it goes through: the directory
+    tells no more, and when in doubt it is young.  Roles and permissions count where a rule names
+    them; the coarse role of an approver alone gives nothing.
+
+    Args:
+        account: An account that a rule gives the right.
+        right: Which.
+        setting: What it is judged against.
+
+    Returns:
+        None, or a refusal ``account-too-young`` or ``membership-too-young``.
+    """
+    age = setting.operation.minimum_age_seconds
+    if age == 0:
+        return None
+    latest = setting.now - timedelta(seconds=age)
+    if account.created > latest:
+        return Refuse(
+            "account-too-young",
+            f"the account of {account.principal} was made at {account.created:%Y-%m-%d %H:%M:%S} UTC, and "
+            f"{setting.operation.name} counts only accounts of at least {age} s; ask somebody else",
+        )
+    always = {group for group in setting.operation.required_groups if group in account.member_of}
+    always |= {stage.group for stage in setting.operation.stages if stage.group in account.member_of}
+    young = ""
+    for rule in granting(setting.policy, right, account, setting.operation, setting.host):
+        young = _young(
+            account, always | ((rule.members | rule.requesting) & account.member_of), latest, setting
+        )
+        if not young:
+            return None
+    return Refuse(
+        "membership-too-young",
+        f"{young or 'a group'} gives {account.principal} the right and was changed less than {age} s ago; "
+        f"{setting.operation.name} counts only older memberships. Wait, or ask somebody else",
+    )
+
+
+def _young(account: Account, through: AbstractSet[str], latest: datetime, setting: Setting) -> str:
+    for dn in sorted(account.member_of):
+        group = setting.groups.get(dn)
+        above = group.member_of if group is not None else frozenset()
+        if (dn in through or above & through) and (group is None or group.modified > latest):
+            return dn
+    return ""
 
 
 def _check_place(facts: Facts) -> Refuse | None:
     request = facts.subtree.request
     if request.target != facts.target or request.executor != facts.me:
-        return Refuse("wrong-target", f"the request is for {request.target}, and this is {facts.target}")
+        return Refuse(
+            "wrong-target",
+            f"the request is for {request.target}, and this is {facts.target}; make a new request",
+        )
     return None
 
 
@@ -398,7 +477,8 @@ def _check_journal(facts: Facts) -> Refuse | None:
     for child in facts.subtree.children:
         if child.creator == facts.me and child.entry_id not in facts.memory.written:
             return Refuse(
-                "forged-entry", f"the entry {child.dn} bears this executor's name and is not in its journal"
+                "forged-entry",
+                f"the entry {child.dn} bears this executor's name and is not in its journal; tell an auditor",
             )
     return None
 
@@ -411,7 +491,8 @@ def _check_remembered(facts: Facts, dn: str) -> Refuse | None:
 def _check_digest(request: Request, requester: Account | None) -> Refuse | None:
     if requester is None or request_digest(request, requester.principal) != request.digest:  # R-K10
         return Refuse(
-            "digest-mismatch", "the digest that the request bears is not the digest of what it asks for"
+            "digest-mismatch",
+            "the digest that the request bears is not that of what it asks for; make a new request, and tell an auditor",
         )
     return None
 
@@ -424,9 +505,7 @@ def _case(facts: Facts, setting: Setting, floor: FloorOperation, requester: Acco
         wrong = _check_remembered(facts, dn)
         if voice.identity is not None:
             wrong = wrong or check_principal(voice.identity.principal, facts.realm)
-        voices[dn] = (
-            Voice(wrong, forged=voice.forged, identity=voice.identity) if wrong is not None else voice
-        )
+        voices[dn] = replace(voice, refusal=wrong) if wrong is not None else voice
     return Case(
         subtree=facts.subtree,
         digest=request.digest,
@@ -440,7 +519,7 @@ def _case(facts: Facts, setting: Setting, floor: FloorOperation, requester: Acco
     )
 
 
-def _by_state(result: Standing, stage: Stage, *, complete: bool) -> Allow | NotYet | Refuse:
+def _by_state(result: Standing, stage: Stage) -> Allow | NotYet | Refuse:
     if result.state is State.APPROVED:
         return Allow("approved by " + ", ".join(approval.creator for approval in result.counted))
     shows = stage in {"preview", "read"} and result.code == "awaiting-preview"
@@ -448,7 +527,7 @@ def _by_state(result: Standing, stage: Stage, *, complete: bool) -> Allow | NotY
         return Allow("the request's proof is verified")
     if result.state is State.PENDING and stage == "read":  # shown before a restart, and not yet told
         return Allow("the request's proof was verified, and nothing has to be approved")
-    if stage == "last" and not complete and result.state in _WAS_APPROVED:  # R-K15: it is so no longer
+    if stage == "last" and not result.complete and result.state in _WAS_APPROVED:  # R-K15: it is so no longer
         return Refuse("withdrawn", "an approval was withdrawn or no longer counts; make a new request")
     if result.state in {State.PENDING, State.AWAITING_PREVIEW}:
         return NotYet(result.code, result.message)
@@ -459,4 +538,8 @@ def _by_state(result: Standing, stage: Stage, *, complete: bool) -> Allow | NotY
     if result.state is State.DENIED and result.code:
         return Refuse(result.code, result.message)
     # An execution or a result lies there that is not the one we are about to make.
-    return Refuse("execution-exists", "the request was begun or ended already", Outcome.INDETERMINATE)
+    return Refuse(
+        "execution-exists",
+        "the request was begun or ended already; look at the target, then make a new request if it is needed",
+        Outcome.INDETERMINATE,
+    )

@@ -87,12 +87,13 @@ def check_account(
     if principal and account.principal != principal:  # R-K02: aliases never count
         return Refuse("not-canonical", f"{principal} is an alias; run: kinit {account.principal}")
     if account.disabled:
-        return Refuse("disabled", f"the account of {who} is disabled")
+        return Refuse("disabled", f"the account of {who} is disabled; ask an administrator")
     if account.expires is not None and account.expires <= now:
-        return Refuse("expired-principal", f"the account of {who} has expired")
+        return Refuse("expired-principal", f"the account of {who} has expired; ask an administrator")
     if not account.unique_id or not account.principal:
         return Refuse(
-            "unknown-principal", f"the account {account.dn} has no unique id or no canonical principal"
+            "unknown-principal",
+            f"the account {account.dn} has no unique id or no canonical principal; ask an administrator",
         )
     if account.kind is Kind.PERSON and person_attribute and len(_persons(account)) != 1:  # R-X09
         return Refuse(

@@ -6,8 +6,10 @@ Rules:
    surrogate, private-use or unassigned characters and no line breaks (K11).
 2. A parameter is named by the operation's definition, matches the whole of its pattern, and all
    of them are there.
-3. An entry is read only if its set of classes is exactly a known one; only named attributes are
-   read; a single-valued attribute has exactly one value (DESIGN section 3).
+3. An entry is read only if its set of classes is exactly a known one and none of its attributes
+   bears an option (``creatorsName;lang-en``, which a client can set, counts as creatorsName in the
+   directory's filters); only named attributes are read; a single-valued attribute has exactly one
+   value (DESIGN section 3).
 4. Parameters are stored as canonical JSON and compared with their own re-encoding.
 5. Whatever does not fit is named as malformed with its reason; it is never skipped in silence.
 """
@@ -28,6 +30,7 @@ from ipa_tpi.model import (
     Execution,
     Operation,
     Outcome,
+    ParameterRule,
     Preview,
     Proof,
     Receipt,
@@ -105,7 +108,10 @@ def check_identifier(text: str) -> Refuse | None:
         None, or a refusal ``bad-id``.
     """
     if _IDENTIFIER.fullmatch(text) is None:
-        return Refuse("bad-id", "an id is a UUID in lower case, such as 7d7a2a9e-5d2e-4f34-9c55-0f6a3a3b7a10")
+        return Refuse(
+            "bad-id",
+            "this is no id; write a UUID in lower case, such as 7d7a2a9e-5d2e-4f34-9c55-0f6a3a3b7a10",
+        )
     return None
 
 
@@ -119,7 +125,9 @@ def check_target(text: str) -> Refuse | None:
         None, or a refusal ``bad-input``.
     """
     if _HOST.fullmatch(text) is None:
-        return Refuse("bad-input", "the target must be a host name in lower case, such as ipa1.example.test")
+        return Refuse(
+            "bad-input", "this is no target; write a host name in lower case, such as ipa1.example.test"
+        )
     return None
 
 
@@ -136,22 +144,35 @@ def check_parameters(parameters: Mapping[str, str], operation: Operation) -> Ref
     missing = sorted(operation.parameters.keys() - parameters.keys())
     surplus = sorted(parameters.keys() - operation.parameters.keys())
     if missing:
+        name = missing[0]
         return Refuse(
-            "bad-parameters", f"{operation.name} needs the parameter {missing[0]}: give {missing[0]}=VALUE"
+            "bad-parameters",
+            f"{operation.name} needs the parameter {name}; give {name}=VALUE, {_allowed(operation.parameters[name])}",
         )
     if surplus:
-        return Refuse("bad-parameters", f"{operation.name} has no parameter {surplus[0]!a}; leave it out")
+        known = ", ".join(sorted(operation.parameters)) or "none"
+        return Refuse(
+            "bad-parameters",
+            f"{operation.name} has no parameter {surplus[0]!a}; leave it out (its parameters: {known})",
+        )
     for name, rule in operation.parameters.items():
         value = parameters[name]
         listed = not rule.values or value in rule.values
         if len(value) > MAX_VALUE or not listed or re.fullmatch(rule.pattern, value) is None:
             return Refuse(
-                "bad-parameters", f"the value of {name} is not allowed by {operation.name}: {value!a}"
+                "bad-parameters",
+                f"{name}={value!a} is not allowed by {operation.name}; give {name}=VALUE, {_allowed(rule)}",
             )
         refusal = check_text(value, f"value of {name}")
         if refusal is not None:
             return refusal
     return None
+
+
+def _allowed(rule: ParameterRule) -> str:
+    if rule.values:
+        return f"one of {', '.join(sorted(rule.values))}"
+    return f"the whole of it matching {rule.pattern}"
 
 
 def read_request(raw: RawEntry) -> Request | Refuse:
@@ -165,6 +186,7 @@ def read_request(raw: RawEntry) -> Request | Refuse:
     """
     try:
         _demand_classes(raw, {"top", "ipatpivoice", "ipatpirequest"})
+        _demand_no_options(raw)
         request = Request(
             id=_text(raw, "ipatpirequestid"),
             operation=_text(raw, "ipatpioperationname"),
@@ -181,12 +203,18 @@ def read_request(raw: RawEntry) -> Request | Refuse:
             created=raw.created,
         )
     except _MalformedError as error:
-        return Refuse("malformed-request", f"the request entry is not of the expected form: {error}")
+        return Refuse(
+            "malformed-request",
+            f"the request entry is not of the expected form: {error}. Make a new request.",
+        )
     if raw.conflict:
-        return Refuse("malformed-request", "the request entry is a replication conflict")
+        return Refuse("malformed-request", "the request entry is a replication conflict; make a new request")
     fault = check_identifier(request.id) or check_target(request.target) or _check_texts(request)
     if fault is not None:
-        return Refuse("malformed-request", f"the request entry is not of the expected form: {fault.message}")
+        return Refuse(
+            "malformed-request",
+            f"the request entry is not of the expected form: {fault.message}. Make a new request.",
+        )
     return request
 
 
@@ -202,11 +230,15 @@ def read_child(raw: RawEntry) -> Child | Refuse:
     reader = _READERS.get(_classes(raw))
     if reader is None:
         names = ", ".join(sorted(_classes(raw)))
-        return Refuse("malformed-entry", f"the entry {raw.dn} has the unknown set of classes {names!a}")
+        return Refuse(
+            "malformed-entry",
+            f"the entry {raw.dn} has the unknown set of classes {names!a}; make a new request",
+        )
     try:
+        _demand_no_options(raw)
         return reader(raw)
     except _MalformedError as error:
-        return Refuse("malformed-entry", f"the entry {raw.dn} is malformed: {error}")
+        return Refuse("malformed-entry", f"the entry {raw.dn} is malformed: {error}. Make a new request.")
 
 
 def _check_texts(request: Request) -> Refuse | None:
@@ -245,6 +277,12 @@ def _classes(raw: RawEntry) -> frozenset[str]:
 def _demand_classes(raw: RawEntry, expected: set[str]) -> None:
     if _classes(raw) != expected:
         raise _MalformedError(f"its classes are {', '.join(sorted(_classes(raw)))}")
+
+
+def _demand_no_options(raw: RawEntry) -> None:
+    options = sorted(name for name in raw.attributes if ";" in name)
+    if options:  # R-X02
+        raise _MalformedError(f"{options[0]} is an attribute with an option")
 
 
 def _one(raw: RawEntry, name: str) -> bytes | None:

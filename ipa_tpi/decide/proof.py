@@ -4,17 +4,21 @@ A proof is a GSS token for ``tpi/TARGET`` and a MIC over purpose and digest.  Be
 with the keytab: its kind is known, its purpose is one that is used, and its digest is the one that
 this request (purpose ``request``, ``cancel``) or this request with this preview (``approve``, ``deny``,
 ``withdraw``) has.  After: the MIC is over that text; the initiator is of this realm, is the
-account that wrote the proof entry, and got the ticket itself rather than through a service.
+account that wrote the proof entry, and got the ticket itself rather than through a service; and
+where the operation or the floor demands it, the ticket bears one of the authentication indicators,
+and was obtained for this, just now, with the factor (the INITIAL flag, a recent authentication).
 
 A replay cache is absent on purpose: a token bears the request's digest through its MIC, so a replay
 can only say again what was said; receipts make it count once, and a crash loses none.
 """
 
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Final
 
 from ipa_tpi.decide.digest import mic_text
 from ipa_tpi.decide.identity import check_principal
-from ipa_tpi.model import Account, Proof, Purpose, Refuse
+from ipa_tpi.model import Account, Floor, Operation, Proof, Purpose, Refuse
 from ipa_tpi.ports import AcceptedProof
 
 MAX_PROOFS: Final = 64
@@ -36,13 +40,21 @@ def expected_text(proof: Proof, request_digest: bytes, approval_digest: bytes) -
         ``proof-wrong-digest``.
     """
     if proof.kind not in KINDS:
-        return Refuse("proof-kind-unknown", f"proofs of the kind {proof.kind!a} are not known here")
+        return Refuse(
+            "proof-kind-unknown",
+            f"proofs of the kind {proof.kind!a} are not known here; run: ipa-tpi prove ID",
+        )
     try:
         purpose = Purpose(proof.purpose)
     except ValueError:
-        return Refuse("proof-wrong-purpose", f"{proof.purpose!a} is no purpose of a proof")
+        return Refuse(
+            "proof-wrong-purpose", f"{proof.purpose!a} is no purpose of a proof; run: ipa-tpi prove ID"
+        )
     if purpose not in _USED:
-        return Refuse("proof-wrong-purpose", f"a proof for {purpose.value} is of no use below a request")
+        return Refuse(
+            "proof-wrong-purpose",
+            f"a proof for {purpose.value} is of no use below a request; run: ipa-tpi prove ID",
+        )
     wanted = request_digest if purpose in _ON_REQUEST else approval_digest
     if purpose is Purpose.DENY and not approval_digest:
         wanted = request_digest
@@ -54,29 +66,92 @@ def expected_text(proof: Proof, request_digest: bytes, approval_digest: bytes) -
     return mic_text(purpose, wanted)
 
 
-def judge(accepted: AcceptedProof, writer: Account | None, realm: str) -> Refuse | None:
+@dataclass(frozen=True, slots=True)
+class Demands:
+    """What an operation and the floor demand of the ticket behind a proof (A12, X11).
+
+    Attributes:
+        indicators: One of these; empty for any.
+        fresh_seconds: How long ago the authentication may be, with a ticket got for nothing else; 0 for any.
+        skew_seconds: How far clocks may differ.
+    """
+
+    indicators: frozenset[str] = frozenset()
+    fresh_seconds: int = 0
+    skew_seconds: int = 0
+
+
+def demands_of(operation: Operation, floor: Floor) -> Demands:
+    """Combine definition and floor: the stricter of both (X13).
+
+    Args:
+        operation: The definition.
+        floor: The target's floor.
+
+    Returns:
+        The demands.
+    """
+    named = floor.operations.get(operation.name)
+    spans = [operation.fresh_seconds, named.fresh_seconds if named is not None else 0]
+    return Demands(
+        operation.indicators, min((span for span in spans if span), default=0), floor.clock_skew_seconds
+    )
+
+
+def judge(
+    accepted: AcceptedProof, writer: Account | None, realm: str, demands: Demands, now: datetime
+) -> Refuse | None:
     """Judge a proof whose token the keytab accepted.
 
     Args:
         accepted: What the context says.
         writer: The account that wrote the proof entry (creatorsName).
         realm: This domain's realm.
+        demands: What the ticket must be.
+        now: The executor's time; a proof is judged once, when it arrives.
 
     Returns:
         None when it counts, else a refusal.
     """
     if not accepted.mic_valid:
-        return Refuse("proof-wrong-digest", "the proof's signature is not over this purpose and digest")
+        return Refuse(
+            "proof-wrong-digest",
+            "the proof's signature is not over this purpose and digest; run: ipa-tpi prove ID",
+        )
     if accepted.delegated:
         # R-X01: somebody else made it with a ticket that a service obtained in the person's name.
         return Refuse(
             "proof-delegated", "the proof was made by delegation, not by the person; run: ipa-tpi prove ID"
         )
     if check_principal(accepted.initiator, realm) is not None:
-        return Refuse("proof-foreign-realm", f"the proof is by {accepted.initiator!a}, who is not of {realm}")
+        return Refuse(
+            "proof-foreign-realm",
+            f"the proof is by {accepted.initiator!a}, who is not of {realm}; run kinit as a person of it, then: ipa-tpi prove ID",
+        )
     if writer is None or accepted.initiator != writer.principal:  # R-X02
         return Refuse(
             "proof-other-principal",
-            f"the proof is by {accepted.initiator}, but another account wrote it here",
+            f"the proof is by {accepted.initiator}, but another account wrote it here; who wrote it runs: ipa-tpi prove ID",
+        )
+    return _check_ticket(accepted, demands, now)
+
+
+def _check_ticket(accepted: AcceptedProof, demands: Demands, now: datetime) -> Refuse | None:
+    if demands.indicators and not demands.indicators & accepted.indicators:  # R-A12
+        wanted = " or ".join(sorted(demands.indicators))
+        return Refuse(
+            "proof-indicator-missing",
+            f"the ticket lacks the authentication indicator {wanted}; run kinit with that factor, then: ipa-tpi prove ID",
+        )
+    if not demands.fresh_seconds:
+        return None
+    oldest = now - timedelta(seconds=demands.fresh_seconds + demands.skew_seconds)
+    latest = now + timedelta(seconds=demands.skew_seconds)
+    recent = accepted.auth_time is not None and oldest <= accepted.auth_time <= latest
+    if not accepted.initial or not recent:  # R-X11
+        return Refuse(
+            "proof-stale",
+            "this operation needs a ticket got for it alone, with your factor, at most "
+            f"{demands.fresh_seconds} s ago; run: ipa-tpi prove ID",
         )
     return None

@@ -2,13 +2,12 @@
 
 SQLite in WAL mode with ``synchronous=FULL``: a statement that returned is on the disk.  One
 process at a time holds it (a lock file beside it).  It is never created silently: a missing
-journal stops the start, because a new one would forget what ran (`create` is ``init``).
+journal stops the start, because a new one would forget what ran (`journal.create` is ``init``).
 
 The row of a request in ``claims`` moves one way, each move in one synced transaction:
 ``intent`` → ``claimed`` → ``ended``, or straight to ``ended`` for a refusal.
 """
 
-import fcntl
 import json
 import os
 import sqlite3
@@ -18,41 +17,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from ipa_tpi.decide.approval import Verified
 from ipa_tpi.decide.authorization import Memory
 from ipa_tpi.decide.identity import Identity
 from ipa_tpi.errors import JournalError
+from ipa_tpi.executor.journal import VERSION, demand, hold, translated
 from ipa_tpi.model import Outcome
 from ipa_tpi.ports import NewEntry
-
-VERSION: Final = "1"
-_SCHEMA: Final = """
-CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
-CREATE TABLE first_seen (
-  request TEXT NOT NULL, entry TEXT NOT NULL, at TEXT NOT NULL, kept INTEGER NOT NULL,
-  fingerprint TEXT NOT NULL,
-  PRIMARY KEY (request, entry)) STRICT;
-CREATE TABLE identities (
-  request TEXT NOT NULL, dn TEXT NOT NULL, unique_id TEXT NOT NULL, principal TEXT NOT NULL,
-  person TEXT NOT NULL, PRIMARY KEY (request, dn)) STRICT;
-CREATE TABLE receipts (
-  token TEXT PRIMARY KEY, request TEXT NOT NULL, proof TEXT NOT NULL, outcome TEXT NOT NULL, who TEXT NOT NULL,
-  initiator TEXT NOT NULL, purpose TEXT NOT NULL, digest BLOB NOT NULL, auth_time TEXT NOT NULL,
-  indicators TEXT NOT NULL, at TEXT NOT NULL) STRICT;
-CREATE INDEX receipts_request ON receipts (request);
-CREATE TABLE judged (request TEXT NOT NULL, proof TEXT NOT NULL, outcome TEXT NOT NULL, PRIMARY KEY (request, proof)) STRICT;
-CREATE TABLE written (
-  request TEXT NOT NULL, role TEXT NOT NULL, entry TEXT NOT NULL UNIQUE, class TEXT NOT NULL, attributes TEXT NOT NULL,
-  added INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (request, role)) STRICT;
-CREATE TABLE previews (request TEXT PRIMARY KEY, digest BLOB NOT NULL, precondition BLOB NOT NULL) STRICT;
-CREATE TABLE claims (
-  request TEXT PRIMARY KEY, state TEXT NOT NULL CHECK (state IN ('intent', 'claimed', 'ended')),
-  nonce TEXT NOT NULL, intent_at TEXT, claimed_at TEXT, ended_at TEXT, outcome TEXT, code TEXT, excerpt TEXT,
-  exit_status INTEGER, published INTEGER NOT NULL DEFAULT 0) STRICT;
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +56,21 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
+class Sight:
+    """An entry as it was seen first.
+
+    Attributes:
+        entry: Its id, or the request's own.
+        fingerprint: What it is (`decide.intake.fingerprint`).
+        kept: It is a veto, an execution or a result, which must never vanish.
+    """
+
+    entry: str
+    fingerprint: str
+    kept: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class ReceiptRow:
     """What a verified proof said."""
 
@@ -94,37 +82,6 @@ class ReceiptRow:
     digest: bytes
     auth_time: datetime | None = None
     indicators: frozenset[str] = frozenset()
-
-
-def create(path: str, host: str, now: datetime) -> None:
-    """Make a new, empty journal.
-
-    Args:
-        path: Where; its folder exists.
-        host: This host's name, kept in it.
-        now: Requests older than this will be refused.
-
-    Raises:
-        JournalError: There is one already, or it cannot be made.
-    """
-    try:
-        descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600)
-        os.close(descriptor)
-    except FileExistsError as error:
-        raise JournalError(f"there is a journal at {path} already; it is never overwritten") from error
-    except OSError as error:
-        raise JournalError(f"the journal {path} cannot be made: {error}") from error
-    with _translated(path):
-        connection = sqlite3.connect(path, isolation_level=None)
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=FULL")
-        connection.executescript(f"BEGIN; {_SCHEMA} COMMIT;")
-        rows = [("version", VERSION), ("host", host), ("created", now.isoformat())]
-        connection.executemany("INSERT INTO meta VALUES (?, ?)", rows)
-        connection.close()
-    folder = os.open(Path(path).parent, os.O_RDONLY)
-    os.fsync(folder)
-    os.close(folder)
 
 
 class Claims:
@@ -141,12 +98,8 @@ class Claims:
     def __init__(self, path: str, host: str) -> None:
         self._path = path
         self._lock = threading.Lock()
-        if not Path(path).exists():
-            raise JournalError(
-                f"there is no journal at {path}. On a new host run: ipa-tpi-executor init. "
-                "If there was one before, restore nothing: requests made until now will be refused."
-            )
-        self._held = _hold(path + ".lock")
+        demand(path)
+        self._held = hold(path + ".lock")
         try:
             self._database = self._open(host)
         except JournalError:
@@ -159,9 +112,10 @@ class Claims:
         return datetime.fromisoformat(self._value("SELECT value FROM meta WHERE name = 'created'"))
 
     def close(self) -> None:
-        """Close it and let go of its lock."""
-        self._database.close()
-        os.close(self._held)
+        """Close it and let go of its lock; a transaction that runs is waited for."""
+        with self._lock:
+            self._database.close()
+            os.close(self._held)
 
     def claim(self, request: str) -> Claim | None:
         """Tell where a request stands; None when nothing was promised."""
@@ -185,35 +139,22 @@ class Claims:
             published=bool(published),
         )
 
-    def see(self, request: str, entry: str, now: datetime, fingerprint: str, *, kept: bool) -> None:
-        """Remember the first sight of an entry.
+    def see(self, request: str, sights: Sequence[Sight], now: datetime) -> None:
+        """Remember the first sight of entries, in one transaction.
 
         Args:
             request: The request.
-            entry: The entry's id, or the request's own.
+            sights: What is seen; what was seen before stays as it was then.
             now: The time.
-            fingerprint: What it is (`decide.intake.fingerprint`).
-            kept: It is a veto, an execution or a result, which must never vanish.
         """
-        self._change(
-            "INSERT OR IGNORE INTO first_seen VALUES (?, ?, ?, ?, ?)",
-            request,
-            entry,
-            now.isoformat(),
-            int(kept),
-            fingerprint,
-        )
+        at = now.isoformat()
+        rows = [(request, one.entry, at, int(one.kept), one.fingerprint) for one in sights]
+        self._insert("INSERT OR IGNORE INTO first_seen VALUES (?, ?, ?, ?, ?)", rows)
 
-    def remember(self, request: str, identity: Identity) -> None:
-        """Remember who was behind a DN at first sight."""
-        self._change(
-            "INSERT OR IGNORE INTO identities VALUES (?, ?, ?, ?, ?)",
-            request,
-            identity.dn,
-            identity.unique_id,
-            identity.principal,
-            identity.person,
-        )
+    def remember(self, request: str, identities: Sequence[Identity]) -> None:
+        """Remember who was behind DNs at first sight, in one transaction."""
+        rows = [(request, one.dn, one.unique_id, one.principal, one.person) for one in identities]
+        self._insert("INSERT OR IGNORE INTO identities VALUES (?, ?, ?, ?, ?)", rows)
 
     def memory(self, request: str) -> Memory:
         """Give all that the decision asks the journal about."""
@@ -369,7 +310,7 @@ class Claims:
             JournalError: It had ended before.
         """
         if claim.outcome is None:
-            raise JournalError("an end needs an outcome")
+            raise JournalError("an end needs an outcome; report this")
         self._move(
             "INSERT INTO claims (request, state, nonce, ended_at, outcome, code, excerpt, exit_status)"
             " VALUES (?, 'ended', '', ?, ?, ?, ?, ?)"
@@ -384,20 +325,42 @@ class Claims:
             claim.exit_status,
         )
 
+    def ended(self, requests: Sequence[str]) -> frozenset[str]:
+        """Tell which of these requests have ended."""
+        rows = self._all(
+            "SELECT request FROM claims WHERE state = 'ended' AND request IN (SELECT value FROM json_each(?))",
+            json.dumps(list(requests)),
+        )
+        return frozenset(row[0] for row in rows)
+
     def publish(self, request: str) -> None:
         """Step 10: mark the result as being in the directory."""
         self._change("UPDATE claims SET published = 1 WHERE request = ?", request)
 
-    def finished(self) -> frozenset[str]:
-        """Give the ids of all requests that need nothing more."""
-        return frozenset(row[0] for row in self._all("SELECT request FROM claims WHERE published = 1"))
+    def finished(self, requests: Sequence[str]) -> frozenset[str]:
+        """Tell which of these requests need nothing more."""
+        rows = self._all(
+            "SELECT request FROM claims WHERE published = 1 AND request IN (SELECT value FROM json_each(?))",
+            json.dumps(list(requests)),
+        )
+        return frozenset(row[0] for row in rows)
+
+    def answered(self) -> frozenset[str]:
+        """Give the ids of all requests whose result we have put into the directory."""
+        return frozenset(
+            row[0]
+            for row in self._all(
+                "SELECT claims.request FROM claims JOIN written ON written.request = claims.request"
+                " AND written.role = 'result' WHERE claims.published = 1"
+            )
+        )
 
     def unfinished(self) -> frozenset[str]:
         """Give the ids of requests that were promised or ended, and not published."""
         return frozenset(row[0] for row in self._all("SELECT request FROM claims WHERE published = 0"))
 
     def _open(self, host: str) -> sqlite3.Connection:
-        with _translated(self._path):
+        with translated(self._path):
             self._database = sqlite3.connect(
                 f"file:{self._path}?mode=rw",
                 uri=True,
@@ -415,7 +378,9 @@ class Claims:
                 f"the journal {self._path} is damaged; keep a copy, then ask for help. Nothing is run."
             )
         if self._value("SELECT value FROM meta WHERE name = 'version'") != VERSION:
-            raise JournalError(f"the journal {self._path} is of another version of ipa-tpi")
+            raise JournalError(
+                f"the journal {self._path} is of another version of ipa-tpi; install that version again"
+            )
         if self._value("SELECT value FROM meta WHERE name = 'host'") != host:
             raise JournalError(
                 f"the journal {self._path} belongs to another host; a copied host makes its own: ipa-tpi-executor init"
@@ -430,12 +395,19 @@ class Claims:
     def _value(self, statement: str) -> str:
         rows = self._all(statement)
         if not rows:
-            raise JournalError(f"the journal {self._path} is not one of ours")
+            raise JournalError(
+                f"the journal {self._path} is not one of ours; correct executor.toml, or move the file away"
+            )
         return str(rows[0][0])
 
     def _all(self, statement: str, *values: object) -> list[Any]:
-        with self._lock, _translated(self._path):
+        with self._lock, translated(self._path):
             return self._database.execute(statement, values).fetchall()
+
+    def _insert(self, statement: str, rows: Sequence[tuple[object, ...]]) -> None:
+        if rows:
+            with self._transaction() as database:
+                database.executemany(statement, rows)
 
     def _change(self, statement: str, *values: object) -> None:
         with self._transaction() as database:
@@ -444,18 +416,22 @@ class Claims:
     def _move(self, statement: str, *values: object) -> None:
         with self._transaction() as database:
             if database.execute(statement, values).rowcount != 1:
-                raise JournalError("the journal says that this request was taken or ended already")
+                raise JournalError(
+                    "the journal says that this request was taken or ended already; it is looked at anew by itself"
+                )
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._lock, _translated(self._path):
+        with self._lock, translated(self._path):
             self._database.execute("BEGIN IMMEDIATE")
             try:
                 yield self._database
+                self._database.execute("COMMIT")
             except BaseException:
-                self._database.execute("ROLLBACK")
+                # A commit that failed may have left the transaction open, and then nothing else could begin one.
+                if self._database.in_transaction:
+                    self._database.execute("ROLLBACK")
                 raise
-            self._database.execute("COMMIT")
 
 
 def _insert_written(database: sqlite3.Connection, request: str, role: str, entry: NewEntry) -> None:
@@ -473,25 +449,6 @@ def _entry(entry_id: str, object_class: str, attributes: str) -> NewEntry:
         name: [b64decode(value) for value in values] for name, values in json.loads(attributes).items()
     }
     return NewEntry(entry_id, object_class, decoded)
-
-
-def _hold(path: str) -> int:
-    try:
-        descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        raise JournalError(f"another executor holds the journal ({path}: {error}); stop it first") from error
-    return descriptor
-
-
-@contextmanager
-def _translated(path: str) -> Iterator[None]:
-    try:
-        yield
-    except sqlite3.Error as error:
-        raise JournalError(
-            f"the journal {path} could not be read or written: {error}; nothing is run until it can"
-        ) from error
 
 
 def utc_now() -> datetime:

@@ -18,7 +18,8 @@ A reading operation (`decide.policy.is_reading`) ends after its preview: it is s
 result, at once; it has no execution entry, and is read again after a restart.
 
 On restart: nothing from 4 on: begin at 1; 4 without 7: add the execution entry if it is absent,
-go on at 6; 7 without 9: indeterminate; 9 without 10: do 10.
+go on at 6; 7 without 9: indeterminate; 9 without 10: do 10.  A result that the directory has lost
+afterwards is added again, whoever wakes us.
 
 A refusal is a decision on complete reads, and is final.  An error (directory, KDC, D-Bus, disk,
 audit) before 7 is not a refusal: `Dispatcher.process` raises it, nothing was done, and the caller
@@ -26,24 +27,27 @@ tries again later; once the window has ended, the decision itself becomes ``expi
 """
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from ipa_tpi.decide.authorization import Authorization, Facts, authorize
+from ipa_tpi.decide.definition import is_reading
 from ipa_tpi.decide.digest import canonical, preview_body, sha256
 from ipa_tpi.decide.identity import check_account, identity_of
 from ipa_tpi.decide.intake import fingerprint
-from ipa_tpi.decide.policy import is_reading
+from ipa_tpi.decide.policy import usable_operation
+from ipa_tpi.decide.proof import demands_of
 from ipa_tpi.errors import (
     ActionFailedError,
+    DirectoryLimitError,
     DirectoryUnavailableError,
     OutcomeUnknownError,
     RefusedError,
     ServiceManagerError,
 )
 from ipa_tpi.executor import entries
-from ipa_tpi.executor.claims import Claim, Claims
+from ipa_tpi.executor.claims import Claim, Claims, Sight
 from ipa_tpi.executor.operations import operation
 from ipa_tpi.executor.publication import Publication
 from ipa_tpi.executor.receipts import Receipts
@@ -55,18 +59,22 @@ from ipa_tpi.model import (
     Denial,
     Execution,
     Floor,
+    Group,
     NotYet,
     Operation,
     Outcome,
+    Proof,
     Refuse,
+    Request,
     Result,
     Subtree,
     Withdrawal,
 )
-from ipa_tpi.ports import Audit, Directory, Query, ServiceManager
+from ipa_tpi.ports import Audit, Directory, Query, ServiceManager, Validators
 
 _KEPT = (Denial, Withdrawal, Cancellation, Execution, Result)
 _LOOK_AGAIN_SECONDS = 30
+_VALIDATION_SECONDS = 10
 _VOICES = (Approval, Denial, Withdrawal, Cancellation)
 
 
@@ -100,6 +108,7 @@ class Dispatcher:
         receipts: Step 1.
         publication: How entries get into the directory.
         services: systemd.
+        validators: Runs validation programs.
         audit: The audit trail.
         clock: Tells the time in UTC.
     """
@@ -110,6 +119,7 @@ class Dispatcher:
     receipts: Receipts
     publication: Publication
     services: ServiceManager
+    validators: Validators
     audit: Audit
     clock: Callable[[], datetime]
 
@@ -148,18 +158,31 @@ class Dispatcher:
 
     def _advance(self, subtree: Subtree, claim: Claim | None) -> datetime | None:
         request_id = subtree.request.id
-        self._remember(subtree)
-        self.receipts.verify(subtree)  # step 1
+        owed = self.receipts.owed(subtree)
+        people = self._remember(subtree, owed)
+        self._verify(subtree, owed, people)  # step 1
         if claim is not None:
             self._go_on(subtree, claim)
             return None
         if self.publication.catch_up(request_id):
             subtree = self._reload(request_id)
+            self._remember(subtree)
         if is_reading(subtree.request.operation):
             return self._read(subtree)
         if self.claims.precondition(request_id) is None:
             return self._preview(subtree)
         return self._dispatch(subtree)
+
+    def _verify(
+        self, subtree: Subtree, owed: tuple[Proof, ...], people: Mapping[str, Account | None]
+    ) -> None:
+        request = subtree.request
+        if not owed:
+            return
+        wanted = usable_operation(self.directory.policy(), request.operation)
+        # What a ticket must be stands in the definition; without the one that was asked for nothing can come of it.
+        if isinstance(wanted, Operation) and wanted.digest == request.operation_digest:
+            self.receipts.verify(subtree, owed, people, demands_of(wanted, self.place.floor), self.clock())
 
     def _read(self, subtree: Subtree) -> datetime | None:
         """Show and tell at once what a reading operation reads (K02)."""
@@ -184,14 +207,26 @@ class Dispatcher:
         return None
 
     def _bury(self, request_id: str, claim: Claim | None, error: RefusedError) -> None:
-        """End a request whose entry is malformed: it can bear no result, and is never run."""
+        """End a request whose entry is malformed: it can bear no result, and nothing is run, now or later."""
         if error.code != "malformed-request":
             raise error
-        if claim is None:
-            self.audit.record("refused", request=request_id, code=error.code, message=error.message)
-            ended = Claim("ended", "", Outcome.DENIED, error.code, error.message)
-            self.claims.end(request_id, ended, self.clock())
-            self.claims.publish(request_id)
+        if claim is not None and claim.published:
+            return
+        if claim is None or claim.state == "intent":
+            claim = Claim("ended", "", Outcome.DENIED, error.code, error.message)
+            self.claims.end(request_id, claim, self.clock())
+        elif claim.state == "claimed":  # 7 without 9: R-K13
+            claim = Claim("ended", "", Outcome.INDETERMINATE, "outcome-unknown", error.message)
+            self.claims.end(request_id, claim, self.clock())
+        # An audit that fails here is tried again: the request stays unpublished until then.
+        self.audit.record(
+            "refused",
+            request=request_id,
+            code=error.code,
+            message=error.message,
+            outcome=claim.outcome.value if claim.outcome is not None else "",
+        )
+        self.claims.publish(request_id)
 
     def _is_history(self, subtree: Subtree) -> bool:
         """Leave alone what had ended before this journal began; a second result would contradict the first (X12)."""
@@ -215,6 +250,28 @@ class Dispatcher:
             )
         elif not claim.published:  # 9 without 10
             self._publish(subtree, claim)
+        else:
+            self._republish(subtree, claim)
+
+    def _republish(self, subtree: Subtree, claim: Claim) -> None:
+        """Add the very same result again where the directory has lost it, as a restored one has (X12)."""
+        request = subtree.request
+        entry = self.claims.written(request.id, "result")
+        # What ended malformed, or before this journal began, has no result of ours.
+        if entry is None or entry.entry_id in self.claims.judged(request.id):
+            return
+        if any(result.entry_id == entry.entry_id for result in subtree.of(Result)):
+            return
+        self.audit.record(
+            "republished",
+            request=request.id,
+            outcome=claim.outcome.value if claim.outcome is not None else "",
+        )
+        try:
+            self.publication.add(request.id, entry)
+        except RefusedError as error:
+            self.claims.judge(request.id, entry.entry_id, error.code)  # `process` raises, and is told once
+            raise
 
     def _preview(self, subtree: Subtree) -> datetime | None:
         request = subtree.request
@@ -230,7 +287,11 @@ class Dispatcher:
         if flood is not None:
             self._refuse(subtree, flood)
             return None
-        return self._dispatch(self._reload(request.id)) if self._show(subtree) else None
+        if not self._show(subtree):
+            return None
+        shown = self._reload(request.id)
+        self._remember(shown)  # what is added here wakes nobody, so it is seen here
+        return self._dispatch(shown)
 
     def _show(self, subtree: Subtree) -> bool:
         request = subtree.request
@@ -249,7 +310,8 @@ class Dispatcher:
 
     def _dispatch(self, subtree: Subtree) -> datetime | None:
         request_id = subtree.request.id
-        authorization = authorize(self._facts(subtree), "dispatch")  # step 2
+        facts = self._facts(subtree)
+        authorization = authorize(facts, "dispatch")  # step 2
         decision = authorization.decision
         self._audit_voices(subtree, authorization)
         if isinstance(decision, Refuse):
@@ -257,15 +319,42 @@ class Dispatcher:
             return None
         if isinstance(decision, NotYet):
             return self._later(authorization.standing.deadline if authorization.standing else None)
-        refusal = self._compare_precondition(subtree)
+        refusal = self._compare_precondition(subtree) or self._validate(facts, authorization)  # steps 2, 3
         if refusal is not None:
             self._refuse(subtree, refusal)
             return None
-        # Step 3: no operation names a validation program yet; one that did would not have loaded (decide.policy).
         nonce = secrets.token_hex(32)
         self.claims.intend(request_id, nonce, self.clock(), entries.execution_entry(nonce))  # step 4
         self._go_on(subtree, Claim("intent", nonce))
         return None
+
+    def _validate(self, facts: Facts, authorization: Authorization) -> Refuse | None:
+        """Ask the operation's validation program, where it names one; its no is final (K05)."""
+        request = facts.subtree.request
+        wanted = facts.policy.operations[request.operation]
+        if not wanted.validation_program:
+            return None
+        names = {dn: account.principal for dn, account in facts.accounts.items() if account is not None}
+        counted = authorization.standing.counted if authorization.standing is not None else ()
+        question = {
+            "TPI_REQUEST_ID": request.id,
+            "TPI_OPERATION": request.operation,
+            "TPI_TARGET": request.target,
+            "TPI_REQUESTER": names[request.creator],
+            "TPI_APPROVERS": " ".join(names[approval.creator] for approval in counted),
+            "TPI_PARAMETERS": canonical(dict(request.parameters)).decode(),
+            "TPI_REASON": request.reason,
+            "TPI_TICKET": request.ticket,
+        }
+        seconds = min(wanted.timeout_seconds, _VALIDATION_SECONDS)
+        refusal = self.validators.ask(wanted.validation_program, question, seconds)
+        self.audit.record(
+            "validated",
+            request=request.id,
+            program=wanted.validation_program,
+            code=refusal.code if refusal is not None else "",
+        )
+        return refusal
 
     def _audit_voices(self, subtree: Subtree, authorization: Authorization) -> None:
         """Audit, once, each approval that does not count (A04, A08); a proof may still come."""
@@ -297,7 +386,10 @@ class Dispatcher:
         if not isinstance(decision, Allow) or refusal is not None:
             last = refusal or decision
             self._refuse(
-                again, last if isinstance(last, Refuse) else Refuse("refused", "it is approved no longer")
+                again,
+                last
+                if isinstance(last, Refuse)
+                else Refuse("refused", "it is approved no longer; make a new request"),
             )
             return
         self.audit.record("claim", request=request.id, by=decision.by)
@@ -365,42 +457,68 @@ class Dispatcher:
         self.publication.add(request.id, entry)
         self.claims.publish(request.id)
 
-    def _remember(self, subtree: Subtree) -> None:
-        """Journal what is seen for the first time: entries, and who is behind their writers."""
+    def _remember(self, subtree: Subtree, owed: tuple[Proof, ...] = ()) -> Mapping[str, Account | None]:
+        """Journal what is seen for the first time: entries, and who is behind their writers.
+
+        Args:
+            subtree: The request.
+            owed: Proofs that are to be verified.
+
+        Returns:
+            The accounts that were read for it, those of these proofs and their request among them.
+        """
         request, now = subtree.request, self.clock()
         memory = self.claims.memory(request.id)
         if request.id not in memory.first_seen:
             self.audit.record(
                 "request-seen", request=request.id, operation=request.operation, creator=request.creator
             )
-            self.claims.see(request.id, request.id, now, fingerprint(request), kept=False)
-        for child in subtree.children:
-            if child.entry_id not in memory.first_seen:
-                kept = isinstance(child, _KEPT)
-                self.claims.see(request.id, child.entry_id, now, fingerprint(child), kept=kept)
-        for dn in self._writers(subtree) - memory.identities.keys():
-            account = self.directory.account_by_dn(dn)
-            usable = check_account(account, "", now, self.place.floor.person_attribute) is None
-            if account is not None and usable:
-                self.claims.remember(request.id, identity_of(account))
+            self.claims.see(request.id, [Sight(request.id, fingerprint(request))], now)
+        sights = [
+            Sight(child.entry_id, fingerprint(child), kept=isinstance(child, _KEPT))
+            for child in subtree.children
+            if child.entry_id not in memory.first_seen
+        ]
+        self.claims.see(request.id, sights, now)
+        unknown = self._writers(subtree) - memory.identities.keys()
+        needed = {request.creator, *(proof.creator for proof in owed)} if owed else set()
+        people = self.directory.meet(unknown | needed).accounts
+        attribute = self.place.floor.person_attribute
+        usable = [
+            identity_of(account)
+            for dn, account in people.items()
+            if dn in unknown and account is not None and check_account(account, "", now, attribute) is None
+        ]
+        self.claims.remember(request.id, usable)
+        return people
 
     def _facts(self, subtree: Subtree) -> Facts:
-        accounts: dict[str, Account | None] = {
-            dn: self.directory.account_by_dn(dn) for dn in self._writers(subtree)
-        }
+        people = self.directory.meet(self._writers(subtree), (self.place.target,))
+        policy = self.directory.policy()
         return Facts(
             me=self.place.me,
             target=self.place.target,
             realm=self.place.realm,
             now=self.clock(),
             subtree=subtree,
-            policy=self.directory.policy(),
-            host=self.directory.host(self.place.target),
+            policy=policy,
+            host=people.hosts[self.place.target],
             floor=self.place.floor,
-            accounts=accounts,
+            accounts=people.accounts,
             approve_permission=self.place.approve_permission,
             memory=self.claims.memory(subtree.request.id),
+            groups=self._groups(policy.operations.get(subtree.request.operation), people.accounts),
         )
+
+    def _groups(
+        self, wanted: Operation | None, accounts: Mapping[str, Account | None]
+    ) -> Mapping[str, Group]:
+        if wanted is None or not wanted.minimum_age_seconds:
+            return {}
+        names = frozenset(
+            dn for account in accounts.values() if account is not None for dn in account.member_of
+        )
+        return self.directory.groups(names)
 
     def _writers(self, subtree: Subtree) -> set[str]:
         return {
@@ -425,16 +543,33 @@ class Dispatcher:
         request, floor = subtree.request, self.place.floor
         since = self.clock() - timedelta(seconds=wanted.approval_seconds)
         most = min(floor.pending_per_operation, wanted.pending_limit or floor.pending_per_operation)
-        mine = self.directory.find(Query(creator=request.creator, executor=request.executor, since=since))
-        waiting = [
-            other.request for other in mine if not self._has_ended(other) and other.request.id != request.id
-        ]
-        same = [other for other in waiting if other.operation == request.operation]
-        if len(waiting) >= floor.pending_per_person or len(same) >= most:  # R-K20
-            return Refuse(
-                "too-many-pending", "the requester has too many requests waiting here; cancel one, or wait"
-            )
+        flood = Refuse(
+            "too-many-pending", "the requester has too many requests waiting here; cancel one, or wait"
+        )
+        try:
+            mine = self.directory.ids(Query(creator=request.creator, executor=request.executor, since=since))
+        except DirectoryLimitError:  # more than the directory gives at once are more than any limit
+            return flood
+        others = sorted(frozenset(mine) - self.claims.ended(mine) - {request.id})
+        if len(others) < min(floor.pending_per_person, most):  # too few, whatever they are
+            return None
+        waiting, same = 0, 0
+        # Read one by one, up to the limit only: a flood must not cost its own square.
+        for other in others:
+            found = self._waiting(other)
+            waiting += found is not None
+            same += found is not None and found.operation == request.operation
+            if waiting >= floor.pending_per_person or same >= most:  # R-K20
+                return flood
         return None
+
+    def _waiting(self, request_id: str) -> Request | None:
+        """Read a request that our journal has not ended; None where it waits for nothing."""
+        try:
+            subtree = self.directory.load(request_id)
+        except RefusedError:  # malformed
+            return None
+        return None if subtree is None or self._has_ended(subtree) else subtree.request
 
     def _is_taken(self, request_id: str) -> bool:
         claim = self.claims.claim(request_id)

@@ -88,7 +88,7 @@ class UnitJob:
             ours, other = other, ours
         if other:
             raise RefusedError(
-                f"it names {', '.join(sorted(other))}, and this operation knows only {self.parameter}s",
+                f"it names {', '.join(sorted(other))}, and this operation knows only {self.parameter}s; leave it out",
                 code="bad-parameters",
             )
         named = {self._unit({self.parameter: name}): frozenset({self.verb}) for name in ours}
@@ -122,7 +122,10 @@ class UnitJob:
     def _unit(self, parameters: Mapping[str, str]) -> str:
         # R-E03: checked here too, whatever came before.
         if parameters.keys() != {self.parameter}:
-            raise RefusedError(f"expected exactly the parameter {self.parameter}", code="bad-parameters")
+            raise RefusedError(
+                f"expected exactly the parameter {self.parameter}; give {self.parameter}=VALUE alone",
+                code="bad-parameters",
+            )
         name = parameters[self.parameter]
         if self.parameter == "unit":
             refusal = check_unit(name, reading=self.verb == "status")

@@ -55,7 +55,8 @@ class Publication:
                 raise
             if not self._is_ours(request_id, entry):
                 raise RefusedError(
-                    f"something else lies under the id {entry.entry_id}", code="forged-entry"
+                    f"something else lies under the id {entry.entry_id}; make a new request, and tell an auditor",
+                    code="forged-entry",
                 ) from error
         self.claims.added(entry.entry_id)
 

@@ -4,16 +4,21 @@ A proof is verified once.  Its receipt is keyed by the SHA-256 of its token: the
 changes nothing (E14).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
 
 from ipa_tpi.decide.digest import approval_digest, request_digest, sha256
-from ipa_tpi.decide.proof import MAX_PROOFS, expected_text, judge
+from ipa_tpi.decide.proof import MAX_PROOFS, Demands, expected_text, judge
 from ipa_tpi.errors import RefusedError
 from ipa_tpi.executor import entries
-from ipa_tpi.executor.claims import Claims, ReceiptRow, utc_now
+from ipa_tpi.executor.claims import Claims, ReceiptRow
 from ipa_tpi.executor.publication import Publication
-from ipa_tpi.model import Account, Proof, Refuse, Subtree
-from ipa_tpi.ports import AcceptedProof, Audit, Directory, ProofVerifier
+from ipa_tpi.model import Account, Proof, Purpose, Refuse, Subtree
+from ipa_tpi.ports import AcceptedProof, Audit, ProofVerifier
+
+_DEMANDING: Final = frozenset({Purpose.REQUEST, Purpose.APPROVE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +26,6 @@ class Receipts:
     """Verifies the proofs of a request.
 
     Attributes:
-        directory: Bound as tpi/HOST.
         claims: The journal.
         publication: Adds the receipt entries.
         verifier: Holds the keytab.
@@ -29,41 +33,74 @@ class Receipts:
         realm: The realm.
     """
 
-    directory: Directory
     claims: Claims
     publication: Publication
     verifier: ProofVerifier
     audit: Audit
     realm: str
 
-    def verify(self, subtree: Subtree) -> None:
-        """Verify every proof that was not judged yet, oldest first, up to a limit.
+    def owed(self, subtree: Subtree) -> tuple[Proof, ...]:
+        """Give the proofs that have no verdict or no receipt yet, oldest first, up to a limit.
 
         Args:
             subtree: The request and what lies below it.
+
+        Returns:
+            Them.
+        """
+        request_id = subtree.request.id
+        judged, written = self.claims.judged(request_id), self.claims.roles(request_id)
+        # R-K13: who was killed between verdict and receipt has judged, and still owes the receipt.
+        found = [
+            proof
+            for proof in subtree.of(Proof)
+            if proof.entry_id not in judged or _role(proof) not in written
+        ]
+        return tuple(found[:MAX_PROOFS])
+
+    def verify(
+        self,
+        subtree: Subtree,
+        owed: tuple[Proof, ...],
+        people: Mapping[str, Account | None],
+        demands: Demands,
+        now: datetime,
+    ) -> None:
+        """Verify proofs.
+
+        Args:
+            subtree: The request and what lies below it.
+            owed: As `owed` gave them.
+            people: By DN, the accounts of their writers and of the requester, just read.
+            demands: What their tickets must be.
+            now: The time.
 
         Raises:
             UnavailableError: The keytab, the directory, the journal or the audit failed; what was
                 judged until then stays judged.
         """
         request_id = subtree.request.id
-        judged, written = self.claims.judged(request_id), self.claims.roles(request_id)
-        # R-K13: who was killed between verdict and receipt has judged, and still owes the receipt.
-        owed = [
-            proof
-            for proof in subtree.of(Proof)
-            if proof.entry_id not in judged or _role(proof) not in written
-        ]
-        for proof in owed[:MAX_PROOFS]:
-            outcome = judged.get(proof.entry_id) or self._judge(subtree, proof)
+        judged = self.claims.judged(request_id)
+        for proof in owed:
+            outcome = judged.get(proof.entry_id) or self._judge(subtree, proof, people, demands, now)
             entry = entries.receipt_entry(proof.entry_id, outcome)
             self.publication.add(request_id, self.claims.write(request_id, _role(proof), entry))
 
-    def _judge(self, subtree: Subtree, proof: Proof) -> str:
+    def _judge(
+        self,
+        subtree: Subtree,
+        proof: Proof,
+        people: Mapping[str, Account | None],
+        demands: Demands,
+        now: datetime,
+    ) -> str:
         request = subtree.request
         token = sha256(proof.token).hex()
-        writer = self.directory.account_by_dn(proof.creator)
-        verdict = self._verdict(subtree, proof, writer, token)
+        verdict = self._verdict(subtree, proof, people[request.creator], token)
+        if isinstance(verdict, AcceptedProof):
+            # A denial, withdrawal or cancellation only denies, and counts without a proof.
+            asked = demands if proof.purpose in _DEMANDING else Demands()
+            verdict = judge(verdict, people[proof.creator], self.realm, asked, now) or verdict
         if isinstance(verdict, Refuse):
             self.audit.record(
                 "proof-refused",
@@ -92,28 +129,26 @@ class Receipts:
             auth_time=verdict.auth_time,
             indicators=verdict.indicators,
         )
-        self.claims.receive(token, row, utc_now())
+        self.claims.receive(token, row, now)
         return "verified"
 
     def _verdict(
-        self, subtree: Subtree, proof: Proof, writer: Account | None, token: str
+        self, subtree: Subtree, proof: Proof, requester: Account | None, token: str
     ) -> AcceptedProof | Refuse:
         if self.claims.knows_token(token):  # R-E14
-            return Refuse("proof-replayed", "this token was used before")
+            return Refuse("proof-replayed", "this token was used before; run: ipa-tpi prove ID")
         request = subtree.request
-        requester = self.directory.account_by_dn(request.creator)
         if requester is None:
-            return Refuse("requester-gone", "the requester's account is gone")
+            return Refuse("requester-gone", "the requester's account is gone; make a new request")
         digest = request_digest(request, requester.principal)
         preview = self.claims.memory(request.id).preview_digest
         text = expected_text(proof, digest, approval_digest(digest, preview) if preview is not None else b"")
         if isinstance(text, Refuse):
             return text
         try:
-            accepted = self.verifier.accept(proof, text)
+            return self.verifier.accept(proof, text)
         except RefusedError as error:
             return Refuse(error.code, error.message)
-        return judge(accepted, writer, self.realm) or accepted
 
 
 def _role(proof: Proof) -> str:

@@ -1,104 +1,212 @@
 """The local socket: one line of JSON, one verb, one uid per verb (E03, E04, E20).
 
 ``nudge`` (the web service's user) wakes the executor for a request and commands nothing.
-``health`` (root) tells how it is.  Who calls is what the kernel says (SO_PEERCRED); a caller of
-another uid is refused, and the refusal is audited.
+``health`` (root) tells how it is.  Who calls is what the kernel says (SO_PEERCRED).  In this order:
+
+1. a caller of another uid is refused before a byte is read (E04);
+2. a uid that connects too often is refused (E01);
+3. a uid whose share of the connections is used up is refused (E11);
+4. one line is read, not longer than the limit, within the time (E03);
+5. an unknown field, another form, another verb, another uid's verb is refused (E03, E04).
+
+1 to 3 take microseconds in the accepting thread, so that who is refused keeps nobody waiting.  Each
+refusal has a code and is audited, repetitions as a sum.
 """
 
 import logging
 import os
 import pwd
 import socket
+import stat
 import struct
 import threading
+import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from ipa_tpi import wire
-from ipa_tpi.errors import AuditError, BadInputError, ConfigError, TpiError
+from ipa_tpi.errors import AuditError, BadInputError, ConfigError, RefusedError, TpiError
+from ipa_tpi.executor.limits import RateLimit, Refusals, Shares, SocketLimits
 from ipa_tpi.model import Json
 from ipa_tpi.ports import Audit
 
-_LOG = logging.getLogger(__name__)
-_MAX_LINE_BYTES: Final = 4096
-_TIMEOUT_SECONDS: Final = 2.0
-_MAX_CONNECTIONS: Final = 10
+_LOG: Final = logging.getLogger(__name__)
+_BACKLOG: Final = 128
+_PIECE_BYTES: Final = 65536
+_LOOK_SECONDS: Final = 1.0
 _UCRED: Final = struct.Struct("3i")
 
 Verb = Callable[[wire.SocketMessage], Mapping[str, Json]]
 
 
+@dataclass(frozen=True, slots=True)
+class _Peer:
+    uid: int
+    gid: int
+
+
 class LocalSocket:
-    """Serves the socket in threads of its own, at most ten at once.
+    """Serves the socket.
 
     Args:
         path: Where.
         verbs: For each verb, the uid that may say it, and what it does.
         audit: Where refusals go.
+        limits: What a caller may take.
+        clock: Counts seconds and is never stepped.
+
+    Raises:
+        ConfigError: The socket cannot be made there.
     """
 
-    def __init__(self, path: str, verbs: Mapping[str, tuple[int, Verb]], audit: Audit) -> None:
+    def __init__(
+        self,
+        path: str,
+        verbs: Mapping[str, tuple[int, Verb]],
+        audit: Audit,
+        limits: SocketLimits,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._path = path
         self._verbs = verbs
-        self._audit = audit
-        self._slots = threading.BoundedSemaphore(_MAX_CONNECTIONS)
+        self._limits = limits
+        self._clock = clock
+        self._uids = frozenset(uid for uid, _ in verbs.values())
+        self._rate = RateLimit(self._uids, limits.connections_per_second, clock)
+        self._shares = Shares(self._uids, limits.connections)
+        self._refusals = Refusals(audit, limits.audit_seconds, clock)
+        self._stopping = threading.Event()
         self._listener = _listen(path)
-        self._thread = threading.Thread(target=self._serve, name="socket", daemon=True)
 
-    def start(self) -> None:
-        """Start serving."""
-        self._thread.start()
+    def serve(self) -> None:
+        """Serve in this thread until `stop`; each connection that is let in has a thread of its own."""
+        while not self._stopping.is_set():
+            self._refusals.sum_up()
+            try:
+                connection, _ = self._listener.accept()
+            except TimeoutError:
+                continue
+            except OSError as error:
+                if not self._stopping.is_set():  # such as no file descriptor left; it passes
+                    _LOG.warning("a local connection could not be taken: %s", error)
+                    self._stopping.wait(_LOOK_SECONDS)
+                continue
+            self._admit(connection)
+        self._refusals.sum_up(everything=True)
 
     def stop(self) -> None:
         """Stop serving and take the socket away."""
-        self._listener.close()
+        self._stopping.set()
         Path(self._path).unlink(missing_ok=True)
+        try:
+            self._listener.shutdown(socket.SHUT_RDWR)  # wakes who waits in accept(2); close(2) does not
+        except OSError:
+            _LOG.debug("the local socket was not open any more")
+        self._listener.close()
 
-    def _serve(self) -> None:
-        while True:
-            try:
-                connection, _ = self._listener.accept()
-            except OSError:
+    def depth(self) -> int:
+        """Tell how many connections are being served (E11)."""
+        return self._shares.depth()
+
+    def refused(self) -> int:
+        """Tell how many connections and messages were refused since the start."""
+        return self._refusals.total()
+
+    def _admit(self, connection: socket.socket) -> None:
+        try:
+            _, uid, gid = _UCRED.unpack(
+                connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
+            )
+            peer = _Peer(uid, gid)
+            refusal = self._refusal(peer)
+            if refusal is None:
+                threading.Thread(
+                    target=self._answer, args=(connection, peer), name="peer", daemon=True
+                ).start()
                 return
-            if not self._slots.acquire(blocking=False):
-                connection.close()
-                continue
-            threading.Thread(target=self._answer, args=(connection,), name="peer", daemon=True).start()
+            with connection:
+                connection.setblocking(False)  # noqa: FBT003 (its one argument)
+                connection.sendall(wire.encode(self._refuse(peer, "", refusal)) + b"\n")
+        except (OSError, AuditError) as error:
+            connection.close()
+            _LOG.debug("a refused local connection ended early: %s", error)
 
-    def _answer(self, connection: socket.socket) -> None:
+    def _refusal(self, peer: _Peer) -> RefusedError | None:
+        if peer.uid not in self._uids:  # R-E04: before a byte is read
+            return RefusedError("this account may say nothing here; ask root of this host")
+        if not self._rate.allows(peer.uid):  # R-E01
+            return RefusedError(
+                "this account connects too often; wait a second and try again", code="rate-limited"
+            )
+        if not self._shares.take(peer.uid):  # R-E11
+            return RefusedError(
+                "this account has too many connections here already; end one, or try again later", code="busy"
+            )
+        return None
+
+    def _answer(self, connection: socket.socket, peer: _Peer) -> None:
         try:
             with connection:
-                connection.settimeout(_TIMEOUT_SECONDS)
-                _, uid, _ = _UCRED.unpack(
-                    connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
-                )
-                connection.sendall(wire.encode(self._decide(uid, connection)) + b"\n")
+                answer = self._encode(self._decide(peer, connection))
+                connection.settimeout(self._limits.timeout_seconds)
+                connection.sendall(answer + b"\n")
         except BrokenPipeError:
             return  # who only says something need not wait for the answer
         except (OSError, AuditError) as error:
             _LOG.warning("a local connection ended early: %s", error)
         finally:
-            self._slots.release()
+            self._shares.give(peer.uid)
 
-    def _decide(self, uid: int, connection: socket.socket) -> wire.SocketAnswer:
-        if uid not in {allowed for allowed, _ in self._verbs.values()}:  # R-E04: before a byte is read
-            return self._refuse(uid, "")
+    def _decide(self, peer: _Peer, connection: socket.socket) -> wire.SocketAnswer:
         try:
-            message = wire.decode(_read_line(connection), wire.SocketMessage)
+            line = self._read_line(connection)
+            message = wire.decode(line, wire.SocketMessage)  # R-E03
         except BadInputError as error:
-            return wire.SocketAnswer(ok=False, code=error.code, message=error.message)
+            return self._refuse(peer, "", error)
         allowed, verb = self._verbs.get(message.verb, (None, None))
-        if verb is None or allowed != uid:
-            return self._refuse(uid, message.verb)
+        if verb is None or allowed != peer.uid:  # R-E04
+            refusal = RefusedError("this account may not say this here; see ipa-tpi-executor(8)")
+            return self._refuse(peer, message.verb, refusal)
         try:
             return wire.SocketAnswer(ok=True, health=dict(verb(message)))
         except TpiError as error:
             return wire.SocketAnswer(ok=False, code=error.code, message=error.message)
 
-    def _refuse(self, uid: int, verb: str) -> wire.SocketAnswer:
-        self._audit.record("socket-refused", uid=uid, verb=verb)
-        return wire.SocketAnswer(ok=False, code="refused", message="this user may not say this here")
+    def _refuse(self, peer: _Peer, verb: str, error: TpiError) -> wire.SocketAnswer:
+        self._refusals.note(peer.uid, peer.gid, verb, error.code)
+        return wire.SocketAnswer(ok=False, code=error.code, message=error.message)
+
+    def _encode(self, answer: wire.SocketAnswer) -> bytes:
+        encoded = wire.encode(answer)
+        if len(encoded) <= self._limits.answer_bytes:
+            return encoded
+        message = f"the answer has more than {self._limits.answer_bytes} bytes; ask for less"  # R-E12
+        return wire.encode(wire.SocketAnswer(ok=False, code="answer-too-large", message=message))
+
+    def _read_line(self, connection: socket.socket) -> bytes:
+        # One deadline for the whole line: a byte now and then does not keep a connection (R-E11).
+        deadline = self._clock() + self._limits.timeout_seconds
+        data = bytearray()
+        piece = b""
+        while b"\n" not in piece and len(data) <= self._limits.message_bytes:
+            left = deadline - self._clock()
+            if left <= 0:
+                raise TimeoutError("its line did not end in time")
+            connection.settimeout(left)
+            piece = connection.recv(_PIECE_BYTES)
+            data += piece
+            if not piece:
+                break
+        line, newline, rest = data.partition(b"\n")
+        if len(line) > self._limits.message_bytes:
+            raise BadInputError(
+                f"the line has more than {self._limits.message_bytes} bytes; say less", code="too-large"
+            )
+        if not newline or rest:
+            raise BadInputError("expected one line of JSON; end it with a newline", code="bad-json")
+        return bytes(line)
 
 
 def uid_of(user: str) -> int:
@@ -124,23 +232,22 @@ def uid_of(user: str) -> int:
 def _listen(path: str) -> socket.socket:
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        Path(path).unlink(missing_ok=True)
+        _remove_stale(Path(path))
         listener.bind(path)
         os.chmod(path, 0o666)  # noqa: S103, PTH101 (anybody may connect; SO_PEERCRED decides)
-        listener.listen(_MAX_CONNECTIONS)
+        listener.listen(_BACKLOG)
+        listener.settimeout(_LOOK_SECONDS)
     except OSError as error:
-        raise ConfigError(f"cannot listen at {path}: {error}") from error
+        listener.close()
+        raise ConfigError(f"cannot listen at {path}: {error}; correct executor.toml or the folder") from error
     return listener
 
 
-def _read_line(connection: socket.socket) -> bytes:
-    data = b""
-    while b"\n" not in data:
-        piece = connection.recv(_MAX_LINE_BYTES)
-        data += piece
-        if not piece or len(data) > _MAX_LINE_BYTES:
-            break
-    line, newline, rest = data.partition(b"\n")
-    if not newline or rest:
-        raise BadInputError("expected one line of JSON", code="bad-json")
-    return line
+def _remove_stale(path: Path) -> None:
+    # R-C05: a socket that a dead executor has left; anything else there is not ours to remove.
+    try:
+        if not stat.S_ISSOCK(path.lstat().st_mode):
+            raise OSError("something else than a socket lies there")
+    except FileNotFoundError:
+        return
+    path.unlink()

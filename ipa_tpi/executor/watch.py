@@ -6,25 +6,66 @@ read anew.
 
 import logging
 import random
-import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
+from functools import partial
+from typing import Final, Protocol
 
-from ipa_tpi.adapters.directory import LdapDirectory
-from ipa_tpi.errors import TpiError
-from ipa_tpi.executor.claims import Claims
+from ipa_tpi.errors import DirectoryLimitError, TpiError
 from ipa_tpi.executor.schedule import Schedule
 from ipa_tpi.ports import Query
 
-_LOG = logging.getLogger(__name__)
-_FIRST_PAUSE_SECONDS = 0.2
-_LONGEST_PAUSE_SECONDS = 10.0
-_RECENT = timedelta(minutes=10)
-_HISTORY = timedelta(days=15)  # longer than any window can be, see decide.policy
+_LOG: Final = logging.getLogger(__name__)
+FIRST_PAUSE_SECONDS: Final = 0.2
+LONGEST_PAUSE_SECONDS: Final = 10.0
+_HISTORY: Final = timedelta(days=15)  # longer than any window can be, see decide.policy
+_AHEAD: Final = timedelta(days=1)  # what is stamped ahead of our clock is refused, so it has to be found
+_SHORTEST: Final = timedelta(seconds=1)  # stamps have whole seconds
+
+Search = Callable[[datetime, datetime], Iterable[str]]
+
+
+class Stop(Protocol):
+    """Tells that the executor ends; a `threading.Event` is one."""
+
+    def is_set(self) -> bool:
+        """Tell whether it ends."""
+
+    def wait(self, timeout: float) -> object:
+        """Wait until it ends, but not longer than so many seconds."""
+
+
+class Watched(Protocol):
+    """The part of the directory that is needed here."""
+
+    def watch(self, stop: Callable[[], bool]) -> Iterator[str]:
+        """Give the id of each request that something is added to; ``""`` once additions are seen."""
+
+    def ids(self, query: Query) -> Sequence[str]:
+        """List the ids of requests."""
+
+    def answered(self, executor: str, since: datetime, until: datetime) -> frozenset[str]:
+        """List the ids of requests that bear a result."""
+
+    def close(self) -> None:
+        """End the connection; never raises."""
+
+
+class Finished(Protocol):
+    """The part of the journal that is needed here."""
+
+    def finished(self, requests: Sequence[str]) -> frozenset[str]:
+        """Tell which of these requests need nothing more."""
+
+    def unfinished(self) -> frozenset[str]:
+        """Give the ids of requests that were promised or ended, and not published."""
+
+    def answered(self) -> frozenset[str]:
+        """Give the ids of all requests whose result we have put into the directory."""
 
 
 class Watch:
-    """Two threads that put ids into the schedule.
+    """Puts ids into the schedule; `listen` and `poll` each want a thread.
 
     Args:
         connect: Opens a directory bound as tpi/HOST.
@@ -33,16 +74,19 @@ class Watch:
         me: The executor's normal DN.
         poll_seconds: How often to search.
         clock: Tells the time in UTC.
+        stop: Ends both.
     """
 
     def __init__(
         self,
-        connect: Callable[[], LdapDirectory],
+        connect: Callable[[], Watched],
         schedule: Schedule,
-        claims: Claims,
+        claims: Finished,
         me: str,
         poll_seconds: int,
         clock: Callable[[], datetime],
+        *,
+        stop: Stop,
     ) -> None:
         self._connect = connect
         self._schedule = schedule
@@ -50,51 +94,56 @@ class Watch:
         self._me = me
         self._poll_seconds = poll_seconds
         self._clock = clock
-        self._stop = threading.Event()
-        self.connected = threading.Event()
-        self._threads = [
-            threading.Thread(target=self._forever, args=(self._listen,), name="watch", daemon=True),
-            threading.Thread(target=self._forever, args=(self._poll,), name="poll", daemon=True),
-        ]
+        self._stop = stop
+        self._is_connected = False
 
-    def start(self) -> None:
-        """Start watching."""
-        for thread in self._threads:
-            thread.start()
+    def is_connected(self) -> bool:
+        """Tell whether the persistent search stands."""
+        return self._is_connected
 
-    def stop(self) -> None:
-        """Stop, and wait a little for the threads."""
-        self._stop.set()
-        for thread in self._threads:
-            thread.join(timeout=3)
+    def listen(self) -> None:
+        """Follow the persistent search, and open it again whenever it ends."""
+        self._again_and_again("watch", self._listen)
 
-    def _forever(self, step: Callable[[], None]) -> None:
-        pause = _FIRST_PAUSE_SECONDS
+    def poll(self) -> None:
+        """Search every `poll_seconds`, more or less a fifth."""
+        self._again_and_again("poll", self._poll)
+
+    def _again_and_again(self, name: str, step: Callable[["_Pauses"], None]) -> None:
+        pauses = _Pauses()
         while not self._stop.is_set():
             try:
-                step()
-                pause = _FIRST_PAUSE_SECONDS
+                step(pauses)
             except TpiError as error:
-                self.connected.clear()
-                _LOG.warning("%s: %s; next try in %.1f s", threading.current_thread().name, error, pause)
-                self._stop.wait(pause * random.uniform(0.8, 1.2))  # noqa: S311 (jitter, no secret)
-                pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+                pause = pauses.take()
+                _LOG.warning("%s: %s; next try in %.1f s", name, error, pause)
+                self._rest(pause)
+            except Exception:  # noqa: BLE001 (an outermost loop: what is not foreseen must not end the watch for good)
+                pause = pauses.take()
+                _LOG.exception("%s: an error that should not be; next try in %.1f s", name, pause)
+                self._rest(pause)
 
-    def _listen(self) -> None:
+    def _listen(self, pauses: "_Pauses") -> None:
         directory = self._connect()
         try:
             for request_id in directory.watch(self._stop.is_set):
                 if request_id:
-                    self._schedule.wake(request_id)
+                    self._schedule.wake_soon(request_id)
                 else:  # from here on nothing is missed, so look once for what was
-                    self.connected.set()
+                    self._is_connected = True
+                    pauses.start_anew()
                     self._try_to_sweep()
         finally:
+            self._is_connected = False
             directory.close()
 
-    def _poll(self) -> None:
+    def _poll(self, pauses: "_Pauses") -> None:
         self._sweep()
-        self._stop.wait(self._poll_seconds * random.uniform(0.8, 1.2))  # noqa: S311 (jitter, no secret)
+        pauses.start_anew()
+        self._rest(self._poll_seconds)
+
+    def _rest(self, seconds: float) -> None:
+        self._stop.wait(seconds * random.uniform(0.8, 1.2))  # noqa: S311 (jitter, no secret)
 
     def _try_to_sweep(self) -> None:
         # What cannot be listed (a flood beyond the size limit) must not cost the watch.
@@ -105,13 +154,54 @@ class Watch:
 
     def _sweep(self) -> None:
         for request_id in self._claims.unfinished():
-            self._schedule.wake(request_id)
+            self._schedule.remind(request_id)
         directory = self._connect()
         try:
-            # The newest first: an older flood beyond the server's size limit hides nothing new.
-            for age in (_RECENT, _HISTORY):
-                found = directory.ids(Query(executor=self._me, since=self._clock() - age))
-                for request_id in frozenset(found) - self._claims.finished():
-                    self._schedule.wake(request_id)
+            since, until = self._clock() - _HISTORY, self._clock() + _AHEAD
+            there: set[str] = set()
+            for found in _slices(partial(_ids, directory, self._me), since, until):
+                there.update(found)
+                finished = self._claims.finished(found)
+                for request_id in found:
+                    if request_id not in finished:
+                        self._schedule.remind(request_id)
+            # R-X12: a restored directory may have lost the result of what had ended.
+            lost = there & self._claims.answered()
+            for answered in _slices(partial(directory.answered, self._me), since, until):
+                lost.difference_update(answered)
+            for request_id in lost:
+                self._schedule.remind(request_id)
         finally:
             directory.close()
+
+
+class _Pauses:
+    """Pauses that double from one failure to the next, up to a longest one."""
+
+    def __init__(self) -> None:
+        self._next = FIRST_PAUSE_SECONDS
+
+    def take(self) -> float:
+        """Give the pause after a failure."""
+        pause, self._next = self._next, min(2 * self._next, LONGEST_PAUSE_SECONDS)
+        return pause
+
+    def start_anew(self) -> None:
+        """Note that it went well."""
+        self._next = FIRST_PAUSE_SECONDS
+
+
+def _ids(directory: Watched, me: str, since: datetime, until: datetime) -> Sequence[str]:
+    return directory.ids(Query(executor=me, since=since, until=until))
+
+
+def _slices(search: Search, since: datetime, until: datetime) -> Iterator[Sequence[str]]:
+    """Search a span of time, in parts where it holds more than the directory gives at once; the newest first."""
+    try:
+        yield list(search(since, until))
+    except DirectoryLimitError:
+        middle = since + (until - since) / 2
+        if until - since < _SHORTEST:
+            raise
+        yield from _slices(search, middle, until)
+        yield from _slices(search, since, middle)

@@ -20,25 +20,45 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from ipa_tpi.decide.authorization import check_definition, judge_requester
+from ipa_tpi.decide.authorization import check_definition, judge_requester, terms_of
+from ipa_tpi.decide.definition import is_reading
 from ipa_tpi.decide.digest import request_digest
 from ipa_tpi.decide.identity import check_account, check_principal
 from ipa_tpi.decide.intake import check_identifier, check_target, check_text
 from ipa_tpi.decide.policy import usable_operation
 from ipa_tpi.decide.proof import MAX_PROOFS
+from ipa_tpi.decide.quorum import Demand, check_satisfiable
 from ipa_tpi.errors import AuditError, NotFoundError, RefusedError, TpiError, UnavailableError
 from ipa_tpi.flow import guards
+from ipa_tpi.flow.approvers import Approvers, Candidate, find_approvers
 from ipa_tpi.flow.entries import draft, proof_entry, request_entry, voice_entry
 from ipa_tpi.flow.events import Event
 from ipa_tpi.flow.guards import Wanted
-from ipa_tpi.flow.reading import Reading, Seen, Site
-from ipa_tpi.model import Account, Policy, Proof, Purpose, Refuse, Request, State
-from ipa_tpi.ports import Audit, Directory, Nudger, Query
+from ipa_tpi.flow.listing import Page, Selection, load, turn_to
+from ipa_tpi.flow.pending import check_pending
+from ipa_tpi.flow.reading import Reading, Seen, Site, people_of
+from ipa_tpi.flow.rules import RuleFilter, Rules, find_rules
+from ipa_tpi.flow.trial import Question, Trial, Verdict, able_approvers, try_policy
+from ipa_tpi.model import Account, Operation, Policy, Proof, Purpose, Refuse, Request, Subtree
+from ipa_tpi.ports import Audit, Directory, Nudger
 from ipa_tpi.wire import ProofBody, RequestBody, VoiceBody
 
-__all__ = ["Event", "Flow", "Seen", "Site"]
-
-_WAITING: Final = frozenset({State.AWAITING_PREVIEW, State.PENDING, State.APPROVED})
+__all__ = [
+    "Approvers",
+    "Candidate",
+    "Catalogue",
+    "Event",
+    "Flow",
+    "Page",
+    "Question",
+    "RuleFilter",
+    "Rules",
+    "Seen",
+    "Selection",
+    "Site",
+    "Trial",
+    "Verdict",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +74,15 @@ _APPROVAL: Final = _Word(Purpose.APPROVE, "ipaTpiApproval", Event.APPROVED)
 _DENIAL: Final = _Word(Purpose.DENY, "ipaTpiDenial", Event.DENIED)
 _WITHDRAWAL: Final = _Word(Purpose.WITHDRAW, "ipaTpiWithdrawal", Event.WITHDRAWN)
 _CANCELLATION: Final = _Word(Purpose.CANCEL, "ipaTpiCancellation", Event.CANCELLED)
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """What can be asked for: the policy, the hosts that have an executor, and this host with its floor."""
+
+    policy: Policy
+    targets: Sequence[str]
+    site: Site
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +124,8 @@ class Flow:
         """
         with self._recorded("create", caller, body.id):
             reading = self._reading()
-            who = self._who(caller, reading)
+            hosts = (body.target,) if check_target(body.target) is None else ()
+            who = self._who(caller, reading, hosts=hosts)
             _demand(check_identifier(body.id))
             _demand(check_target(body.target))
             _demand(guards.check_interface(body.interface))  # R-E15
@@ -113,40 +143,59 @@ class Flow:
         with self._recorded("show", caller, request_id):
             return self._see(caller, request_id, self._reading())
 
-    def listing(
-        self, caller: str, state: State | None = None, *, mine: bool = False, approvable: bool = False
-    ) -> Sequence[Seen]:
-        """List requests that the caller may see, newest first.
-
-        Args:
-            caller: The authenticated principal.
-            state: Only those in this state.
-            mine: Only the caller's own.
-            approvable: Only those that the caller could approve now.
-
-        Returns:
-            Them.
-        """
+    def listing(self, caller: str, selection: Selection) -> Page:
+        """List requests that the caller may see, newest first."""
         with self._recorded("list", caller, ""):
             reading = self._reading()
             who = self._who(caller, reading)
-            alive = approvable or state in guards.LIVE
-            query = Query(creator=who.dn if mine else "", since=reading.window_start() if alive else None)
-            found = [reading.judge(subtree, who) for subtree in self.directory.find(query)]
-            wanted = [
-                seen
-                for seen in found
-                if (state is None or seen.standing.state is state)
-                and (not approvable or guards.check_approvable(seen) is None)
-            ]
-            return sorted(wanted, key=_age, reverse=True)
+            requester = self._named(selection.user) if selection.user else None
+            return turn_to(selection, who, requester, reading, self.directory)
 
-    def operations(self, caller: str) -> Policy:
-        """Read what can be asked for."""
+    def approvers(self, caller: str, request_id: str, user: str = "") -> Approvers:
+        """Tell who could still approve a request, and why others could not (K16).
+
+        Args:
+            caller: The authenticated principal.
+            request_id: The request; who may see it may ask.
+            user: Only about this person, with or without the realm; the sums are over everybody all the same.
+
+        Returns:
+            The answer.
+        """
+        with self._recorded("approvers", caller, request_id):
+            reading = self._reading()
+            seen = self._see(caller, request_id, reading)
+            people = self.directory.candidates(self.site.approve_permission)
+            everybody = find_approvers(seen, people, reading)
+            if not user:
+                return everybody
+            principal = user if "@" in user else f"{user}@{self.site.realm}"
+            refusal = check_principal(principal, self.site.realm)
+            account = self.directory.account(principal) if refusal is None else None
+            return everybody.only(principal, account, refusal, reading)
+
+    def operations(self, caller: str) -> Catalogue:
+        """Read what can be asked for, and of which hosts."""
         with self._recorded("operations", caller, ""):
             reading = self._reading()
             self._who(caller, reading)
-            return reading.policy
+            return Catalogue(reading.policy, self.directory.targets(), self.site)
+
+    def policy(self, caller: str, question: Question) -> Trial:
+        """Tell what the policy says of a user, an operation and a host (X10)."""
+        with self._recorded("policy", caller, ""):
+            reading = self._reading()
+            self._who(caller, reading)
+            account = self._named(question.user) if question.user else None
+            return try_policy(question, account, reading, self.directory, self.site)
+
+    def rules(self, caller: str, wanted: RuleFilter) -> Rules:
+        """Find rules."""
+        with self._recorded("rules", caller, ""):
+            reading = self._reading()
+            self._who(caller, reading)
+            account = self._named(wanted.user) if wanted.user else None
+            return find_rules(wanted, account, reading.policy)
 
     def approve(self, caller: str, request_id: str, body: VoiceBody) -> Seen:
         """Approve exactly what was shown (K10), as another person than the requester (A04)."""
@@ -207,18 +256,31 @@ class Flow:
     def _reading(self) -> Reading:
         return Reading(self.directory, self.site, self.clock())
 
-    def _who(self, caller: str, reading: Reading) -> Account:
+    def _who(
+        self, caller: str, reading: Reading, subtree: Subtree | None = None, hosts: Sequence[str] = ()
+    ) -> Account:
         _demand(check_principal(caller, self.site.realm))
-        account = self.directory.account(caller)
+        # Who and what will be needed next is read in the same searches.
+        account = reading.meet(people_of(subtree) if subtree is not None else (), hosts, caller)
         refusal = check_account(account, caller, reading.now, self.site.floor.person_attribute)
         if refusal is not None or account is None:
-            raise _refused(refusal or Refuse("unknown-principal", "the directory has no such account"))
+            raise _refused(
+                refusal
+                or Refuse("unknown-principal", "the directory has no such account; ask an administrator")
+            )
         if self.directory.whoami() != account.dn:  # R-K01
             raise RefusedError(
-                "the directory takes this connection for another account than the caller's; nothing was done",
+                "the directory takes this connection for another account than the caller's, so nothing was done; run kinit and try again",
                 code="caller-mismatch",
             )
-        reading.know(account)
+        return account
+
+    def _named(self, user: str) -> Account:
+        principal = user if "@" in user else f"{user}@{self.site.realm}"
+        _demand(check_principal(principal, self.site.realm))
+        account = self.directory.account(principal)
+        if account is None:
+            raise NotFoundError(f"the directory has no account for {principal!a}; check --user")
         return account
 
     def _judge(self, request: Request, who: Account, reading: Reading) -> bytes:
@@ -227,23 +289,42 @@ class Flow:
             raise _refused(operation)
         if reading.host(request.target) is None:
             raise RefusedError(
-                f"the directory knows no host {request.target!a}; check --host", code="target-not-served"
+                f"the directory knows no host {request.target!a}; check --host, see: ipa-tpi hosts",
+                code="target-not-served",
             )
         _demand(check_definition(request, operation))  # R-K10, R-K14
         _demand(reading.check_floor(request))  # R-X13
+        if operation.minimum_age_seconds:
+            reading.known({who.dn})
         _demand(judge_requester(request, who, reading.setting(operation, request.target)))  # R-K03
-        own = self.directory.find(Query(creator=who.dn, since=reading.window_start()))
-        waiting = [subtree for subtree in own if reading.judge(subtree, who).standing.state in _WAITING]
-        _demand(guards.check_limits(waiting, operation, self.site.floor))  # R-K20
+        _demand(self._check_satisfiable(request, who, operation, reading))  # R-K08
+        _demand(check_pending(who, operation, self.site.floor, reading, self.directory))  # R-K20
         return request_digest(request, who.principal)
+
+    def _check_satisfiable(
+        self, request: Request, who: Account, operation: Operation, reading: Reading
+    ) -> Refuse | None:
+        """Refuse what nobody could approve, where it takes more than any one approver."""
+        demand = terms_of(operation, reading.floor_of(request), who).demand
+        if is_reading(operation.name) or demand == Demand(1):
+            return None
+        candidates = self.directory.candidates(self.site.approve_permission)
+        return check_satisfiable(
+            operation, demand, able_approvers(request, who, operation, reading, candidates)
+        )
 
     def _see(self, caller: str, request_id: str, reading: Reading) -> Seen:
         _demand(check_identifier(request_id))
-        who = self._who(caller, reading)
-        subtree = self.directory.load(request_id)
-        if subtree is None:
-            raise NotFoundError(f"there is no request {request_id} that you may see; look: ipa-tpi list")
-        return reading.judge(subtree, who)
+        _demand(check_principal(caller, self.site.realm))
+        try:
+            found: Subtree | TpiError = load(self.directory, request_id)
+        except (NotFoundError, RefusedError) as error:
+            found = error
+        subtree = found if isinstance(found, Subtree) else None
+        who = self._who(caller, reading, subtree, [subtree.request.target] if subtree is not None else [])
+        if isinstance(found, TpiError):  # told only to somebody who may ask
+            raise found
+        return reading.judge(found, who)
 
     def _speak(self, word: _Word, seen: Seen, body: VoiceBody, reading: Reading) -> Seen:
         request_id, digest = seen.subtree.request.id, bytes.fromhex(body.digest)
@@ -262,8 +343,8 @@ class Flow:
             self.directory.add_child(request_id, proof_entry(self.new_id(), proof))
         except TpiError as error:
             raise UnavailableError(
-                f"your word is recorded below request {request_id}, but its proof could not be added: {error.message} "
-                f"Run: ipa-tpi prove {request_id}",
+                f"your word is recorded below request {request_id}, but its proof could not be added "
+                f"({error.message}); run: ipa-tpi prove {request_id}",
                 code="proof-missing",
             ) from error
 
@@ -281,7 +362,7 @@ class Flow:
             self._record(event, who, request_id, operation=request.operation, target=request.target)
         except AuditError as error:
             raise AuditError(
-                f"recorded below request {request_id}, but not in the audit: {error.message}"
+                f"recorded below request {request_id}, but not in the audit: {error.message}. Tell an administrator."
             ) from error
         return reading.judge(subtree, who)
 
@@ -305,10 +386,6 @@ class Flow:
                 message=error.message,
             )
             raise
-
-
-def _age(seen: Seen) -> tuple[datetime, str]:
-    return seen.subtree.request.created, seen.subtree.request.id
 
 
 def _unread(request_id: str, why: str, code: str) -> UnavailableError:

@@ -8,8 +8,11 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from ipa_tpi.decide.approval import Terms
+from ipa_tpi.decide.approval import Terms, Voice
+from ipa_tpi.decide.definition import is_reading
+from ipa_tpi.decide.identity import check_distinct
 from ipa_tpi.decide.proof import KINDS
+from ipa_tpi.decide.quorum import check_turn
 from ipa_tpi.flow.reading import Seen
 from ipa_tpi.model import (
     Approval,
@@ -21,7 +24,6 @@ from ipa_tpi.model import (
     Purpose,
     Refuse,
     State,
-    Subtree,
     Withdrawal,
 )
 from ipa_tpi.wire import ProofBody
@@ -59,10 +61,32 @@ def check_approvable(seen: Seen) -> Refuse | None:
     Returns:
         None, or the first refusal.
     """
+    caller = seen.caller.dn
+    return check_approver(seen, caller, seen.voices[caller], frozenset({State.PENDING}))
+
+
+def check_approver(seen: Seen, dn: str, voice: Voice, states: Collection[State]) -> Refuse | None:
+    """Would an approval by this account count (K02, K03, A04, K16)?
+
+    Args:
+        seen: The request.
+        dn: The account's normal DN.
+        voice: What the rules say of it.
+        states: Those in which the answer may be yes.
+
+    Returns:
+        None, or the first refusal.
+    """
+    if is_reading(seen.subtree.request.operation):
+        return Refuse(
+            "already-decided", "it only reads, so nobody has to approve it; see what it told: ipa-tpi show ID"
+        )
     return (
-        seen.voices[seen.caller.dn].refusal
-        or check_unspoken(seen)
-        or check_open(seen, frozenset({State.PENDING}))
+        voice.refusal
+        or _check_unspoken(seen, dn)
+        or _check_other(seen, voice)
+        or check_open(seen, states)
+        or _check_turn(seen, voice)
     )
 
 
@@ -93,9 +117,13 @@ def check_withdrawable(seen: Seen) -> Refuse | None:
         None, or the first refusal.
     """
     if not _own(seen, Approval):
-        return Refuse("nothing-to-withdraw", "you have not approved this request")
+        return Refuse(
+            "nothing-to-withdraw", "you have not approved this request; to stop it deny it: ipa-tpi deny ID"
+        )
     if _own(seen, Withdrawal):
-        return Refuse("nothing-to-withdraw", "you have withdrawn your approval already")
+        return Refuse(
+            "nothing-to-withdraw", "you have withdrawn your approval already; look: ipa-tpi show ID"
+        )
     return _check_stoppable(seen)
 
 
@@ -110,18 +138,15 @@ def check_cancellable(seen: Seen) -> Refuse | None:
     """
     if _own(seen, Cancellation):
         return Refuse(
-            "cancelled", "you have cancelled this request already; see what became of it: ipa-tpi show ID"
+            "cancelled",
+            f"you have cancelled this request already; see what became of it: ipa-tpi show {seen.subtree.request.id}",
         )
     return _not_requester(seen) or _check_stoppable(seen)
 
 
 def check_unspoken(seen: Seen) -> Refuse | None:
     """Has the caller no voice below the request yet?  A voice is used once."""
-    if _own(seen, Approval) or _own(seen, Denial):
-        return Refuse(
-            "already-voiced", "you have approved or denied this request already; a voice is used once"
-        )
-    return None
+    return _check_unspoken(seen, seen.caller.dn)
 
 
 def check_open(seen: Seen, states: Collection[State]) -> Refuse | None:
@@ -162,18 +187,18 @@ def check_interface(interface: str) -> Refuse | None:
     )
 
 
-def check_limits(waiting: Sequence[Subtree], operation: Operation, floor: Floor) -> Refuse | None:
+def check_limits(waiting: Sequence[str], operation: Operation, floor: Floor) -> Refuse | None:
     """May the caller have one more request waiting (K20)?
 
     Args:
-        waiting: The caller's requests that wait for preview, approval or execution.
+        waiting: The operations of the caller's requests that wait for preview, approval or execution.
         operation: What is asked for.
         floor: Holds the limits; the operation's own may be lower.
 
     Returns:
         None, or a refusal ``too-many-pending``.
     """
-    same = sum(1 for subtree in waiting if subtree.request.operation == operation.name)
+    same = waiting.count(operation.name)
     most = min(floor.pending_per_operation, operation.pending_limit or floor.pending_per_operation)
     if len(waiting) < floor.pending_per_person and same < most:
         return None
@@ -206,17 +231,20 @@ def check_proof(proof: ProofBody | None, wanted: Wanted) -> Refuse | None:
     if proof is None:
         return None
     if proof.kind not in KINDS:
-        return Refuse("proof-kind-unknown", f"proofs of the kind {proof.kind!a} are not known here")
+        return Refuse(
+            "proof-kind-unknown", f"proofs of the kind {proof.kind!a} are not known here; update ipa-tpi"
+        )
     if proof.purpose != wanted.purpose.value:
         return Refuse(
-            "proof-unexpected-purpose", f"the proof is for {proof.purpose!a}, not for {wanted.purpose.value}"
+            "proof-unexpected-purpose",
+            f"the proof is for {proof.purpose!a}, not for {wanted.purpose.value}; make it anew with ipa-tpi",
         )
     if bytes.fromhex(proof.digest) not in [digest for digest in wanted.digests if digest]:
         return Refuse(
             "proof-wrong-digest", "the proof is about something else than what lies here; look again"
         )
     if not proof.token or not proof.mic:
-        return Refuse("proof-invalid", "the proof has no token or no signature")
+        return Refuse("proof-invalid", "the proof has no token or no signature; make it anew with ipa-tpi")
     return None
 
 
@@ -242,7 +270,33 @@ def provable(seen: Seen, purpose: str) -> Wanted | Refuse:
         return _unsaid(seen, Withdrawal) or Wanted(Purpose.WITHDRAW, (approval,))
     if purpose == Purpose.CANCEL:
         return _unsaid(seen, Cancellation) or Wanted(Purpose.CANCEL, (request,))
-    return Refuse("proof-unexpected-purpose", f"a proof for {purpose!a} is of no use here")
+    return Refuse(
+        "proof-unexpected-purpose", f"a proof for {purpose!a} is of no use here; run: ipa-tpi prove ID"
+    )
+
+
+def _check_unspoken(seen: Seen, dn: str) -> Refuse | None:
+    if any(child.creator == dn for kind in (Approval, Denial) for child in seen.subtree.of(kind)):
+        return Refuse(
+            "already-voiced",
+            "you have approved or denied this request already, and a voice is used once; look: ipa-tpi show ID",
+        )
+    return None
+
+
+def _check_other(seen: Seen, voice: Voice) -> Refuse | None:
+    # R-X09: a second account of somebody whose approval counts would only use its voice up.
+    counted = [seen.voices[approval.creator].identity for approval in seen.standing.counted]
+    if voice.identity is None:
+        return None
+    refusals = (check_distinct(one, voice.identity) for one in counted if one is not None)
+    return next((refusal for refusal in refusals if refusal is not None), None)
+
+
+def _check_turn(seen: Seen, voice: Voice) -> Refuse | None:
+    # R-K08: an approval out of turn would only use its voice up.
+    counted = [seen.voices[approval.creator].groups for approval in seen.standing.counted]
+    return check_turn(seen.terms.demand, counted, voice.groups)
 
 
 def _not_requester(seen: Seen) -> Refuse | None:
@@ -266,5 +320,5 @@ def _unsaid(seen: Seen, kind: type[Child]) -> Refuse | None:
         return None
     return Refuse(
         "not-voter",
-        f"there is no {kind.__name__.lower()} by you below this request that a proof could be for",
+        f"there is no {kind.__name__.lower()} by you below this request that a proof could be for; look: ipa-tpi show ID",
     )

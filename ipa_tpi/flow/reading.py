@@ -4,8 +4,8 @@ The same functions judge here that judge in the executor, on other reads: what t
 the caller.  So the answer is for people; the executor's own decides.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Final
@@ -19,8 +19,10 @@ from ipa_tpi.decide.authorization import (
     judge_voice,
     terms_of,
 )
+from ipa_tpi.decide.definition import is_reading
 from ipa_tpi.decide.digest import request_digest
 from ipa_tpi.decide.policy import usable_operation
+from ipa_tpi.decide.proof import Demands, demands_of
 from ipa_tpi.errors import HTTP_STATUS
 from ipa_tpi.model import (
     Account,
@@ -29,11 +31,11 @@ from ipa_tpi.model import (
     Denial,
     Floor,
     FloorOperation,
+    Group,
     HostEntry,
     Operation,
     Policy,
     Proof,
-    Purpose,
     Receipt,
     Refuse,
     Request,
@@ -44,6 +46,7 @@ from ipa_tpi.ports import Directory
 
 # For a request whose definition is gone or unusable: what `load_operation` takes by default.
 _DEFAULT_TERMS: Final = Terms(1, 300, 300, 60)
+_NO_DEMANDS: Final = Demands()
 _VERIFIED: Final = "verified"
 
 
@@ -58,6 +61,7 @@ class Site:
         floor: This host's floor.
         approve_permission: Normal DN of the permission without which the directory lets nobody
             write an approval or a denial.
+        request_permission: The same for requests.
     """
 
     host: str
@@ -65,6 +69,7 @@ class Site:
     suffix: str
     floor: Floor
     approve_permission: str
+    request_permission: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +86,7 @@ class Seen:
         voices: For the DN of everyone who wrote, and of the caller, what the rules say.
         blocked: Why it could not run whatever people say (operation, floor, requester); None when it could.
         names: For the same DNs and the requester's, the canonical principal where there is one.
+        demands: What a proof's ticket must be (A12, X11).
     """
 
     subtree: Subtree
@@ -92,6 +98,12 @@ class Seen:
     voices: Mapping[str, Voice]
     names: Mapping[str, str]
     blocked: Refuse | None = None
+    demands: Demands = _NO_DEMANDS
+
+    @property
+    def required_approvals(self) -> int:
+        """How many approvals it needs: none where it only reads."""
+        return 0 if is_reading(self.subtree.request.operation) else self.terms.required_approvals
 
 
 class Reading:
@@ -109,6 +121,7 @@ class Reading:
         self._site = site
         self._accounts: dict[str, Account | None] = {}
         self._hosts: dict[str, HostEntry | None] = {}
+        self._groups: dict[str, Group] = {}
 
     @cached_property
     def policy(self) -> Policy:
@@ -119,11 +132,49 @@ class Reading:
         """Take an account that was read already."""
         self._accounts[account.dn] = account
 
+    def meet(self, dns: Iterable[str] = (), hosts: Iterable[str] = (), principal: str = "") -> Account | None:
+        """Read together accounts and hosts that are not known yet.
+
+        Args:
+            dns: Accounts, by their DNs.
+            hosts: Hosts, by their names.
+            principal: One more account, by its name.
+
+        Returns:
+            The account of that name.
+        """
+        people = self._directory.meet(
+            frozenset(dns) - self._accounts.keys(), frozenset(hosts) - self._hosts.keys(), principal
+        )
+        self._accounts.update(people.accounts)
+        self._hosts.update(people.hosts)
+        if people.named is not None:
+            self.know(people.named)
+        return people.named
+
+    def meet_all(self, subtrees: Iterable[Subtree]) -> None:
+        """Read together everybody who is needed to judge these requests."""
+        known = list(subtrees)
+        dns = {dn for subtree in known for dn in people_of(subtree)}
+        self.meet(dns, {subtree.request.target for subtree in known})
+
     def account(self, dn: str) -> Account | None:
         """Read the account at a DN."""
         if dn not in self._accounts:
             self._accounts[dn] = self._directory.account_by_dn(dn)
         return self._accounts[dn]
+
+    def known(self, people: Collection[str]) -> None:
+        """Read what the memberships of these people hang on, where an operation asks for their age.
+
+        Args:
+            people: DNs.
+        """
+        accounts = (self.account(dn) for dn in people)
+        names = {dn for account in accounts if account is not None for dn in account.member_of}
+        wanted = frozenset(names - self._groups.keys())
+        if wanted:
+            self._groups |= self._directory.groups(wanted)
 
     def host(self, fqdn: str) -> HostEntry | None:
         """Read a host's entry."""
@@ -134,6 +185,11 @@ class Reading:
     def floor_of(self, request: Request) -> FloorOperation | None:
         """Give what the floor says of a request; None for another host's, whose floor is not known here."""
         return self._site.floor.operations.get(request.operation) if self._is_here(request) else None
+
+    def demands_of(self, request: Request, operation: Operation) -> Demands:
+        """Give what a proof's ticket must be; another host's floor is not known here, and may want more (X13)."""
+        floor = self._site.floor
+        return demands_of(operation, floor if self._is_here(request) else replace(floor, operations={}))
 
     def check_floor(self, request: Request) -> Refuse | None:
         """Refuse what this host's floor does not allow (X13); other hosts' floors are theirs to enforce."""
@@ -156,6 +212,7 @@ class Reading:
             floor=self._site.floor,
             now=self.now,
             approve_permission=self._site.approve_permission,
+            groups=self._groups if operation.minimum_age_seconds else {},
         )
 
     def window_start(self) -> datetime:
@@ -184,6 +241,8 @@ class Reading:
         known = self.policy.operations.get(request.operation)
         terms = terms_of(known, self.floor_of(request), requester) if known is not None else _DEFAULT_TERMS
         people = _writers(subtree) | {caller.dn}
+        if isinstance(operation, Operation) and operation.minimum_age_seconds:
+            self.known(people | {request.creator})
         voices = {dn: self._voice(dn, request, requester, operation) for dn in people}
         blocked = self._blocked(request, requester, operation, digest)
         case = Case(
@@ -197,7 +256,21 @@ class Reading:
             blocked=blocked,
         )
         names = {dn: self._name(dn) for dn in people | {request.creator}}
-        return Seen(subtree, digest, terms, standing(case), self.now, caller, voices, names, blocked)
+        demands = self.demands_of(request, known) if known is not None else _NO_DEMANDS
+        return Seen(subtree, digest, terms, standing(case), self.now, caller, voices, names, blocked, demands)
+
+    def voice(self, dn: str, request: Request) -> Voice:
+        """Tell what the rules say of an account that wrote, or would write, below a request.
+
+        Args:
+            dn: Its normal DN.
+            request: The request.
+
+        Returns:
+            What they say.
+        """
+        operation = usable_operation(self.policy, request.operation)
+        return self._voice(dn, request, self.account(request.creator), operation)
 
     def _is_here(self, request: Request) -> bool:
         return request.target == self._site.host
@@ -208,7 +281,7 @@ class Reading:
         if isinstance(operation, Refuse):
             return Voice(operation)
         if requester is None:
-            return Voice(Refuse("requester-gone", "the requester's account is gone"))
+            return Voice(Refuse("requester-gone", "the requester's account is gone; make a new request"))
         return judge_voice(self.account(dn), request, requester, self.setting(operation, request.target))
 
     def _blocked(
@@ -223,7 +296,8 @@ class Reading:
         )
         if refusal is None and digest != request.digest:  # R-K10
             return Refuse(
-                "digest-mismatch", "the digest that the request bears is not that of what it asks for"
+                "digest-mismatch",
+                "the digest that the request bears is not that of what it asks for; make a new request",
             )
         return refusal
 
@@ -232,15 +306,20 @@ class Reading:
         return account.principal if account is not None and account.principal else dn
 
 
+def people_of(subtree: Subtree) -> frozenset[str]:
+    """Give the DNs of the requester and of everybody who has spoken below a request."""
+    return frozenset({subtree.request.creator, *_writers(subtree)})
+
+
 def _writers(subtree: Subtree) -> set[str]:
     people = Approval | Denial | Withdrawal | Cancellation
     return {child.creator for child in subtree.children if isinstance(child, people)}
 
 
-def _refused(subtree: Subtree) -> dict[str, str]:
-    proofs = {proof.entry_id: proof for proof in subtree.of(Proof) if proof.purpose == Purpose.APPROVE}
+def _refused(subtree: Subtree) -> dict[tuple[str, str], str]:
+    proofs = {proof.entry_id: proof for proof in subtree.of(Proof)}
     return {
-        proofs[receipt.refers_to].creator: receipt.outcome
+        (proofs[receipt.refers_to].creator, proofs[receipt.refers_to].purpose): receipt.outcome
         for receipt in subtree.of(Receipt)
         if receipt.creator == subtree.request.executor
         and receipt.outcome in HTTP_STATUS

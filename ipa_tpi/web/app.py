@@ -10,24 +10,25 @@ import logging
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from flask import Flask, Response, request
+from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException
 
 from ipa_tpi.adapters.audit import open_audit
-from ipa_tpi.adapters.directory import approve_permission_dn, open_directory
+from ipa_tpi.adapters.directory import approve_permission_dn, open_directory, request_permission_dn
 from ipa_tpi.adapters.gss import caller_credentials
 from ipa_tpi.adapters.nudge import open_nudger
 from ipa_tpi.config import read_floor, read_web_config
-from ipa_tpi.errors import HTTP_STATUS, AuditError, TpiError, UnavailableError
+from ipa_tpi.errors import HTTP_STATUS, AuditError, TooManyRequestsError, TpiError, UnavailableError
 from ipa_tpi.flow import Event, Flow, Site
 from ipa_tpi.ports import Audit
 from ipa_tpi.web.callers import Caller, read_caller
 from ipa_tpi.web.incoming import check_origin, check_query
+from ipa_tpi.web.limits import CallerLimits
 from ipa_tpi.web.problems import from_error, from_http, harden, internal
 from ipa_tpi.web.views import PREFIX, VIEWS, View
 from ipa_tpi.wire import MAX_BODY_BYTES
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 LDAP_TIMEOUT_SECONDS: Final = 10
+_HEALTH: Final = "healthz"
 _LOG: Final = logging.getLogger(__name__)
 
 
@@ -47,11 +49,13 @@ class Parts:
         origin: The one origin whose pages may use the service.
         audit: The trail.
         connect: Opens a flow as a caller and closes its connection at the end.
+        limits: What one caller may ask of this process.
     """
 
     origin: str
     audit: Audit
     connect: Callable[[Caller], AbstractContextManager[Flow]]
+    limits: CallerLimits = field(default_factory=CallerLimits)
 
 
 def create_app(config_path: str) -> Flask:
@@ -67,8 +71,14 @@ def create_app(config_path: str) -> Flask:
         ConfigError: Configuration or floor is missing, malformed or unsafe.
     """
     config = read_web_config(config_path)
-    permission = approve_permission_dn(config.suffix)
-    site = Site(config.host, config.realm, config.suffix, read_floor(config.floor), permission)
+    site = Site(
+        config.host,
+        config.realm,
+        config.suffix,
+        read_floor(config.floor),
+        approve_permission_dn(config.suffix),
+        request_permission_dn(config.suffix),
+    )
     audit = open_audit(config.audit, "web")
     nudger = open_nudger(config.executor_socket)
 
@@ -109,13 +119,37 @@ def build_app(parts: Parts) -> Flask:
         _route(app, view.method, view.path, view.name, partial(_serve, parts, view))
     description = importlib.resources.files("ipa_tpi.web").joinpath("openapi.yaml").read_bytes()
     _route(app, "GET", "/openapi.yaml", "openapi", partial(_describe, parts, description))
-    _route(app, "GET", "/healthz", "healthz", _say_ok)
+    _route(app, "GET", "/healthz", _HEALTH, _say_ok)
     app.register_error_handler(TpiError, _answer_error)
     app.register_error_handler(HTTPException, partial(_answer_http, parts.audit))
     app.register_error_handler(Exception, partial(_answer_unforeseen, parts.audit))
+    app.before_request(partial(_enter, parts))
+    app.teardown_request(partial(_leave, parts.limits))
     app.after_request(harden)
     app.wsgi_app = _Whole(app.wsgi_app)  # type: ignore[method-assign]
     return app
+
+
+def _enter(parts: Parts) -> None:
+    """Before anything else, so that no refusal escapes the count either (R-E22)."""
+    if request.endpoint == _HEALTH:
+        return
+    caller = _named()
+    try:
+        parts.limits.enter(caller)
+    except TooManyRequestsError as error:
+        if not error.repeated:  # else whoever asks too fast would fill the trail
+            parts.audit.record(
+                Event.REFUSED.value, caller=caller, path=request.path, method=request.method, code=error.code
+            )
+        raise
+    g.entered = caller
+
+
+def _leave(limits: CallerLimits, _: BaseException | None = None) -> None:
+    caller = g.pop("entered", None)
+    if caller is not None:
+        limits.leave(caller)
 
 
 def _serve(parts: Parts, view: View, request_id: str = "") -> Response:

@@ -46,7 +46,8 @@ def read_caller(environ: Mapping[str, Any]) -> Caller:
         raise RefusedError("this service needs a Kerberos ticket; run kinit", code="unauthenticated")
     if user != name:  # R-A07
         raise RefusedError(
-            "the web server names two different callers; nothing was done", code="caller-mismatch"
+            "the web server names two different callers, so nothing was done; ask an administrator",
+            code="caller-mismatch",
         )
     return Caller(name, _ccache(_text(environ, "KRB5CCNAME")))
 

@@ -7,7 +7,7 @@ from typing import Final
 from flask import Response
 from werkzeug.exceptions import HTTPException
 
-from ipa_tpi.errors import HTTP_STATUS, TpiError
+from ipa_tpi.errors import HTTP_STATUS, TooManyRequestsError, TpiError
 from ipa_tpi.wire import Problem, encode
 
 # R-E22
@@ -19,6 +19,7 @@ HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
+RETRY_AFTER_SECONDS: Final = 5
 _BY_STATUS: Final = {
     HTTPStatus.NOT_FOUND: ("not-found", "there is nothing at this path; see /tpi/v1/openapi.yaml"),
     HTTPStatus.METHOD_NOT_ALLOWED: ("method-not-allowed", "this path does not know that method"),
@@ -112,6 +113,8 @@ def _problem(status: HTTPStatus, code: str, detail: str, path: str) -> Response:
         instance=path,
     )
     answer = Response(encode(body), status=status, content_type="application/problem+json")
+    if status is HTTPStatus.TOO_MANY_REQUESTS and code == TooManyRequestsError.code:  # RFC 6585 section 4
+        answer.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
     if status is HTTPStatus.UNAUTHORIZED:  # RFC 9110 section 15.5.2
         answer.headers["WWW-Authenticate"] = "Negotiate"
     return answer

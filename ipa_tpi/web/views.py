@@ -7,9 +7,27 @@ from typing import Final
 
 from flask import Request, Response
 
-from ipa_tpi.flow import Flow, Seen
-from ipa_tpi.web.incoming import check_id, check_query, read_body, read_flag, read_state
-from ipa_tpi.web.present import operation_list, request_view
+from ipa_tpi.errors import BadInputError
+from ipa_tpi.flow import Flow, Question, RuleFilter, Seen, Selection
+from ipa_tpi.model import Right
+from ipa_tpi.web.incoming import (
+    check_id,
+    check_query,
+    check_span,
+    read_body,
+    read_flag,
+    read_groups,
+    read_limit,
+    read_moment,
+    read_name,
+    read_parameters,
+    read_prefix,
+    read_right,
+    read_state,
+    read_user,
+)
+from ipa_tpi.web.present import approvers_view, operation_list, request_view
+from ipa_tpi.web.present_policy import policy_view, rule_list
 from ipa_tpi.web.problems import json_answer
 from ipa_tpi.wire import ProofBody, RequestBody, RequestList, VoiceBody
 
@@ -30,6 +48,7 @@ class View:
         parse: Takes the request and its id (empty where the path has none) and gives what is to be
             done; it raises `BadInputError` before anything is.
         query: The query parameters that are known here.
+        several: Those of them that may be given several times.
     """
 
     method: str
@@ -37,6 +56,7 @@ class View:
     name: str
     parse: Callable[[Request, str], Act]
     query: frozenset[str] = frozenset()
+    several: frozenset[str] = frozenset()
 
     def read(self, request: Request, request_id: str) -> Act:
         """Take a request as this line's, strictly.
@@ -53,7 +73,7 @@ class View:
         """
         if _ID in self.path:
             check_id(request_id)
-        check_query(request, self.query)
+        check_query(request, self.query, self.several)
         return self.parse(request, request_id)
 
 
@@ -69,21 +89,37 @@ def _create(request: Request, _: str) -> Act:
 
 
 def _list(request: Request, _: str) -> Act:
-    state, mine, approvable = (
-        read_state(request),
-        read_flag(request, "mine"),
-        read_flag(request, "approvable"),
+    before = request.args.get("before")
+    if before is not None:
+        check_id(before)
+    selection = Selection(
+        state=read_state(request),
+        mine=read_flag(request, "mine"),
+        approvable=read_flag(request, "approvable"),
+        prefix=read_prefix(request),
+        before=before or "",
+        limit=read_limit(request),
+        operation=read_name(request, "operation"),
+        user=read_user(request),
+        since=read_moment(request, "since"),
+        until=read_moment(request, "until"),
     )
+    check_span(selection.since, selection.until)
 
     def act(flow: Flow, caller: str) -> Response:
-        found = flow.listing(caller, state, mine=mine, approvable=approvable)
-        return json_answer(RequestList(requests=[request_view(seen) for seen in found]))
+        page = flow.listing(caller, selection)
+        return json_answer(RequestList(requests=[request_view(seen) for seen in page.found], more=page.more))
 
     return act
 
 
 def _show(_: Request, request_id: str) -> Act:
     return lambda flow, caller: _one(flow.show(caller, request_id))
+
+
+def _approvers(request: Request, request_id: str) -> Act:
+    user = read_user(request)
+    return lambda flow, caller: json_answer(approvers_view(flow.approvers(caller, request_id, user)))
 
 
 def _approve(request: Request, request_id: str) -> Act:
@@ -115,18 +151,67 @@ def _operations(_: Request, __: str) -> Act:
     return lambda flow, caller: json_answer(operation_list(flow.operations(caller)))
 
 
+def _policy(request: Request, _: str) -> Act:
+    right = read_right(request)
+    question = Question(
+        operation=read_name(request, "operation"),
+        host=read_name(request, "host"),
+        user=read_user(request),
+        rights=(right,) if right is not None else tuple(Right),
+        parameters=read_parameters(request),
+        groups=read_groups(request),
+    )
+    if not question.operation:
+        raise BadInputError("the query parameter operation is missing; give the name of an operation")
+    return lambda flow, caller: json_answer(policy_view(flow.policy(caller, question)))
+
+
+def _rules(request: Request, _: str) -> Act:
+    wanted = RuleFilter(read_name(request, "operation"), read_user(request), read_right(request))
+    return lambda flow, caller: json_answer(rule_list(flow.rules(caller, wanted)))
+
+
 def _one(seen: Seen, status: HTTPStatus = HTTPStatus.OK) -> Response:
     return json_answer(request_view(seen), status)
 
 
 VIEWS: Final = (
     View("POST", "/requests", "create", _create),
-    View("GET", "/requests", "list", _list, frozenset({"state", "mine", "approvable"})),
+    View(
+        "GET",
+        "/requests",
+        "list",
+        _list,
+        frozenset(
+            {
+                "state",
+                "mine",
+                "approvable",
+                "prefix",
+                "before",
+                "limit",
+                "operation",
+                "user",
+                "since",
+                "until",
+            }
+        ),
+    ),
     View("GET", "/requests/<request_id>", "show", _show),
+    View("GET", "/requests/<request_id>/approvers", "approvers", _approvers, frozenset({"user"})),
     View("POST", "/requests/<request_id>/approvals", "approve", _approve),
     View("POST", "/requests/<request_id>/denials", "deny", _deny),
     View("POST", "/requests/<request_id>/withdrawal", "withdraw", _withdraw),
     View("POST", "/requests/<request_id>/cancellation", "cancel", _cancel),
     View("POST", "/requests/<request_id>/proofs", "prove", _prove),
     View("GET", "/operations", "operations", _operations),
+    View(
+        "GET",
+        "/policy",
+        "policy",
+        _policy,
+        frozenset({"operation", "host", "user", "right", "parameter", "member_of"}),
+        several=frozenset({"parameter", "member_of"}),
+    ),
+    View("GET", "/rules", "rules", _rules, frozenset({"operation", "user", "right"})),
 )

@@ -6,6 +6,7 @@ and how often systemd starts that unit, so a process that starts at once stands 
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from world import REQUESTS, UNIT, World, eventually, world
 
 __all__ = ["world"]
 
+sys.path.append(str(Path(__file__).parents[1] / "box"))  # `stepping` lies there
 
 DROP_IN = Path(f"/run/systemd/system/{UNIT}.d/zz-attacks.conf")
 QUICK = "[Service]\nType=exec\nExecStartPre=\nExecStart=\nExecStart=/bin/sleep infinity\n"

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 COMMIT = r"^fdatasync\("
-_POLICY = r"^write\(.*cn=tpirules,cn=tpi"
+_POLICY = r"^write\(.*ipaTpiOperationGroup"
 _LOOK = r"^sendto\(.*ListUnitsByNames"
 _RESTART = r"^sendto\(.*RestartUnit"
 

@@ -24,13 +24,14 @@ class Terminal:
     Args:
         user: The account.
         command: The command.
+        columns: How wide the terminal is; 0 leaves that unknown.
         environment: Beside HOME, USER, PATH and LANG.
 
     Attributes:
         screen: All that was shown until now.
     """
 
-    def __init__(self, user: str, command: Sequence[str], **environment: str) -> None:
+    def __init__(self, user: str, command: Sequence[str], columns: int = 0, **environment: str) -> None:
         entry = pwd.getpwnam(user)
         clean = {
             "HOME": entry.pw_dir,
@@ -44,6 +45,7 @@ class Terminal:
         self.screen = ""
         self._ours, theirs = os.openpty()
         os.fchown(theirs, entry.pw_uid, -1)
+        termios.tcsetwinsize(theirs, (24, columns))
         self._program = subprocess.Popen(
             [*prefix, *command],
             stdin=theirs,

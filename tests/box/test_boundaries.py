@@ -24,7 +24,7 @@ from world import (
     eventually,
 )
 
-ATTACKERS = ("alice", "ipatpi-web", "www-data", "nobody", "dirsrv")
+ATTACKERS = ("alice", "ipatpi-web", "ipatpi-validator", "www-data", "nobody", "dirsrv")
 HTTP_KEYTAB = "/var/lib/ipa/gssproxy/http.keytab"
 CCACHES = Path("/run/ipa-tpi/ccaches")
 EXPOSURE_LIMIT = 1.6
@@ -74,6 +74,8 @@ def test_r_e19_no_other_account_writes_what_the_executor_uses(world: World, acco
         Path(KEYTAB).parent,
         Path("/usr/lib/ipa-tpi/venv"),
         Path("/usr/libexec/ipa-tpi"),
+        Path("/usr/libexec/ipa-tpi/validators"),
+        Path("/usr/libexec/ipa-tpi/validators-network"),
     )
     for folder in folders:
         done = world.run(account, ["/usr/bin/mkdir", str(folder / "evil")])

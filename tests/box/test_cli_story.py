@@ -141,11 +141,10 @@ def test_json_is_json_and_nothing_else(world: World, pending: str) -> None:
     assert view.status == 3
     assert (view.json["id"], view.json["state"]) == (pending, "pending")
     assert view.json["parameters"] == {"instance": "DS01"}
-    assert pending in [one["id"] for one in world.cli("bob", "list", "-o", "json").json]
+    assert pending in [one["id"] for one in world.cli("bob", "list", "-o", "json").json["requests"]]
     assert world.cli("bob", "whoami", "--json").json["principal"] == "bob@TPI.TEST"
-    assert [one["name"] for one in world.cli("bob", "operations", "--json").json["operations"]] == [
-        "dirsrv.restart"
-    ]
+    known = world.cli("bob", "operations", "--json").json["operations"]
+    assert "dirsrv.restart" in [one["name"] for one in known]
     assert world.cli("bob", "list", "-o", "name", "--approvable").out.split() == [pending]
     approved = world.cli("bob", "approve", "--yes", pending, "--json")
     assert approved.status == 0

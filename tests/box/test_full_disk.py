@@ -16,10 +16,11 @@ from world import EXECUTOR, World, eventually
 
 FULL = "pwrite64:error=ENOSPC"
 UNSYNCED = "fdatasync,fsync:error=EIO"
-# First sight of approval and proof, who bob is, the verdict, the receipt's entry, its mark, the intent, the execution
-# entry's mark, first sight of it and of the receipt, the claim, the outcome, the result's entry, its mark, published.
-COMMITS = 15
-INTENT, CLAIM, OUTCOME = 7, 11, 12
+# First sight of what came together and who bob is, the verdict, the receipt's entry, its mark, the intent, the
+# execution entry's mark, first sight of it and of the receipt, the claim, the outcome, the result's entry, its mark,
+# published.
+COMMITS = 13
+INTENT, CLAIM, OUTCOME = 6, 9, 10
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -6,6 +6,7 @@ all, and say why.
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
@@ -24,8 +25,8 @@ APACHE = "apache2.service"
 
 
 LACKING = (
-    ("below-floor", lambda text: text.replace('["DS01"]', '["OTHER"]')),
-    ("operation-not-on-floor", lambda text: text.replace("dirsrv.restart", "dirsrv.backup")),
+    ("below-floor", lambda text: text.replace('"DS01", "TPI-TEST"', '"OTHER"')),
+    ("operation-not-on-floor", lambda text: re.sub(r'\[operations."dirsrv.restart"\][^[]*\[[^[]*', "", text)),
 )
 
 

@@ -1,142 +1,147 @@
-"""What is expected of the access to each entry, and a stage with one of each.
+"""A stage for the access matrix: one entry of each kind, and requests of somebody who is in no column."""
 
-The lists say it in the words of DESIGN.md and know nothing of how the ACIs are made.
-"""
-
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 
 import ldap
-from acls_world import ANONYMOUS, HERE, OTHER, Draft, World, everybody
+from acls_cast import DIRECTORY_MANAGER, HERE, JUDY, OTHER
+from acls_world import Draft, World
 
-OPERATORS = {"alice", "bob", "carol", "erin", "erin-admin"}
-REQUESTERS = OPERATORS | {"grace"}
-# Heidi is made an approver who may not request.
-APPROVERS = OPERATORS | {"Heidi"}
-AUDITORS = {"frank"}
-ADMINS = {"adam", "erin-admin"}
-EXECUTORS = {HERE, OTHER}
-
-VOICES = ("ipaTpiApproval", "ipaTpiDenial", "ipaTpiWithdrawal")
+VOICES = ("ipaTpiApproval", "ipaTpiDenial")
 OF_THE_EXECUTOR = ("ipaTpiPreview", "ipaTpiReceipt", "ipaTpiExecution", "ipaTpiResult")
 POLICY = ("ipaTpiOperation", "ipaTpiOperationGroup", "ipaTpiRule")
-CONTAINERS = ("", "tpioperations", "tpioperationgroups", "tpirules", "requests", "anchors")
+CONTAINERS = ("tpioperations", "tpioperationgroups", "tpirules", "requests", "anchors")
 GROUPS = ("executors", "policy-executors")
-
-ALLOWED, REFUSED = "allowed", "refused"
-
-NOBODY = "no policy executor"
-ROWS = [(NOBODY, who) for who in everybody()]
-# A policy executor changes the rights of nobody else; these are the ones for whom that could fail.
-ROWS += [(OTHER, who) for who in (OTHER, HERE, "adam", "erin-admin", "dave")]
-NAMED_ROWS = [row for row in ROWS if row[1] != ANONYMOUS]
-# One of each that may add something, and two who may not.
-SOME = ("alice", "erin-admin", "grace", "Heidi", "adam", "dave", HERE, OTHER)
-ADDING_ROWS = [(NOBODY, who) for who in SOME] + [(OTHER, OTHER)]
+OWN = "own request"
 
 
 @dataclass(frozen=True)
 class Thing:
-    """An entry that is there: its kind, and for what lies below cn=requests who made it and whom it names."""
+    """An entry that is there: its kind, place and name in the table; below cn=requests who made it and whom it names."""
 
     dn: str
     kind: str
+    place: str
+    name: str
     made_by: str = ""
     requester: str = ""
     executor: str = ""
 
+    @property
+    def attribute(self) -> str:
+        """An attribute that it has and that says something."""
+        if self.kind in {"container", "group"}:
+            return "cn"
+        special = {
+            "ipaTpiReceipt": "ipaTpiOutcome",
+            "ipaTpiExecution": "ipaTpiNonce",
+            "ipaTpiResult": "ipaTpiOutcome",
+        }
+        special |= dict.fromkeys(POLICY, "description") | {"ipaTpiAnchor": "ipaTpiHead"}
+        return special.get(self.kind, "ipaTpiDigest")
+
 
 @dataclass(frozen=True)
 class Stage:
-    """The realm with two requests, answered in full, and one entry of each kind of policy."""
-
-    world: World
-    things: tuple[Thing, ...]
-    # Requests without answers: by grace, who may not approve, for our executor; by carol for the other.
-    fresh: tuple[Thing, ...]
-    policy_executors: frozenset[str]
-
-
-def may_add(who: str, kind: str, stage: Stage, above: Thing | None = None) -> bool:
-    if kind == "ipaTpiRequest":
-        return who in REQUESTERS
-    if kind == "ipaTpiAnchor":
-        return who in EXECUTORS
-    if kind in POLICY:
-        return who in stage.policy_executors
-    if above is None:
-        return False
-    if kind in VOICES:
-        return who in APPROVERS and who != above.requester
-    if kind == "ipaTpiCancellation":
-        return who == above.requester
-    if kind == "ipaTpiProof":
-        return who == above.requester or who in APPROVERS
-    return kind in OF_THE_EXECUTOR and who in EXECUTORS and who == above.executor
-
-
-def may_change(who: str, thing: Thing, stage: Stage) -> bool:
-    return who in stage.policy_executors and thing.kind in POLICY
-
-
-def may_delete(who: str, thing: Thing, stage: Stage) -> bool:
-    return who in stage.policy_executors and (thing.kind in POLICY or thing.requester != "")
-
-
-def may_read(who: str, thing: Thing, stage: Stage) -> bool:
-    if who in APPROVERS | AUDITORS | stage.policy_executors:
-        return True
-    if thing.requester:
-        return who in {thing.requester, thing.made_by, thing.executor}
-    # FreeIPA's administrators read policy, as they read everything outside cn=requests.
-    return who in REQUESTERS | EXECUTORS | ADMINS
-
-
-@contextmanager
-def staged(world: World, policy_executor: str) -> Iterator[Stage]:
-    """Set the stage.
+    """The realm with entries in it.
 
     Args:
         world: the realm.
-        policy_executor: who is one meanwhile, or NOBODY.
+        things: the entries.
+        fresh: requests that nobody has answered.
+        prepared: entries of ours that lie outside cn=tpi, with the place where they would belong.
     """
-    chosen = frozenset({policy_executor} - {NOBODY})
-    with ExitStack() as stack:
-        for who in chosen:
-            stack.enter_context(world.values(f"cn=policy-executors,{world.top}", "member", world.dn(who)))
-        sides = (("grace", HERE), ("carol", OTHER))
-        fresh = tuple(_request(world, who, executor) for who, executor in sides)
-        full = tuple(_request(world, who, executor) for who, executor in sides)
-        answers = tuple(thing for above in full for thing in _answers(world, above))
-        policy = tuple(Thing(as_root(world, world.policy(kind)), kind) for kind in (*POLICY, "ipaTpiAnchor"))
-        containers = tuple(
-            Thing(f"cn={name},{world.top}" if name else world.top, "container") for name in CONTAINERS
-        )
-        groups = tuple(Thing(f"cn={name},{world.top}", "group") for name in GROUPS)
-        yield Stage(world, (*fresh, *full, *answers, *policy, *containers, *groups), fresh, chosen)
-        for thing in (*fresh, *full, *policy):
+
+    world: World
+    things: tuple[Thing, ...]
+    fresh: tuple[Thing, ...]
+    prepared: tuple[tuple[Thing, str], ...]
+
+    @cached_property
+    def values(self) -> dict[str, dict[str, list[bytes]]]:
+        """The user attributes and ACIs of every entry, by its DN."""
+        found = self.world.root.search_s(self.world.top, ldap.SCOPE_SUBTREE, attrlist=["*", "aci"])
+        by_dn = {dn.lower(): attributes for dn, attributes in found}
+        return {thing.dn: by_dn[thing.dn.lower()] for thing in (*self.things, *self.fresh)}
+
+    def thing(self, kind: str) -> Thing:
+        """Return the first entry of a kind."""
+        return next(thing for thing in self.things if thing.kind == kind)
+
+
+def others(executor: str) -> str:
+    return f"another's request for {executor}"
+
+
+@contextmanager
+def staged(world: World) -> Iterator[Stage]:
+    """Set the stage, and clear it."""
+    things = [Thing(world.top, "container", "containers", "cn=tpi")]
+    things += [
+        Thing(f"cn={name},{world.top}", "container", "containers", f"cn={name}") for name in CONTAINERS
+    ]
+    things += [Thing(f"cn={name},{world.top}", "group", "groups", f"cn={name}") for name in GROUPS]
+    policy = [
+        Thing(as_root(world, world.policy(kind)), kind, "policy, anchors", kind)
+        for kind in (*POLICY, "ipaTpiAnchor")
+    ]
+    full = [request(world, JUDY, executor, others(executor)) for executor in (HERE, OTHER)]
+    answers = [thing for above in full for thing in answered(world, above)]
+    fresh = [request(world, JUDY, executor, others(executor)) for executor in (HERE, OTHER)]
+    prepared = tuple(_prepared(world, fresh[0].dn))
+    try:
+        yield Stage(world, (*things, *policy, *full, *answers), tuple(fresh), prepared)
+    finally:
+        for thing in (*policy, *full, *fresh, *(thing for thing, _ in prepared)):
             world.remove(thing.dn)
 
 
-def _request(world: World, who: str, executor: str) -> Thing:
+def _prepared(world: World, above: str) -> Iterator[tuple[Thing, str]]:
+    outside = f"cn=alt,{world.layout.suffix}"
+    drafts = [(kind, world.policy(kind)) for kind in ("ipaTpiRequest", *POLICY, "ipaTpiAnchor")]
+    drafts += [(kind, world.answer(kind, above)) for kind in ("ipaTpiApproval", "ipaTpiResult")]
+    for kind, draft in drafts:
+        dn = as_root(world, draft.below(outside))
+        yield Thing(dn, kind, "outside cn=tpi", kind), draft.dn.partition(",")[2]
+
+
+@contextmanager
+def joined(stage: Stage, who: str) -> Iterator[Stage]:
+    """Let somebody have a request of his own on the stage, if he may ask."""
+    world = stage.world
+    if who == DIRECTORY_MANAGER:  # whose every request is as good as another
+        yield stage
+        return
+    try:
+        full, fresh = (request(world, who, HERE, OWN) for _ in range(2))
+    except ldap.INSUFFICIENT_ACCESS:
+        yield stage
+        return
+    try:
+        yield Stage(
+            world, (*stage.things, full, *answered(world, full)), (*stage.fresh, fresh), stage.prepared
+        )
+    finally:
+        for thing in (full, fresh):
+            world.remove(thing.dn)
+
+
+def request(world: World, who: str, executor: str, place: str) -> Thing:
     dn = world.add(who, world.request(executor))
-    return Thing(dn, "ipaTpiRequest", made_by=who, requester=who, executor=executor)
+    return Thing(dn, "ipaTpiRequest", place, "ipaTpiRequest", made_by=who, requester=who, executor=executor)
 
 
-def _answers(world: World, above: Thing) -> Iterator[Thing]:
+def answered(world: World, above: Thing) -> Iterator[Thing]:
     """Let those add each kind of answer who may."""
+    approver = "bob" if above.requester != "bob" else "carol"
     makers = dict.fromkeys(OF_THE_EXECUTOR, above.executor)
-    makers |= {
-        "ipaTpiApproval": "bob",
-        "ipaTpiDenial": "Heidi",
-        "ipaTpiWithdrawal": "bob",
-        "ipaTpiProof": "bob",
-    }
-    makers |= {"ipaTpiCancellation": above.requester}
+    makers |= {"ipaTpiApproval": approver, "ipaTpiDenial": "erin" if above.requester != "erin" else "alice"}
+    makers |= {"ipaTpiWithdrawal": approver, "ipaTpiProof": approver, "ipaTpiCancellation": above.requester}
     for kind, maker in makers.items():
         dn = world.add(maker, world.answer(kind, above.dn))
-        yield Thing(dn, kind, maker, above.requester, above.executor)
+        yield Thing(dn, kind, above.place, kind, maker, above.requester, above.executor)
 
 
 def as_root(world: World, draft: Draft) -> str:
@@ -144,51 +149,6 @@ def as_root(world: World, draft: Draft) -> str:
     return draft.dn
 
 
-def attempt(operation: Callable[..., object], *arguments: object) -> str:
-    """Try something, and say how it ended: refused only if it was for want of rights."""
-    try:
-        operation(*arguments)
-    except ldap.INSUFFICIENT_ACCESS:
-        return REFUSED
-    except ldap.INAPPROPRIATE_AUTH:
-        return REFUSED  # anonymous, which this realm does not let in at all
-    except ldap.LDAPError as error:
-        return f"{type(error).__name__}: {error.args[0].get('info', '') if error.args else ''}"
-    return ALLOWED
-
-
-def trial(world: World, who: str, draft: Draft) -> str:
-    """Try to add an entry, and leave none behind."""
-    ended = attempt(world.add, who, draft)
-    if ended == ALLOWED:
-        world.remove(draft.dn)
-    return ended
-
-
-def wrong(found: list[tuple[str, str, bool]]) -> list[str]:
-    """Return what ended otherwise than it should have: what was tried, how it ended, whether it was right."""
-    return [
-        f"{what}: {ended}, should be {ALLOWED if may else REFUSED}"
-        for what, ended, may in found
-        if ended != (ALLOWED if may else REFUSED)
-    ]
-
-
-def restore(world: World, thing: Thing) -> None:
-    """Add a deleted entry again under its old name, as who made it."""
-    attribute, _, number = thing.dn.partition(",")[0].partition("=")
-    if thing.kind == "ipaTpiRequest":
-        world.add(thing.made_by, world.request(thing.executor, number))
-        return
-    above = thing.dn.partition(",")[2]
-    draft = world.policy(thing.kind) if thing.kind in POLICY else world.answer(thing.kind, above)
-    renamed = Draft(thing.dn, draft.attributes | {attribute: (number,)})
-    if thing.kind in POLICY:
-        as_root(world, renamed)
-    else:
-        world.add(thing.made_by, renamed)
-
-
-def members(world: World, group: str) -> list[bytes]:
-    ((_, attributes),) = world.root.search_s(group, ldap.SCOPE_BASE, "(objectClass=*)", ["member"])
-    return attributes.get("member", [])
+def restore(world: World, thing: Thing, has: dict[str, list[bytes]]) -> None:
+    """Add a deleted entry again, as who made it."""
+    (world.bound(thing.made_by) if thing.made_by else world.root).add_s(thing.dn, list(has.items()))

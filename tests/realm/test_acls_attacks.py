@@ -9,15 +9,18 @@ from typing import Any
 
 import ldap
 import pytest
-from acls_world import DIGEST, HERE, OTHER, Draft, World, new_world
+from acls_cast import HERE, OTHER, POLICY_EXECUTOR
+from acls_matrix import OPEN
+from acls_world import ANSWERS, DIGEST, Draft, World, new_world
 from ldap.controls.psearch import PersistentSearchControl
 from ldap.controls.simple import ProxyAuthzControl
+from ldap.schema import AttributeType
 
 pytestmark = pytest.mark.realm
 
 RACES = 25
 RACERS = 8
-# A change of a group counts for open connections a moment after it was answered.
+# A change of a group or of an ACI counts a moment after it was answered.
 GROUP_SECONDS = 0.1
 
 
@@ -45,6 +48,7 @@ def almighty_adam(world: World) -> Iterator[World]:
     )
     change = [(ldap.MOD_ADD, "aci", [aci.encode()])]
     world.bound("adam").modify_s(world.layout.suffix, change)
+    time.sleep(GROUP_SECONDS)
     yield world
     world.root.modify_s(world.layout.suffix, [(ldap.MOD_DELETE, "aci", [aci.encode()])])
 
@@ -120,6 +124,82 @@ def test_a_rule_in_an_anchors_clothes(world: World) -> None:
         for dn in (policy.dn, anchor.dn):
             for who in ("adam", "erin-admin", HERE):
                 refused(world.add, who, Draft(dn, both))
+
+
+@pytest.mark.parametrize(
+    ("kind", "also"),
+    [
+        ("ipaTpiAnchor", "ipaTpiResult"),
+        ("ipaTpiAnchor", "ipaTpiRule"),
+        ("ipaTpiOperation", "ipaTpiRule"),
+        ("ipaTpiRule", "ipaTpiApproval"),
+    ],
+)
+def test_two_kinds_in_one_with_rights_from_outside(world: World, kind: str, also: str) -> None:
+    """Who may add the one kind adds it as another as well, once an administrator let everybody do everything."""
+    who = HERE if kind == "ipaTpiAnchor" else POLICY_EXECUTOR
+    with world.values(world.layout.suffix, "aci", OPEN):
+        time.sleep(GROUP_SECONDS)
+        world.remove(world.add(who, world.policy(kind)))
+        draft = world.policy(kind)
+        other = world.answer(also, world.top) if also in ANSWERS else world.policy(also)
+        classes = (*draft.attributes["objectClass"], *other.attributes["objectClass"])
+        refused(
+            world.add,
+            who,
+            Draft(draft.dn, other.attributes | draft.attributes | {"objectClass": classes}),
+        )
+
+
+@pytest.mark.parametrize(
+    "number", ["1.3.6.1.4.1.1466.101.120.111", "2.16.840.1.113730.3.2.104", "0.9.2342.19200300.100.4.5"]
+)
+def test_a_class_by_its_number(world: World, asked: str, number: str) -> None:
+    """389-ds takes a number for the class, keeps it as it is, and no filter for the name sees it."""
+    plain = approval(world, asked)
+    for more in ({"cn": "x"}, {"uid": "x"}, {}):
+        refused(world.add, "erin-admin", plain.having(objectClass=number, **more))
+    world.add("erin-admin", plain)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"objectClass": "simpleSecurityObject", "userPassword": "Secret.1-of-two"},
+        {"objectClass": "krbPrincipalAux", "krbCanonicalName": "somebody@TPI.TEST"},
+        {"objectClass": "krbPrincipalAux", "krbPrincipalAliases": "somebody@TPI.TEST"},
+        {"objectClass": "krbPrincipalAux", "krbPrincipalKey": "key"},
+    ],
+)
+def test_an_entry_that_could_bind(world: World, asked: str, more: dict[str, str]) -> None:
+    refused(world.add, "erin-admin", approval(world, asked).having(**more))
+
+
+def test_policy_executors_make_no_others(world: World) -> None:
+    """Neither by what an administrator among them may do, nor by what an administrator gave to all."""
+    group = f"cn=policy-executors,{world.top}"
+    change = [(ldap.MOD_ADD, "member", [world.dn("dave").encode()])]
+    with world.values(world.layout.suffix, "aci", OPEN):
+        time.sleep(GROUP_SECONDS)
+        for who in (POLICY_EXECUTOR, "ivan"):
+            refused(world.bound(who).modify_s, group, change)
+            refused(world.bound(who).delete_s, group)
+            away = [(ldap.MOD_DELETE, "member", [world.dn(who).encode()])]
+            refused(world.bound(who).modify_s, group, away)
+    executors = f"cn=executors,{world.top}"
+    world.bound(POLICY_EXECUTOR).modify_s(executors, change)
+    world.root.modify_s(executors, [(ldap.MOD_DELETE, *change[0][1:])])
+
+
+def test_no_operational_attribute_is_written(almighty_adam: World, asked: str) -> None:
+    """`targetattr = "*"` of a deny covers those, too, that no class names."""
+    world = almighty_adam
+    ((_, schema),) = world.root.search_s("cn=schema", ldap.SCOPE_BASE, attrlist=["attributeTypes"])
+    types = [AttributeType(value.decode()) for value in schema["attributeTypes"]]
+    names = [one.names[0] for one in types if one.usage != 0 and not one.no_user_mod]
+    assert len(names) > 20
+    for name in names:
+        refused(world.bound("adam").modify_s, asked, [(ldap.MOD_DELETE, name, None)])
 
 
 def test_an_administrator_among_policy_executors_changes_no_request(world: World, asked: str) -> None:

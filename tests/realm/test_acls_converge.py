@@ -7,10 +7,11 @@ from collections.abc import Iterator
 
 import ldap
 import pytest
-from acls_server import Server, new_server
+from acls_server import Server, new_server, start
 from readable import readable
 
 from ipa_tpi.errors import ConfigError, TpiError
+from ipa_tpi_acls import memberof
 from ipa_tpi_acls.aci import acis
 from ipa_tpi_acls.containers import PLUGIN_NAME, plugin_entry
 from ipa_tpi_acls.converge import Report, converge, run
@@ -178,6 +179,28 @@ def test_a_bent_plugin_is_set_right(server: Server) -> None:
     assert report.restart_needed
     assert server.values(dn, "nsslapd-pluginEnabled") == ["on"]
     assert server.values(dn, "uniqueness-exclude-subtrees") == []
+
+
+def test_the_memberof_plugin_is_kept_out_of_more(server: Server) -> None:
+    theirs = "cn=compat,dc=tpi,dc=test"
+    server.put(memberof.PLUGIN, memberof.EXCLUDED, theirs)
+    server.converge()
+    excluded = server.values(memberof.PLUGIN, memberof.EXCLUDED)
+    assert {theirs, REQUESTS, f"cn=tpirules,{TOP}"} <= set(excluded)
+    server.connection.modify_s(memberof.PLUGIN, [(ldap.MOD_DELETE, memberof.EXCLUDED, [REQUESTS.encode()])])
+    (change,) = server.converge().changes
+    assert change.what == f"keep out of {REQUESTS}"
+
+
+def test_a_directory_without_the_memberof_plugin(server: Server) -> None:
+    server.stop()
+    dse = server.layout.directory.config / "dse.ldif"
+    records = dse.read_text(encoding="utf-8").split("\n\n")
+    kept = [one for one in records if not one.lower().startswith("dn: cn=memberof plugin,")]
+    dse.write_text("\n\n".join(kept), encoding="utf-8")
+    server.process, server.connection = start(server.layout)
+    server.converge()
+    assert server.converge().changes == ()
 
 
 def test_a_bent_definition_is_set_right(server: Server) -> None:

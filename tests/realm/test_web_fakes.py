@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 import pytest
 from web_service import Service
 
 from ipa_tpi.errors import TpiError
 from ipa_tpi.model import Approval, Kind, Preview, Subtree
-from ipa_tpi.ports import Directory, NewEntry, Query
+from ipa_tpi.ports import Directory, Heading, NewEntry, People, Query
 from lab.session import Session
 from tests.fakes import (
     HOST,
     OPERATION,
     OTHER_HOST,
     REALM,
+    SUFFIX,
     FakeRealm,
     executor_dn,
     new_id,
@@ -109,6 +111,10 @@ def a_proof() -> NewEntry:
 
 def a_preview() -> NewEntry:
     return NewEntry(new_id(), "ipaTpiPreview", {"ipaTpiBody": [b"{}"], "ipaTpiDigest": [ZERO]})
+
+
+def a_result() -> NewEntry:
+    return NewEntry(new_id(), "ipaTpiResult", {"ipaTpiOutcome": [b"denied"], "ipaTpiExcerpt": [b"no"]})
 
 
 def code_of(act: Callable[[], object]) -> str:
@@ -277,7 +283,7 @@ def test_who_sees_it(both: Both, name: str, sees: bool) -> None:
     request_id = both.request("grace")
     directory = both.as_(name)
     assert (directory.load(request_id) is not None) is sees
-    assert (request_id in [tree.request.id for tree in directory.find(Query())]) is sees
+    assert (request_id in directory.ids(Query())) is sees
 
 
 def test_finding(both: Both) -> None:
@@ -286,17 +292,79 @@ def test_finding(both: Both) -> None:
     frank = both.as_("frank")
 
     def found(query: Query) -> bool:
-        return request_id in [one.request.id for one in frank.find(query)]
+        headings = {one.id: one for one in frank.headings(query)}
+        assert sorted(headings) == sorted(frank.ids(query))
+        wanted = Heading(request_id, tree.request.created, OPERATION, executor_dn())
+        assert headings.get(request_id, wanted) == wanted
+        return request_id in headings
 
     assert found(Query(creator=person_dn("erin")))
     assert not found(Query(creator=person_dn("bob")))
     assert found(Query(executor=executor_dn()))
     assert not found(Query(executor=executor_dn(OTHER_HOST)))
     assert found(Query(since=tree.request.created))
-    assert not found(Query(since=tree.request.created.replace(year=tree.request.created.year + 1)))
+    assert not found(Query(since=tree.request.created + timedelta(seconds=1)))
+    assert found(Query(until=tree.request.created))
+    assert not found(Query(until=tree.request.created - timedelta(seconds=1)))
+    assert found(Query(prefix=request_id[:8], creator=person_dn("erin")))
+    assert not found(Query(prefix="0" * 8))
+    assert not found(Query(creator="cn=nobody,dc=nowhere"))
 
 
 def test_what_is_malformed_is_told(both: Both) -> None:
     request_id = both.request(ipaTpiParameters=b'{"b":1}')
     assert code_of(lambda: both.as_("frank").load(request_id)) == "malformed-request"
-    assert request_id not in [tree.request.id for tree in both.as_("frank").find(Query())]
+    assert request_id in both.as_("frank").ids(Query())
+
+
+def test_who_has_a_permission(both: Both) -> None:
+    for name in ("alice", "grace", "frank"):
+        found = {one.dn: one for one in both.as_(name).candidates(permission_dn("TPI Approve"))}
+        uids = ("alice", "bob", "carol", "erin", "erin-admin")
+        assert found.keys() == {person_dn(uid) for uid in uids}, name
+        assert found == {dn: both.as_(name).account_by_dn(dn) for dn in found}
+        auditors = [one.dn for one in both.as_(name).candidates(permission_dn("TPI Audit"))]
+        assert auditors == [person_dn("frank")]
+        assert both.as_(name).candidates(permission_dn("TPI Nothing (*)")) == []
+
+
+def test_which_hosts_have_an_executor(both: Both) -> None:
+    assert both.as_("alice").targets() == sorted((HOST, OTHER_HOST))
+    assert both.as_("frank").targets() == sorted((HOST, OTHER_HOST))
+
+
+def test_accounts_and_hosts_are_read_together_as_one_by_one(both: Both) -> None:
+    uids = ("alice", "bob", "carol", "dave", "adam", "erin", "erin-admin", "frank", "grace", "nobody")
+    elsewhere = ("", "cn=root", f"uid=alice,{SUFFIX}", f"uid=a+cn=b,cn=users,cn=accounts,{SUFFIX}")
+    dns = {*map(person_dn, uids), executor_dn(), executor_dn(OTHER_HOST), *elsewhere[1:]}
+    hosts = (HOST, OTHER_HOST, "nowhere.tpi.test", "*")
+    for name in ("alice", "frank", EXECUTOR):
+        directory = both.as_(name)
+        people = directory.meet(dns, hosts, f"bob@{REALM}")
+        assert people.accounts == {dn: directory.account_by_dn(dn) for dn in dns}
+        assert people.hosts == {fqdn: directory.host(fqdn) for fqdn in hosts}
+        assert people.named == directory.account(f"bob@{REALM}")
+        assert [dn for dn, account in people.accounts.items() if account is None].count(
+            person_dn("dave")
+        ) == 0
+        assert [fqdn for fqdn, host in people.hosts.items() if host is not None] == [HOST, OTHER_HOST]
+    assert directory.meet((), (), f"*@{REALM}").named is None
+    assert directory.meet((), (), f"BOB@{REALM}").named is None
+    assert directory.meet() == People()
+
+
+def test_which_requests_bear_a_result(both: Both) -> None:
+    request_id, forged, other = (both.request("erin") for _ in range(3))
+    both.as_(EXECUTOR).add_child(request_id, a_result())
+    tree = both.load(request_id)
+    (result,) = tree.children
+    until = result.created
+    frank = both.as_("frank")
+    assert frank.answered(executor_dn(), tree.request.created, until) & {request_id, forged, other} == {
+        request_id
+    }
+    assert request_id not in frank.answered(executor_dn(OTHER_HOST), tree.request.created, until)
+    assert request_id not in frank.answered(
+        executor_dn(), until + timedelta(seconds=1), until + timedelta(seconds=9)
+    )
+    assert request_id not in both.as_("dave").answered(executor_dn(), tree.request.created, until)

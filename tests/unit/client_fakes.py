@@ -178,6 +178,18 @@ class Service:
         self.shown: Any = {"unit": "dirsrv@DS01.service", "state": "active"}
         self.precondition: Any = {}
         self.mutual: bytes | None = None
+        self.page = 500
+        self.candidates = [
+            wire.CandidateView(principal=f"bob@{REALM}", name="Bob Brown", chance="can"),
+            wire.CandidateView(
+                principal=f"alice@{REALM}",
+                name="Alice Smith",
+                chance="cannot",
+                code="self-approval",
+                message="same user cannot self-approve",
+            ),
+        ]
+        self.operations = operations()
         self._server = _QuietServer(("127.0.0.1", 0), _handler(self))
         tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         if maximum is not None:
@@ -233,6 +245,7 @@ class Service:
             state="pending",
             expires=now + dt.timedelta(seconds=300),
             seconds_left=200,
+            seconds_to_end=560,
         )
         digest = digest_request(view)
         assert digest.hex() == body.digest
@@ -273,15 +286,21 @@ class Service:
         path = parts.path.removeprefix("/tpi/v1/").split("/")
         query = {name: values[0] for name, values in parse_qs(parts.query).items()}
         if path == ["operations"]:
-            return _json(200, operations())
+            return _json(200, self.operations)
         if path == ["requests"] and method == "GET":
-            found = [view for view in self.views.values() if _wanted(view, who, query)]
-            return _json(200, wire.RequestList(requests=[self.alter(view) for view in found]))
+            found = [view for view in reversed(self.views.values()) if _wanted(view, who, query)]
+            ids = [view.id for view in found]
+            found = found[ids.index(query["before"]) + 1 :] if query.get("before") in ids else found
+            limit = min(int(query.get("limit", "100")), self.page)
+            page = [self.alter(view) for view in found[:limit]]
+            return _json(200, wire.RequestList(requests=page, more=len(found) > limit))
         if path == ["requests"]:
             return _json(201, self.alter(self.create(who, wire.decode(body, wire.RequestBody))))
         view = self.views.get(path[1])
         if view is None:
             return problem(404, "not-found", "there is no such request")
+        if path[2:] == ["approvers"]:
+            return _json(200, self.approvers(view, query.get("user", "")))
         if len(path) == 3 and path[2] == "proofs":
             proof = wire.decode(body, wire.ProofBody)
             self.check(who, proof, Purpose(proof.purpose), bytes.fromhex(proof.digest))
@@ -290,6 +309,21 @@ class Service:
                 return problem(403, "self-approval", "same user cannot self-approve")
             view = self.speak(who, view, path[2], wire.decode(body, wire.VoiceBody))
         return _json(200 if method == "GET" else 201, self.alter(view))
+
+    def approvers(self, view: wire.RequestView, user: str) -> wire.ApproversView:
+        """Tell who could approve, by `candidates`."""
+        able = sum(one.chance in {"can", "recorded"} for one in self.candidates)
+        missing = view.required_approvals - sum(voice.counts for voice in view.approvals)
+        wanted = user if "@" in user else f"{user}@{REALM}"
+        return wire.ApproversView(
+            id=view.id,
+            state=view.state,
+            required_approvals=view.required_approvals,
+            missing=missing,
+            available=able,
+            enough=missing <= able,
+            candidates=[one for one in self.candidates if not user or one.principal == wanted],
+        )
 
     def _accept(self, service: str) -> gssapi.SecurityContext:
         name = gssapi.Name(f"{service}@{REALM}", gssapi.NameType.kerberos_principal)
@@ -305,15 +339,35 @@ def operations() -> wire.OperationList:
                 digest=OPERATION_DIGEST,
                 enabled=True,
                 description="restart a directory instance",
-                parameters={"instance": "[A-Za-z0-9_-]{1,64}"},
+                parameters={"instance": wire.ParameterView(pattern="[A-Za-z0-9_-]{1,64}")},
                 required_approvals=1,
                 approval_seconds=300,
                 execution_seconds=300,
                 timeout_seconds=60,
                 interfaces=["cli", "web"],
+                ticket_pattern="INC-[0-9]+",
+                pending_limit=3,
+                floor=wire.FloorView(required_approvals=2, proof=True, values={"instance": ["DS01", "DS02"]}),
+            ),
+            wire.OperationView(
+                name="systemd.unit.status",
+                digest=OPERATION_DIGEST,
+                enabled=False,
+                description="",
+                parameters={"unit": wire.ParameterView(pattern=".*", values=["a.service", "b.service"])},
+                required_approvals=0,
+                approval_seconds=300,
+                execution_seconds=300,
+                timeout_seconds=60,
+                interfaces=["cli"],
+                reason_pattern=".+",
+                pending_limit=3,
+                destructive=True,
             ),
         ],
         malformed={"bad.one": "no pattern"},
+        host="localhost",
+        hosts=["localhost", "other.tpi.test"],
     )
 
 
@@ -329,8 +383,13 @@ def _json(status: int, value: object) -> Answer:
 def _wanted(view: wire.RequestView, who: str, query: dict[str, str]) -> bool:
     return (
         query.get("state", view.state) == view.state
+        and view.id.startswith(query.get("prefix", ""))
         and ("mine" not in query or view.requester == who)
         and ("approvable" not in query or view.requester != who)
+        and query.get("operation", view.operation) == view.operation
+        and query.get("user", view.requester.partition("@")[0]) == view.requester.partition("@")[0]
+        and ("since" not in query or view.created >= dt.datetime.fromisoformat(query["since"]))
+        and ("until" not in query or view.created <= dt.datetime.fromisoformat(query["until"]))
     )
 
 

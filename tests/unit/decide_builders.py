@@ -12,10 +12,10 @@ from typing import Any
 
 from ipa_tpi.decide.approval import Case, Terms, Verified, Voice
 from ipa_tpi.decide.authorization import Facts, Memory, Setting
+from ipa_tpi.decide.definition import load_operation
 from ipa_tpi.decide.digest import approval_digest, preview_body, request_digest, sha256
 from ipa_tpi.decide.identity import identity_of
 from ipa_tpi.decide.intake import RawEntry
-from ipa_tpi.decide.policy import load_operation
 from ipa_tpi.model import (
     Account,
     Approval,

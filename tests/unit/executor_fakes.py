@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -43,12 +43,25 @@ from ipa_tpi.errors import (
     ServiceManagerError,
     TpiError,
 )
-from ipa_tpi.executor.claims import Claims, create
+from ipa_tpi.executor.claims import Claims
 from ipa_tpi.executor.dispatch import Dispatcher, Place
+from ipa_tpi.executor.journal import create
 from ipa_tpi.executor.publication import Publication
 from ipa_tpi.executor.receipts import Receipts
-from ipa_tpi.model import Account, Child, Floor, HostEntry, Json, Policy, Proof, Refuse, Request, Subtree
-from ipa_tpi.ports import AcceptedProof, Job, NewEntry, Query, UnitState
+from ipa_tpi.model import (
+    Account,
+    Child,
+    Floor,
+    Group,
+    HostEntry,
+    Json,
+    Policy,
+    Proof,
+    Refuse,
+    Request,
+    Subtree,
+)
+from ipa_tpi.ports import AcceptedProof, Heading, Job, NewEntry, People, Query, UnitState
 
 REQUESTS = "cn=requests,cn=tpi,dc=tpi,dc=test"
 
@@ -133,8 +146,28 @@ class FakeDirectory:
         }
         self.rules: Policy = policy()
         self.target: HostEntry | None = TARGET
+        self.known_groups: dict[str, Group] = {}
         self.requests: dict[str, RawEntry] = {}
         self.children: dict[str, dict[str, RawEntry]] = {}
+        self.seen: list[str] = []
+        self.closed = 0
+
+    def close(self) -> None:
+        """End the connection; the same one serves again."""
+        self.closed += 1
+
+    def watch(self, stop: Callable[[], bool]) -> Iterator[str]:
+        """Give what is in `seen`, then be lost; ended by `stop`, just end."""
+        with self.weather.around("directory.watch"):
+            yield ""
+            yield from self.seen
+        if not stop():
+            raise DirectoryUnavailableError("the connection is lost")
+
+    def ids(self, query: Query) -> Sequence[str]:
+        """List the ids of requests, malformed ones too."""
+        with self.weather.around("directory.ids"):
+            return [name for name, raw in self.requests.items() if _fits(raw, query)]
 
     def whoami(self) -> str:
         """Tell who is bound."""
@@ -154,6 +187,11 @@ class FakeDirectory:
         with self.weather.around("directory.account_by_dn"):
             return self.people.get(dn)
 
+    def groups(self, names: frozenset[str]) -> dict[str, Group]:
+        """Read groups."""
+        with self.weather.around("directory.groups"):
+            return {dn: group for dn, group in self.known_groups.items() if dn in names}
+
     def host(self, fqdn: str) -> HostEntry | None:
         """Read the target's entry."""
         with self.weather.around("directory.host"):
@@ -164,10 +202,27 @@ class FakeDirectory:
         with self.weather.around("directory.load"):
             return self._load(request_id)
 
-    def find(self, query: Query) -> Sequence[Subtree]:
-        """List requests."""
-        with self.weather.around("directory.find"):
-            return [tree for tree in self._trees() if _fits(tree.request, query)]
+    def meet(self, dns: Collection[str] = (), hosts: Collection[str] = (), principal: str = "") -> People:
+        """Read accounts and hosts."""
+        return People(
+            self.account(principal) if principal else None,
+            {dn: self.account_by_dn(dn) for dn in sorted(dns)},
+            {fqdn: self.host(fqdn) for fqdn in sorted(hosts)},
+        )
+
+    def headings(self, query: Query) -> Sequence[Heading]:
+        """The executor lists ids."""
+        raise AssertionError(query)
+
+    def answered(self, executor: str, since: datetime, until: datetime) -> frozenset[str]:
+        """List the ids of requests that bear a result."""
+        with self.weather.around("directory.answered"):
+            return frozenset(
+                name
+                for name in self.requests
+                for raw in self.of("ipaTpiResult", name)
+                if raw.creator == executor and since <= raw.created <= until
+            )
 
     def add_request(self, entry: NewEntry) -> None:
         """The executor adds none."""
@@ -242,21 +297,18 @@ class FakeDirectory:
                 children.append(child)
         return Subtree(asked, tuple(children), malformed)
 
-    def _trees(self) -> Iterator[Subtree]:
-        for request_id in self.requests:
-            try:
-                tree = self._load(request_id)
-            except RefusedError:
-                continue
-            if tree is not None:
-                yield tree
+
+def _text(raw: RawEntry, name: str) -> str:
+    return raw.attributes[name][0].decode()
 
 
-def _fits(asked: Request, query: Query) -> bool:
+def _fits(raw: RawEntry, query: Query) -> bool:
+    executor = raw.attributes["ipatpiexecutor"][0].decode()
     return (
-        query.creator in {"", asked.creator}
-        and query.executor in {"", asked.executor}
-        and (query.since is None or asked.created >= query.since)
+        query.creator in {"", raw.creator}
+        and query.executor in {"", executor}
+        and (query.since is None or raw.created >= query.since)
+        and (query.until is None or raw.created <= query.until)
     )
 
 
@@ -289,6 +341,21 @@ class FakeSystemd:
             self.timeout_seconds = timeout_seconds
             after = UnitState("active", "running", self.pid, f"invocation-of-{unit}")
             return Job(self.answer, before, None if self.blind else after)
+
+
+class FakeValidators:
+    """`ipa_tpi.ports.Validators`: answers what it was told to."""
+
+    def __init__(self, weather: Weather) -> None:
+        self.weather = weather
+        self.answer: Refuse | None = None
+        self.asked: list[tuple[str, dict[str, str], int]] = []
+
+    def ask(self, program: str, question: Mapping[str, str], timeout_seconds: int) -> Refuse | None:
+        """Run a program."""
+        with self.weather.around("validators.ask"):
+            self.asked.append((program, dict(question), timeout_seconds))
+            return self.answer
 
 
 class FakeVerifier:
@@ -361,6 +428,7 @@ class Box:
         self.clock = Clock()
         self.directory = FakeDirectory(self.weather, self.clock)
         self.systemd = FakeSystemd(self.weather)
+        self.validators = FakeValidators(self.weather)
         self.audit = FakeAudit(self.weather)
         self.floor = floor
         self.path = str(folder / "journal.sqlite")
@@ -386,10 +454,18 @@ class Box:
         claims: Any = StormyClaims(self.claims, self.weather)
         publication = Publication(self.directory, claims, EXECUTOR)
         verifier = FakeVerifier(self.weather)
-        receipts = Receipts(self.directory, claims, publication, verifier, self.audit, REALM)
+        receipts = Receipts(claims, publication, verifier, self.audit, REALM)
         place = Place(EXECUTOR, HOST, REALM, self.floor, APPROVE_PERMISSION)
         return Dispatcher(
-            place, self.directory, claims, receipts, publication, self.systemd, self.audit, self.clock
+            place,
+            self.directory,
+            claims,
+            receipts,
+            publication,
+            self.systemd,
+            self.validators,
+            self.audit,
+            self.clock,
         )
 
     # What people do.
@@ -476,3 +552,22 @@ class Box:
 
 
 Event = Callable[[Box], object]
+
+
+class FakeStop:
+    """Tells a loop to end after so many rests, and how long each of them was to be (`executor.watch.Stop`)."""
+
+    def __init__(self, rests: int, then: Callable[[], object] = lambda: None) -> None:
+        self.left = rests
+        self.rests: list[float] = []
+        self.then = then
+
+    def is_set(self) -> bool:
+        """Tell whether it is time to end."""
+        return self.left <= 0
+
+    def wait(self, timeout: float) -> None:
+        """Rest without waiting."""
+        self.rests.append(timeout)
+        self.left -= 1
+        self.then()

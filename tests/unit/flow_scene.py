@@ -36,7 +36,11 @@ class Scene:
     clock: FakeClock = field(default_factory=FakeClock)
     audit: FakeAudit = field(default_factory=FakeAudit)
     nudger: FakeNudger = field(default_factory=FakeNudger)
-    site: Site = field(default_factory=lambda: Site(HOST, REALM, SUFFIX, FLOOR, permission_dn("TPI Approve")))
+    site: Site = field(
+        default_factory=lambda: Site(
+            HOST, REALM, SUFFIX, FLOOR, permission_dn("TPI Approve"), permission_dn("TPI Request")
+        )
+    )
 
     def __post_init__(self) -> None:
         """Make the directory."""

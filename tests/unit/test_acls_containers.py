@@ -54,7 +54,7 @@ def test_the_plugin_counts_voices_by_creator_below_a_request() -> None:
 def test_indexes_lie_in_the_named_database() -> None:
     entries = index_entries("db1")
     assert [entry.attributes["cn"][0] for entry in entries] == list(INDEXED)
-    assert entries[0].dn == "cn=creatorsName,cn=index,cn=db1,cn=ldbm database,cn=plugins,cn=config"
+    assert entries[0].dn == "cn=createTimestamp,cn=index,cn=db1,cn=ldbm database,cn=plugins,cn=config"
     assert all(entry.attributes["nsIndexType"] == ("eq",) for entry in entries)
 
 

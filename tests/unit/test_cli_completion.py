@@ -17,8 +17,20 @@ from ipa_tpi.cli.main import main
 from ipa_tpi.errors import STATE_EXIT_STATUS
 from ipa_tpi_acls.converge import run as converge
 
-REQUEST_VERBS = {"create", "list", "show", "approve", "deny", "withdraw", "cancel", "wait", "prove"}
-VERBS = REQUEST_VERBS | {"request", "whoami", "operations", "converge", "completion"}
+REQUEST_VERBS = {
+    "create",
+    "list",
+    "show",
+    "approve",
+    "deny",
+    "withdraw",
+    "cancel",
+    "wait",
+    "prove",
+    "approvers",
+}
+GROUPS = {"policy", "rule", "operation"}
+VERBS = REQUEST_VERBS | GROUPS | {"request", "whoami", "operations", "hosts", "converge", "completion"}
 GENERAL = {"-h", "--help", "--server", "--config", "-o", "--output", "--json"}
 FIRST = "6642973e-6380-4a18-b836-e574d0cb660c"
 SECOND = "7d7a2a9e-0000-4000-8000-000000000000"
@@ -37,6 +49,7 @@ def folder(tmp_path: Path) -> Path:
         "#!/bin/sh\n"
         f'printf "%s\\n" "$*" >> {shlex.quote(str(tmp_path))}/asked\n'
         'case " $* " in\n'
+        "*hosts*) printf '%s\\n' ipa1.tpi.test other.tpi.test 'a;b' ;;\n"
         f"*operations*) printf '%s\\n' dirsrv.restart '$(touch {tmp_path}/pwned)' 'dir*' '`id`' 'a b' ;;\n"
         f"*) printf '%s\\n' {FIRST} {SECOND} ;;\n"
         "esac\n",
@@ -81,9 +94,11 @@ def _asked(folder: Path) -> list[str]:
 def test_verbs(complete: Complete, folder: Path) -> None:
     assert complete("ipa-tpi ") == VERBS
     assert complete("ipa-tpi w") == {"withdraw", "wait", "whoami"}
-    assert complete("ipa-tpi --server ipa1.example.test:8443 -o json ap") == {"approve"}
+    assert complete("ipa-tpi --server ipa1.example.test:8443 -o json ap") == {"approve", "approvers"}
     assert complete("ipa-tpi request ") == REQUEST_VERBS
     assert complete("ipa-tpi request wh") == set()
+    assert complete("ipa-tpi rule ") == complete("ipa-tpi operation ") == {"find", "show"}
+    assert complete("ipa-tpi policy ") == {"test"}
     assert _asked(folder) == []
 
 
@@ -96,10 +111,23 @@ def test_general_options(complete: Complete) -> None:
     ("verb", "own"),
     [
         ("create", {"--host", "--reason", "--ticket", "--wait", "--timeout"}),
-        ("list", {"--state", "--mine", "--approvable"}),
+        (
+            "list",
+            {
+                *("--state", "--mine", "--approvable", "--limit", "--before"),
+                *("--operation", "--user", "--since", "--until"),
+            },
+        ),
+        ("approvers", {"--user"}),
         ("approve", {"--comment", "--yes"}),
         ("wait", {"--timeout"}),
         ("whoami", set()),
+        ("policy test", {"--user", "--operation", "--host", "--right", "--parameter", "--member-of"}),
+        ("rule", set()),
+        ("rule find", {"--operation", "--user", "--right"}),
+        ("rule show", set()),
+        ("operation find", set()),
+        ("operation show", {"--host"}),
     ],
 )
 def test_options_of_verbs(complete: Complete, verb: str, own: set[str]) -> None:
@@ -162,6 +190,31 @@ def test_ids(complete: Complete, folder: Path) -> None:
     ]
 
 
+def test_hosts_and_ids_of_options(complete: Complete, folder: Path) -> None:
+    assert complete("ipa-tpi create dirsrv.restart --host ") == {"ipa1.tpi.test", "other.tpi.test"}
+    assert complete("ipa-tpi create dirsrv.restart --host=o") == {"other.tpi.test"}
+    assert complete("ipa-tpi list --before 7") == {SECOND}
+    assert complete("ipa-tpi approvers 66") == {FIRST}
+    assert complete("ipa-tpi approvers --user ") == set()
+    assert complete("ipa-tpi list --operation d") == {"dirsrv.restart"}
+    assert _asked(folder) == [
+        "hosts -o name",
+        "hosts -o name",
+        "list -o name",
+        "list -o name",
+        "operations -o name",
+    ]
+
+
+def test_names_of_what_is_looked_at(complete: Complete, folder: Path) -> None:
+    assert complete("ipa-tpi operation show d") == {"dirsrv.restart"}
+    assert complete("ipa-tpi rule show 66") == {FIRST}
+    assert complete("ipa-tpi policy test --operation d") == {"dirsrv.restart"}
+    assert complete("ipa-tpi rule find --right ") == {"request", "approve"}
+    assert complete("ipa-tpi operation find ") == set()
+    assert _asked(folder) == ["operations -o name", "rule find -o name", "operations -o name"]
+
+
 def test_the_server_of_the_command_line_is_asked(complete: Complete, folder: Path) -> None:
     assert complete("ipa-tpi --server ipa1:8443 show --config=/etc/x 66") == {FIRST}
     assert complete("ipa-tpi --server=https://ipa1:8443 show 66") == {FIRST}
@@ -190,9 +243,7 @@ def test_the_command_prints_it(capsys: pytest.CaptureFixture[str]) -> None:
     printed = capsys.readouterr().out
     assert printed.endswith(script("bash"))
     assert "bashcompinit" in printed
-    with pytest.raises(SystemExit) as end:
-        main(["completion", "fish"])
-    assert end.value.code == 64
+    assert main(["completion", "fish"]) == 64
 
 
 def test_zsh_reads_it(tmp_path: Path) -> None:

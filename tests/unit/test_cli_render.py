@@ -1,8 +1,11 @@
 """What is shown can neither hurt a terminal nor mislead its reader."""
 
 import codecs
+import io
 import json
+import os
 import re
+import termios
 import unicodedata
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
@@ -11,7 +14,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from ipa_tpi.cli.render import duration, exact, fields, json_document, local_time, outline, safe, table
+from ipa_tpi.cli.layout import broken, columns_of, fields, outline, table, width
+from ipa_tpi.cli.render import duration, exact, json_document, local_time, safe
 
 ANY_TEXT = st.text(st.characters(exclude_categories=()))
 TRICKY = st.text(
@@ -66,6 +70,9 @@ def test_r_k11_different_texts_look_different(text: str) -> None:
         ("\U000e0041", "\\U000e0041"),
         ("\ufe0f", "\\ufe0f"),
         ("\u3164", "\\u3164"),
+        ("e\u0301", "e\u0301"),
+        ("\u0301", "\\u0301"),
+        ("e" + "\u0301" * 5, "e" + "\u0301" * 3 + "\\u0301\\u0301"),
     ],
 )
 def test_r_k11_escapes(text: str, shown: str) -> None:
@@ -135,9 +142,98 @@ def test_columns_line_up_with_wide_letters() -> None:
     )
 
 
+def test_what_a_terminal_takes() -> None:
+    assert width("DS01") == 4
+    assert width("漢字") == 4
+    assert width("e\u0301") == 1
+    assert width("\u1112\u1161\u11ab") == 2  # one syllable of three letters
+
+
+@given(
+    TRICKY | ANY_TEXT, st.integers(40, 90), st.sampled_from(["", "  ", "  a name:  ", "x" * 60, "  漢字:  "])
+)
+@example("a" * 300, 40, "  name:  ")
+@example("\\" * 100, 40, "  ")
+@example("\\" * 100, 41, "  ")
+@example("漢" * 100, 41, "  ")
+@example("e\u0301" * 100, 41, "  ")
+@example("ok" + " " * 60 + "parameter instance:  DS02", 80, "  reason:  ")
+def test_r_k11_a_line_that_is_broken_loses_nothing_and_looks_like_no_other(
+    text: str, columns: int, head: str
+) -> None:
+    shown = safe(text)
+    whole = broken(head, shown, None)
+    lines = broken(head, shown, columns).split("\n")[:-1]
+    assert all(width(line) <= max(columns, width(head)) for line in lines)
+    margin = len(head) if width(head) <= columns - 11 else 8
+    joined = lines[0] if lines[0] != head.rstrip(" ") or len(lines) == 1 else head
+    for line in lines[1:]:
+        # What goes on stands below the text, never where a line of ours begins.
+        assert line.startswith(" " * min(margin, 8)), lines
+        assert joined is head or joined.endswith("\\")
+        continued = line[_margin_of(head, columns) :]
+        joined = (joined if joined is head else joined[:-1]) + continued
+    assert joined.rstrip(" ") == whole[:-1]
+    for number, line in enumerate(lines):
+        # A single backslash ends a line that goes on, and no other: `safe` doubles those of a text.
+        trailing = len(line) - len(line.rstrip("\\"))
+        goes_on = number < len(lines) - 1 and line != head.rstrip(" ")
+        assert (trailing % 2 == 1) is goes_on
+
+
+def _margin_of(head: str, columns: int) -> int:
+    own = width(head)
+    return own if columns - own - 1 >= 10 else min(own, 8)
+
+
+def test_a_line_is_broken_after_a_space() -> None:
+    text = "the quick brown fox jumps over the lazy dog"
+    assert broken("  reason:  ", text, 40) == (
+        "  reason:  the quick brown fox jumps \\\n           over the lazy dog\n"
+    )
+    marked = broken("  ", "a" * 36 + "e\u0301" * 4, 40)
+    assert marked == "  " + "a" * 36 + "e\u0301\\\n  " + "e\u0301" * 3 + "\n"
+    assert broken("  ", "a" * 38, 40) == f"  {'a' * 38}\n"
+    assert broken("  ", "a" * 39, 40) == f"  {'a' * 37}\\\n  aa\n"
+
+
+def test_no_value_passes_for_a_field_of_ours() -> None:
+    """A reason that is padded so that a terminal of 80 columns would go on with a line like ours."""
+    reason = "harmless" + " " * 58 + "  parameter instance:  DS02"
+    lines = fields([("operation", "dirsrv.restart"), ("reason", reason)], 80).splitlines()
+    assert [line for line in lines if line.lstrip().startswith("parameter") and line.startswith("  p")] == []
+    assert lines[1].endswith("\\")
+    pieces = outline({"diff": "-a\n+" + "b" * 90 + "  | +c"}, 80).splitlines()
+    assert sum(line.startswith("    | ") for line in pieces) == 2
+
+
+def test_only_a_terminal_has_columns() -> None:
+    ours, theirs = os.openpty()
+    try:
+        termios.tcsetwinsize(theirs, (24, 100))
+        with os.fdopen(theirs, "w") as stream:
+            assert columns_of(stream) == 100
+            termios.tcsetwinsize(theirs, (24, 3))
+            assert columns_of(stream) == 40
+            termios.tcsetwinsize(theirs, (0, 0))
+            assert columns_of(stream) is None
+    finally:
+        os.close(ours)
+    assert columns_of(io.StringIO()) is None
+
+
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(-5, "0 s"), (0, "0 s"), (59, "59 s"), (60, "1 min 0 s"), (200, "3 min 20 s"), (7500, "2 h 5 min")],
+    [
+        (-5, "0 s"),
+        (0, "0 s"),
+        (59, "59 s"),
+        (60, "1 min"),
+        (200, "3 min 20 s"),
+        (7500, "2 h 5 min"),
+        (7200, "2 h"),
+        (7230, "2 h"),
+    ],
 )
 def test_durations(seconds: int, text: str) -> None:
     assert duration(seconds) == text

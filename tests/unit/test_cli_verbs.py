@@ -1,10 +1,9 @@
 """The command line from argv to exit status, against real Kerberos and a service on loopback."""
 
+import datetime as dt
 import json
 import os
-import pty
 import re
-import select
 import shlex
 import subprocess
 import sys
@@ -16,9 +15,11 @@ from typing import Any
 
 import msgspec
 import pytest
+from cli_terminal import Terminal
 from client_fakes import REALM, Authority, Kdc, Service, free_port, problem
 
 from ipa_tpi import __version__, wire
+from ipa_tpi.cli.layout import width
 from ipa_tpi.cli.main import main
 from ipa_tpi.cli.waiting import is_final
 from ipa_tpi.errors import STATE_EXIT_STATUS
@@ -106,14 +107,39 @@ def test_lists(cli: Cli) -> None:
     assert cli("bob", "list") == 0
     assert len(cli.out.splitlines()) == 3
     assert cli("bob", "request", "list", "-o", "name", "--approvable") == 0
-    assert cli.out.split() == [first, second]
+    assert cli.out.split() == [second, first]
     assert cli("bob", "list", "--mine") == 0
     assert cli.out == "No requests.\n"
     assert cli("bob", "list", "--state", "expired", "--json") == 0
-    assert cli.json() == []
+    assert cli.json() == {"requests": [], "more": False}
     assert cli("bob", "--json", "list") == 0
-    assert [view["id"] for view in cli.json()] == [first, second]
+    assert [view["id"] for view in cli.json()["requests"]] == [second, first]
     assert cli("bob", "list", "--state", "nonsense") == 64
+
+
+def test_a_list_goes_on_where_it_ended(cli: Cli) -> None:
+    made = [cli.created() for _ in range(5)][::-1]
+    assert cli("bob", "list", "--limit", "2", "-o", "name") == 0
+    assert cli.out.split() == made[:2]
+    added = cli.err.strip().removeprefix("ipa-tpi: there are more, older ones; for those add: ")
+    assert cli("bob", "list", "--limit", "2", "-o", "name", *shlex.split(added)) == 0
+    assert cli.out.split() == made[2:4]
+    assert cli("bob", "list", "--limit", "2", "--before", made[3][:8], "--json") == 0
+    assert ([view["id"] for view in cli.json()["requests"]], cli.json()["more"]) == (made[4:], False)
+    assert cli.err == ""
+    for wrong in ("0", "501", "-1", "x", "٣", "9" * 5000):
+        assert cli("bob", "list", "--limit", wrong) == 64
+        assert "between 1 and 500" in cli.err
+    assert cli("bob", "list", "--before", "00000000") == 2
+
+
+def test_the_beginning_of_an_id_is_found_on_every_page(cli: Cli, service: Service) -> None:
+    made = [cli.created() for _ in range(3)]
+    service.page = 1
+    for request in made:
+        assert cli("bob", "show", request[:8], "-o", "name") == 3
+        assert cli.out == f"{request}\n"
+    assert any(f"prefix={made[2][:8]}" in path for _, path, _ in service.seen)
 
 
 def test_show_by_a_beginning_with_the_exit_status_of_the_state(cli: Cli, service: Service) -> None:
@@ -129,7 +155,7 @@ def test_show_by_a_beginning_with_the_exit_status_of_the_state(cli: Cli, service
         "dirsrv@DS01.service",
     ):
         assert text in cli.out
-    assert "0 of 1, 1 more needed" in cli.out
+    assert "0 of 1; 1 more approval needed" in cli.out
     for state, status in STATE_EXIT_STATUS.items():
         service.views[request] = msgspec.structs.replace(service.views[request], state=state)
         assert cli("bob", "show", request, "-o", "name") == status
@@ -141,8 +167,8 @@ def test_r_k10_the_digest_that_is_shown_is_the_one_that_is_signed(cli: Cli, serv
     assert cli("bob", "approve", request, "--yes", "--comment", "seen") == 0
     _, purpose, proof = service.proofs[-1]
     assert purpose == "approve"
-    assert f"approval  {proof.digest}" in cli.out
-    assert cli.out.index("What will run") < cli.out.index("approval  ") < cli.out.index("Approved.")
+    assert f"approval:  {proof.digest}" in cli.out
+    assert cli.out.index("What will run") < cli.out.index("approval:  ") < cli.out.index("Approved.")
     assert service.views[request].approvals[0].comment == "seen"
 
 
@@ -199,11 +225,11 @@ def test_what_else_a_sheet_says(cli: Cli, service: Service) -> None:
     service.views[request] = msgspec.structs.replace(view, seconds_left=0, required_approvals=3)
     assert cli("bob", "show", request) == 3
     assert "its window ended at 20" in cli.out
-    assert "0 of 3, 3 more needed" in cli.out
+    assert "0 of 3; 3 more approvals needed" in cli.out
     service.views[request] = msgspec.structs.replace(view, expires=None, required_approvals=2)
     assert cli("bob", "approve", "--yes", request) == 0
-    assert "no window is open" in cli.out
-    assert "Approved; 1 more needed." in cli.out
+    assert "window:" not in cli.out
+    assert "Approved; 1 more approval is needed." in cli.out
 
 
 def test_values_whose_ends_cannot_be_seen_are_quoted(cli: Cli) -> None:
@@ -228,12 +254,209 @@ def test_whoami_and_operations(cli: Cli, service: Service) -> None:
     assert cli.json()["server"] == service.url
     assert service.seen == []
     assert cli("carol", "operations") == 0
-    assert "instance=[A-Za-z0-9_-]{1,64}" in cli.out
-    assert "refused: bad.one: no pattern" in cli.out
+    assert cli.out == OPERATIONS
     assert cli("carol", "operations", "-o", "name") == 0
-    assert cli.out == "dirsrv.restart\n"
+    assert cli.out == "dirsrv.restart\nsystemd.unit.status\n"
     assert cli("carol", "operations", "--json") == 0
     assert cli.json()["operations"][0]["name"] == "dirsrv.restart"
+    assert cli("carol", "hosts") == 0
+    assert cli.out == "localhost (this server: what 'create' takes without --host)\nother.tpi.test\n"
+    assert cli("carol", "hosts", "-o", "name") == 0
+    assert cli.out == "localhost\nother.tpi.test\n"
+    assert cli("carol", "hosts", "--json") == 0
+    assert cli.json() == {"host": "localhost", "hosts": ["localhost", "other.tpi.test"]}
+    service.operations = wire.OperationList(operations=[])
+    assert cli("carol", "operations") == 0
+    assert cli.out.startswith("No operations that you may know of. Ask an administrator")
+    assert cli("carol", "hosts") == 0
+    assert cli.out == "No host has an executor.\n"
+
+
+OPERATIONS = """\
+dirsrv.restart: restart a directory instance
+  ask for it:          ipa-tpi create dirsrv.restart instance=VALUE --ticket TEXT
+  parameter instance:  must match [A-Za-z0-9_-]{1,64}; on localhost one of: DS01, DS02
+  approvals:           1, beside who asks for it; 2 on localhost
+  time:                5 min to approve, then 5 min to begin, then 1 min to run
+  through:             cli, web
+  reason:              as you like
+  ticket:              must match INC-[0-9]+
+  at once:             at most 3 waiting requests of one person
+
+systemd.unit.status: (no description) [disabled: it can be neither asked for nor approved]
+  ask for it:      ipa-tpi create systemd.unit.status unit=VALUE --reason TEXT
+  parameter unit:  one of: a.service, b.service
+  approvals:       none: it only reads
+  time:            1 min to run
+  through:         cli
+  reason:          must match .+
+  ticket:          as you like
+  at once:         at most 3 waiting requests of one person
+  destructive:     yes
+
+refused: bad.one: no pattern
+"""
+
+
+def test_r_k16_who_could_approve(cli: Cli) -> None:
+    request = cli.created()
+    assert cli("alice", "approvers", request[:8]) == 0
+    assert cli.out == (
+        f"Request {request}: pending\n"
+        "It needs 1 more approval, and 1 person could still give one.\n"
+        "Could approve\n"
+        "  bob@TPI.TEST (Bob Brown)\n"
+        "Cannot approve\n"
+        "  alice@TPI.TEST (Alice Smith): same user cannot self-approve [self-approval]\n"
+    )
+    assert cli("alice", "request", "approvers", request, "-o", "name") == 0
+    assert cli.out == "bob@TPI.TEST\n"
+    assert cli("alice", "approvers", request, "--json") == 0
+    assert (cli.json()["missing"], cli.json()["candidates"][0]["chance"]) == (1, "can")
+    assert cli("alice", "approvers", request, "--user", "bob") == 0
+    assert "alice@" not in cli.out
+    assert cli("alice", "approvers", request, "--user", "alice@TPI.TEST") == 4
+    assert "[self-approval]" in cli.out
+    assert cli("alice", "approvers", "00000000") == 2
+
+
+def test_r_k16_a_request_that_nobody_can_satisfy_is_told_as_such(cli: Cli, service: Service) -> None:
+    request = cli.created()
+    view = service.views[request]
+    service.views[request] = msgspec.structs.replace(view, required_approvals=2)
+    assert cli("alice", "approvers", request) == 4
+    assert "WARNING: it needs 2 more approvals, and 1 person could still give one: it cannot be" in cli.out
+    service.candidates = service.candidates[1:]
+    assert cli("alice", "approvers", request) == 4
+    assert "WARNING: it needs 2 more approvals, and nobody could still give one" in cli.out
+    service.views[request] = msgspec.structs.replace(view, required_approvals=0)
+    assert cli("alice", "approvers", request) == 0
+    assert "It only reads, so nobody has to approve it." in cli.out
+    service.candidates = [wire.CandidateView(principal="bob", name="", chance="counted")]
+    voice = wire.VoiceView(who="bob", at=view.created, counts=True)
+    service.views[request] = msgspec.structs.replace(view, state="approved", approvals=[voice])
+    assert cli("alice", "approvers", request) == 0
+    assert "It has all the approvals that it needs.\nApproved already\n  bob\n" in cli.out
+    service.candidates.append(wire.CandidateView(principal="carol", name="", chance="cannot", code="x"))
+    assert cli("alice", "approvers", request) == 0
+    assert "carol" not in cli.out
+    service.views[request] = msgspec.structs.replace(view, state="expired")
+    assert cli("alice", "approvers", request) == 4
+    assert "Nobody can approve it any more.\nApproved already\n  bob\n" in cli.out
+
+
+def test_what_only_reads_is_waited_for(cli: Cli, service: Service) -> None:
+    service.alter = lambda view: msgspec.structs.replace(
+        view,
+        required_approvals=0,
+        state="executed",
+        result=wire.ResultView(outcome="executed", excerpt="a.service is active", at=view.created),
+    )
+    assert cli("alice", "create", "systemd.unit.status", "unit=a.service") == 0
+    assert "It only reads, so nobody has to approve it.\n" in cli.out
+    assert cli.out.endswith(": executed: a.service is active\n")
+    assert "ipa-tpi approve" not in cli.out
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (
+            ("dirsrv.restart", "instance=DS01", "instance=DS02"),
+            "the parameter instance is given 2 times (DS01, DS02). Give it once",
+        ),
+        (
+            ("dirsrv.restart", "instance=DS01", "--host", "elsewhere.tpi.test"),
+            "elsewhere.tpi.test has no executor of ipa-tpi. Known: localhost, other.tpi.test. Check --host",
+        ),
+        (("no.such",), "there is no operation no.such that you may know of. Known: dirsrv.restart, systemd."),
+    ],
+)
+def test_what_is_wrong_with_a_request_says_what_would_be_right(
+    cli: Cli, argv: tuple[str, ...], said: str
+) -> None:
+    assert cli("alice", "create", *argv) != 0
+    assert said in cli.err
+    assert "ee 'ipa-tpi " in cli.err
+
+
+def test_a_sheet_tells_what_happened_in_order(cli: Cli, service: Service) -> None:
+    request = cli.created()
+    view = service.views[request]
+    start = dt.datetime(2026, 11, 20, 23, 5, 0, tzinfo=dt.UTC)
+
+    def at(seconds: int, who: str, **more: Any) -> wire.VoiceView:
+        return wire.VoiceView(who=who, at=start + dt.timedelta(seconds=seconds), counts=True, **more)
+
+    assert view.preview is not None
+    naive = (start + dt.timedelta(seconds=20)).replace(tzinfo=None)  # counts as UTC
+    service.views[request] = msgspec.structs.replace(
+        view,
+        created=start,
+        preview=msgspec.structs.replace(view.preview, at=start),
+        approvals=[at(30, "bob@TPI.TEST", comment="seen"), at(10, "carol@TPI.TEST")],
+        withdrawals=[msgspec.structs.replace(at(20, "carol@TPI.TEST"), at=naive)],
+        denials=[msgspec.structs.replace(at(25, "dave@TPI.TEST"), counts=False, message="no rule")],
+        begun=start + dt.timedelta(seconds=31),
+        state="executed",
+        result=wire.ResultView(outcome="executed", excerpt="done", at=start + dt.timedelta(seconds=32)),
+    )
+    assert cli("bob", "show", request) == 0
+    happened = cli.out.split("What happened\n")[1].split("How it ended")[0]
+    zone = start.astimezone().isoformat()[19:]
+    local = (start + dt.timedelta(seconds=30)).astimezone().isoformat(sep=" ")[:19]
+    assert f"  {local} {zone}  bob@TPI.TEST approved, saying: seen\n" in happened
+    assert [line[30:] for line in happened.splitlines()] == [
+        "alice@TPI.TEST asked for it",
+        "localhost showed what it would do",
+        "carol@TPI.TEST approved",
+        "carol@TPI.TEST withdrew the approval",
+        "dave@TPI.TEST denied it (does not count: no rule)",
+        "bob@TPI.TEST approved, saying: seen",
+        "localhost took it to run it",
+        "localhost ended it: executed",
+    ]
+
+
+def test_errors_for_programs(cli: Cli) -> None:
+    """With JSON, standard output holds one document always: the answer, or a problem as of RFC 9457."""
+    request = cli.created()
+    for argv, code, status, http in (
+        (("show", "00000000", "--json"), "not-found", 2, 404),
+        (("--json", "approve", "--yes", request), "self-approval", 4, 403),
+        (("show", "zz", "-o", "json"), "bad-id", 64, 400),
+        (("-ojson", "list", "--state", "nonsense"), "bad-input", 64, 400),
+        (("list", "--output=json", "--config", "/nonexistent"), "config", 1, 500),
+        (("converge", "--nonsense", "--json"), "bad-input", 64, 400),
+        (("converge", "--json", "--ldap-uri", "ldap://localhost", "--suffix", "dc=a"), "config", 1, 500),
+        (("completion", "fish", "--json"), "bad-input", 64, 400),
+    ):
+        assert cli("alice", *argv) == status, argv
+        problem_of = cli.json()
+        assert problem_of.keys() == {"type", "title", "status", "detail", "code", "exit_status"}
+        assert (problem_of["code"], problem_of["exit_status"], problem_of["status"]) == (code, status, http)
+        assert problem_of["type"] == f"urn:ipa-tpi:problem:{code}"
+        assert cli.err.endswith(f"ipa-tpi: ERROR: {problem_of['detail']}\n")
+    assert cli("nobody", "list", "--json") == 1
+    assert cli.json()["code"] == "no-ticket"
+    for argv in (
+        ("show", "00000000"),
+        ("show", "00000000", "-o", "name"),
+        ("--json", "-o", "x", "list"),
+        ("show", "--", "--json"),
+    ):
+        assert cli("alice", *argv) != 0
+        assert cli.out == ""
+
+
+def test_a_problem_is_harmless_and_exact_too(cli: Cli, service: Service) -> None:
+    service.scripted.append(problem(403, "refused", "\x1b[2J\u202eno"))
+    assert cli("bob", "list", "--json") == 4
+    assert "\x1b" not in cli.out
+    assert cli.json()["detail"] == "\x1b[2J\u202eno"
+    service.scripted.append(problem(409, "executed", "it ran"))
+    assert cli("bob", "list", "--json") == 1
+    assert cli.json()["status"] == 409
 
 
 @pytest.mark.parametrize(
@@ -392,16 +615,18 @@ def test_wait_goes_on_through_gaps(cli: Cli, service: Service) -> None:
     service.scripted = [
         _view(service, request),
         problem(503, "directory-unavailable", "the directory is away"),
-        (502, "text/html", b"", {}),
         (401, "text/html", b"", {}),
         lambda _handler: None,
-        problem(503, "kerberos", "no ticket for ldap"),
     ]
     timer = _later(_end(service, request, "executed"), 0.5)
     assert cli("alice", "wait", request) == 0
     timer.join()
-    assert cli.err.count("still trying") == 1
-    assert "the directory is away" in cli.err
+    assert cli.err.splitlines()[:2] == [
+        "ipa-tpi: state: pending",
+        "ipa-tpi: no answer about the request for now; still trying for up to 9 min 30 s: the directory is away",
+    ]
+    assert re.fullmatch(r"ipa-tpi: answered again after \d s; state: executed", cli.err.splitlines()[2])
+    assert len(cli.err.splitlines()) == 3
     assert service.scripted == []
 
 
@@ -479,42 +704,6 @@ def _view(service: Service, request: str) -> Any:
     return 200, "application/json", wire.encode(service.views[request]), {}
 
 
-class Terminal:
-    """The command line as a process on a terminal of its own."""
-
-    def __init__(self, ccache: str, *argv: str) -> None:
-        self._master, slave = pty.openpty()
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "ipa_tpi.cli.main", *argv],
-            stdin=slave,
-            stdout=slave,
-            stderr=slave,
-            env=os.environ | {"KRB5CCNAME": ccache},
-            start_new_session=True,
-        )
-        os.close(slave)
-        self.text = ""
-
-    def read_until(self, words: str) -> None:
-        deadline = time.monotonic() + 10
-        while words not in self.text:
-            ready, _, _ = select.select([self._master], [], [], deadline - time.monotonic())
-            assert ready, self.text
-            self.text += os.read(self._master, 65536).decode()
-
-    def type(self, text: str) -> None:
-        os.write(self._master, text.encode())
-
-    def end(self) -> int:
-        try:
-            while chunk := os.read(self._master, 65536):
-                self.text += chunk.decode()
-        except OSError:
-            pass
-        os.close(self._master)
-        return self.process.wait(10)
-
-
 @pytest.mark.parametrize(
     ("answer", "status"),
     [("y\n", 0), ("YES\n", 0), ("n\n", 1), ("\n", 1), ("yeah\n", 1), ("\x04", 1)],
@@ -538,6 +727,52 @@ def test_r_k11_a_person_is_asked_after_everything_was_shown(
     assert terminal.end() == status
     assert len(service.proofs) == (2 if status == 0 else 1)
     assert ("nothing was done" in terminal.text) == (status == 1)
+
+
+def test_an_answer_that_is_no_yes_is_a_problem_for_programs(
+    cli: Cli, ccaches: dict[str, str], tmp_path: Path
+) -> None:
+    request = cli.created()
+    command = [sys.executable, "-m", "ipa_tpi.cli.main", "approve", "--json", request]
+    # Standard output goes to a program, and what the person has to see to the terminal.
+    terminal = Terminal(ccaches["bob"], program=["sh", "-c", f"{shlex.join(command)} > {tmp_path}/out"])
+    terminal.read_until("Approve? [y/N]")
+    terminal.type("n\n")
+    assert terminal.end() == 1
+    told = json.loads((tmp_path / "out").read_text())
+    assert (told["code"], told["exit_status"]) == ("not-confirmed", 1)
+
+
+def test_r_k11_on_a_terminal_of_80_columns(cli: Cli, service: Service, ccaches: dict[str, str]) -> None:
+    reason = "harmless" + " " * 60 + "  parameter instance:  DS02 " + "漢" * 40
+    service.shown = {"diff": "-a\n+" + "b" * 100, "unit": "dirsrv@DS01.service"}
+    service.candidates[1] = msgspec.structs.replace(service.candidates[1], message="because " * 20)
+    assert cli("alice", "create", "dirsrv.restart", "instance=DS01", "--reason", reason, "-o", "name") == 0
+    request = cli.out.strip()
+    shown: dict[str, list[str]] = {}
+    for argv, columns in (
+        (("show", request), 80),
+        (("list",), 80),
+        (("operations",), 60),
+        (("approvers", request), 80),
+        (("whoami",), 80),
+    ):
+        terminal = Terminal(ccaches["bob"], *argv, columns=columns)
+        terminal.end()
+        shown[argv[0]] = terminal.text.replace("\r\n", "\n").splitlines()
+        assert max(map(width, shown[argv[0]])) <= columns
+    # Nothing of the reason stands where a field of ours would.
+    assert [line for line in shown["show"] if line.startswith("  parameter")] == [
+        "  parameter instance:  DS01"
+    ]
+    assert sum(line.endswith("\\") for line in shown["show"]) == 3
+    assert shown["list"] == [
+        f"{request}  pending, 3 min 20 s left",
+        "    dirsrv.restart on localhost (instance=DS01), asked for by alice@TPI.TEST",
+    ]
+    assert cli("bob", "list") == 0
+    assert len(cli.out.splitlines()) == 2
+    assert "  ask for it:          ipa-tpi create dirsrv.restart \\" in shown["operations"]
 
 
 def test_r_k11_what_was_typed_before_the_question_is_no_answer(

@@ -7,15 +7,15 @@ import pytest
 from client_fakes import Authority, Service, problem
 
 from ipa_tpi import wire
-from ipa_tpi.client import TpiClient, Wish
+from ipa_tpi.client import Selection, TpiClient, Wish
 from ipa_tpi.client.examination import digest_request, examine
 from ipa_tpi.decide.digest import approval_digest, sha256
 from ipa_tpi.errors import (
     BadInputError,
     KerberosError,
     NotFoundError,
-    OutcomeUnknownError,
     RefusedError,
+    TooManyRequestsError,
     TpiError,
     UnavailableError,
 )
@@ -54,6 +54,14 @@ def test_a_request_is_made_approved_and_seen(service: Service, alice: TpiClient,
         ("alice@TPI.TEST", "request"),
         ("bob@TPI.TEST", "approve"),
     ]
+
+
+def test_a_list_of_several_pages_is_whole(service: Service, alice: TpiClient, bob: TpiClient) -> None:
+    made = [alice.create(WISH).id for _ in range(3)]
+    service.page = 1
+    assert [view.id for view in bob.list()] == made[::-1]
+    assert [view.id for view in bob.page(Selection(before=made[2])).requests] == [made[1]]
+    assert bob.page(Selection(limit=2)).more
 
 
 @pytest.mark.parametrize(
@@ -265,9 +273,8 @@ def test_unknown_and_malformed_operations(alice: TpiClient) -> None:
         (409, "expired", RefusedError),
         (429, "too-many-pending", RefusedError),
         (400, "bad-json", BadInputError),
-        (401, "unauthenticated", KerberosError),
+        (429, "too-many-requests", TooManyRequestsError),
         (503, "directory-unavailable", UnavailableError),
-        (500, "outcome-unknown", OutcomeUnknownError),
         (403, "word-of-a-later-version", RefusedError),
         (599, "word-of-a-later-version", UnavailableError),
     ],

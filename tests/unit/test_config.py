@@ -1,11 +1,14 @@
 """Configuration files: strict, and safe from others' hands (A13, E19, X13)."""
 
+import json
 import os
+import tomllib
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from ipa_tpi.config import read_executor_config, read_floor, read_web_config
+from ipa_tpi.config import ExecutorConfig, WebConfig, read_executor_config, read_floor, read_web_config
 from ipa_tpi.errors import ConfigError
 from ipa_tpi.model import Floor, FloorOperation
 
@@ -149,6 +152,103 @@ def test_a_surplus_or_wrong_key_stops_the_start(path: Path, extra: str) -> None:
         read_executor_config(write(path, EXECUTOR + extra))
     with pytest.raises(ConfigError):
         read_web_config(write(path, WEB + extra))
+
+
+BOTH = ((read_web_config, WEB), (read_executor_config, EXECUTOR))
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "ldap://localhost",
+        "ldap://127.0.0.1:389",
+        "LDAP://ipa1.tpi.test",
+        "ldapi://",
+        "ldapi://run/slapd.socket",
+        "ldapi://localhost",
+        "ldapi:///",
+        "ldaps://",
+        "ldaps://ipa1.tpi.test ldap://evil.test",
+        "ldapi://%2frun%2fslapd.socket ldap://evil.test",
+        "ldaps://ipa1.tpi.test\\n",
+        "ldaps://ipa1.tpi.test/x",
+        "ldaps://ipa1.tpi.test?x",
+        "cldap://ipa1.tpi.test",
+        "",
+    ],
+)
+def test_a_directory_that_nobody_vouches_for_stops_the_start(path: Path, uri: str) -> None:
+    """Whoever answered there could tell the program anything, and there is no laboratory mode."""
+    for read, text in BOTH:
+        with pytest.raises(ConfigError, match=r"ldapi:// .* ldaps://HOST .* write one of them"):
+            read(write(path, text.replace("ldapi://%2frun%2fslapd.socket", uri)))
+
+
+@pytest.mark.parametrize(
+    "uri", ["ldapi://%2Frun%2Fslapd-A.socket/", "ldaps://ipa1.tpi.test", "ldaps://ipa1.tpi.test:636/"]
+)
+def test_a_directory_behind_a_socket_or_tls_is_taken(path: Path, uri: str) -> None:
+    for read, text in BOTH:
+        assert read(write(path, text.replace("ldapi://%2frun%2fslapd.socket", uri))).ldap_uri == uri
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("realm", "tpi.test"),
+        ("realm", ""),
+        ("realm", "TPI TEST"),
+        ("suffix", "tpi.test"),
+        ("suffix", "dc=tpi,"),
+        ("host", "IPA1.tpi.test"),
+        ("host", "ipa1.tpi.test/x"),
+        ("host", ""),
+        ("ldap_host", "-"),
+        ("floor", "floor.toml"),
+        ("floor", ""),
+        ("origin", "http://ipa1.tpi.test"),
+        ("origin", "https://ipa1.tpi.test/"),
+        ("origin", "https://*"),
+        ("executor_socket", "run/executor.sock"),
+        ("audit", "syslog"),
+        ("audit", "file:trail"),
+        ("keytab", "FILE:/etc/ipa/tpi/tpi.keytab"),
+        ("journal", "journal.sqlite"),
+        ("socket", "@abstract"),
+        ("nudge_user", ""),
+        ("stop_seconds", 0),
+        ("stop_seconds", 3601),
+        ("socket_connections", 1),
+        ("socket_connections", 41),
+        ("socket_connections_per_second", 0),
+        ("socket_message_bytes", 255),
+        ("socket_message_bytes", 1048577),
+        ("socket_answer_bytes", 10485761),
+        ("socket_timeout_seconds", 0),
+        ("socket_timeout_seconds", 61),
+        ("socket_audit_seconds", 0),
+    ],
+)
+def test_a_value_that_cannot_be_meant_stops_the_start(path: Path, name: str, value: str | int) -> None:
+    tried = 0
+    for read, text in BOTH:
+        values = tomllib.loads(text)
+        known = {
+            field.name
+            for field in msgspec.structs.fields(WebConfig if read is read_web_config else ExecutorConfig)
+        }
+        if name in known:
+            tried += 1
+            with pytest.raises(ConfigError, match=name):
+                read(
+                    write(
+                        path,
+                        "".join(
+                            f"{key} = {json.dumps(one)}\n" for key, one in {**values, name: value}.items()
+                        ),
+                    )
+                )
+    assert tried
 
 
 @pytest.mark.parametrize("read", [read_web_config, read_executor_config, read_floor])

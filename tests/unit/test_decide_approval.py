@@ -371,7 +371,11 @@ def test_only_the_approvers_own_proof_of_this_approval_counts(other: Verified) -
 
 def test_a_proof_that_the_target_refused_is_not_called_missing() -> None:
     """What was signed was something else: that is no reason to sign again, but to ask who showed it."""
-    answer = why(entries().approval(BOB), verified=frozenset(), refused_proofs={BOB.dn: "proof-wrong-digest"})
+    answer = why(
+        entries().approval(BOB),
+        verified=frozenset(),
+        refused_proofs={(BOB.dn, "approve"): "proof-wrong-digest"},
+    )
     demand(answer, "proof-wrong-digest", "tell an auditor")
     made = Entries(ASKED, number=200)
     found = standing(
@@ -379,11 +383,21 @@ def test_a_proof_that_the_target_refused_is_not_called_missing() -> None:
             made.preview(),
             made.approval(BOB),
             verified=frozenset(),
-            refused_proofs={BOB.dn: "proof-wrong-digest"},
+            refused_proofs={(BOB.dn, "approve"): "proof-wrong-digest"},
         )
     )
     assert (found.state, found.code) == (State.PENDING, "proof-missing")
     assert "tell an auditor" in found.message
+
+
+@pytest.mark.parametrize("code", ["proof-stale", "proof-indicator-missing"])
+def test_a_proof_whose_ticket_was_not_enough_is_made_again(code: str) -> None:
+    """R-A12, R-X11: nobody did wrong; who made it is told to make another."""
+    answer = why(entries().approval(BOB), verified=frozenset(), refused_proofs={(BOB.dn, "approve"): code})
+    demand(answer, code, "bob@TPI.TEST runs: ipa-tpi prove")
+    found = standing(case(verified=frozenset(), refused_proofs={(ALICE.dn, "request"): code}))
+    assert (found.state, found.code) == (State.AWAITING_PREVIEW, code)
+    assert "the requester runs: ipa-tpi prove" in found.message
 
 
 def test_where_the_floor_excepts_the_operation_an_approval_needs_no_proof() -> None:
@@ -431,7 +445,7 @@ def test_the_number_of_approvals_needed() -> None:
     for needed in (1, 2, 3):
         assert state(*there[: needed + 1], terms=terms(needed)) is State.APPROVED
         found = standing(case(*there[:needed], terms=terms(needed)))
-        assert (found.state, found.message) == (State.PENDING, "1 more approval(s) needed")
+        assert (found.state, found.message) == (State.PENDING, "1 more approval is needed")
 
 
 @pytest.mark.parametrize(
@@ -450,7 +464,7 @@ def test_a_denial_by_an_approver_denies() -> None:
     assert (found.state, found.code, found.message) == (
         State.DENIED,
         "denied-by-approver",
-        "denied by carol@TPI.TEST",
+        "denied by carol@TPI.TEST; ask why before you make a new request",
     )
 
 
@@ -762,7 +776,7 @@ def test_a_stored_digest_is_not_trusted() -> None:
 def test_a_machine_counts_as_nobody_has_no_name() -> None:
     voice = Voice(None, identity=None)
     found = approved(entries().denial(machine().dn), voices=voices(BOB) | {machine().dn: voice})
-    assert found.message == "denied by an unknown account"
+    assert found.message.startswith("denied by an unknown account; ")
 
 
 def test_the_subtree_gives_one_class_oldest_first() -> None:

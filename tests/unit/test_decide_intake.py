@@ -315,6 +315,11 @@ def test_a_request_that_is_a_conflict_is_malformed() -> None:
     refused_with(read_request(conflict), "malformed-request", "conflict")
 
 
+def test_an_attribute_with_an_option_makes_a_request_malformed() -> None:
+    planted = {"creatorsname;lang-en": "uid=bob"}
+    refused_with(read_request(raw_request(**planted)), "malformed-request", "creatorsname;lang-en", "option")
+
+
 def test_planted_attributes_are_not_read() -> None:
     asked = read_request(raw_request(nsroledn="cn=x", creatorsname="uid=mallory", ipatpioutcome="executed"))
     assert asked == request()
@@ -404,6 +409,15 @@ def test_no_class_is_read_with_another_beside_it(
             )
     refused_with(read_child(raw(classes.removeprefix("top "), **CHILD, **attributes)), "malformed-entry")
     assert kind.__name__.lower() in classes.lower()
+
+
+@pytest.mark.parametrize(("classes", "attributes", "_kind", "_expected"), CHILDREN)
+def test_an_attribute_with_an_option_makes_an_entry_malformed(
+    classes: str, attributes: dict[str, Any], _kind: type[Child], _expected: dict[str, Any]
+) -> None:
+    for name in ("creatorsname;lang-en", "createtimestamp;x-y"):
+        read = read_child(raw(classes, **CHILD, **attributes, **{name: "x"}))
+        refused_with(read, "malformed-entry", CHILD["dn"], name)
 
 
 @pytest.mark.parametrize(("classes", "attributes", "_kind", "_expected"), CHILDREN)

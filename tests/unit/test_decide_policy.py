@@ -25,8 +25,9 @@ from decide_builders import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ipa_tpi.decide.policy import INTERFACES, load_operation, load_rule, may, usable_operation
-from ipa_tpi.model import Account, Allow, HostEntry, Kind, Operation, Refuse, Right, Rule
+from ipa_tpi.decide.definition import INTERFACES, load_operation, load_rule
+from ipa_tpi.decide.policy import may, usable_operation
+from ipa_tpi.model import Account, Allow, HostEntry, Kind, Operation, Refuse, Right, Rule, Stage
 
 GROUP = f"cn=directory,cn=tpioperationgroups,cn=tpi,{SUFFIX}"
 HOST_GROUP = f"cn=ipaservers,cn=hostgroups,cn=accounts,{SUFFIX}"
@@ -345,15 +346,70 @@ BAD_OPERATIONS: tuple[tuple[str, Any], ...] = (
             '{"a":{"pattern":"a","pattern":".*"}}',
         )
     ),
-    # Of DESIGN's schema, and not enforced by this version: must not look enforced (E21).
-    ("ipatpirequiredgroup", "cn=x"),
-    ("ipatpistage", "1:1:cn=x"),
-    ("ipatpivalidationprogram", "/bin/true"),
-    ("ipatpiauthindicator", "otp"),
-    ("ipatpifreshseconds", "60"),
-    ("ipatpiminimumageseconds", "60"),
+    ("ipatpirequiredgroup", "admins"),
+    ("ipatpirequiredgroup", ""),
+    *(
+        ("ipatpistage", given_)
+        for given_ in (
+            "1",
+            "1:1",
+            "1:1:",
+            "1:1:admins",
+            "0:1:cn=x",
+            "1:0:cn=x",
+            "-1:1:cn=x",
+            "1:-1:cn=x",
+            "1:1.5:cn=x",
+            "a:1:cn=x",
+            "1:100:cn=x",
+            "1:17:cn=x",
+            ["1:9:cn=x", "2:8:cn=x"],
+            ["1:1:cn=x", "1:2:cn=x"],
+            "",
+        )
+    ),
+    *(
+        ("ipatpivalidationprogram", given_)
+        for given_ in ("/bin/true", "../x", ".x", "a b", "-x", "X", "", ["a", "b"])
+    ),
+    *(("ipatpiauthindicator", given_) for given_ in ("", "a b", "otp\n", "x" * 33)),
+    *(("ipatpifreshseconds", given_) for given_ in ("-1", "x", "1209601", "", ["1", "2"])),
+    *(("ipatpiminimumageseconds", given_) for given_ in ("-1", "x", "31622401", "")),
+    # Not of this version: must not look enforced (E21).
     ("ipatpiunheardof", "x"),
 )
+
+
+def test_what_a_definition_can_demand() -> None:
+    found = operation(
+        ipatpirequiredgroup=["cn=a", "cn=b"],
+        ipatpistage=["2:1:cn=y", "1:2:cn=x", "1:1:cn=a"],
+        ipatpivalidationprogram="last-directory-server",
+        ipatpiauthindicator=["otp", "pkinit"],
+        ipatpifreshseconds="60",
+        ipatpiminimumageseconds="31622400",
+    )
+    assert found.required_groups == {"cn=a", "cn=b"}
+    assert found.stages == (Stage(1, 1, "cn=a"), Stage(1, 2, "cn=x"), Stage(2, 1, "cn=y"))
+    assert found.validation_program == "last-directory-server"
+    assert found.indicators == {"otp", "pkinit"}
+    assert (found.fresh_seconds, found.minimum_age_seconds) == (60, 31622400)
+
+
+def test_sixteen_approvals_in_stages_are_the_most() -> None:
+    found = operation(ipatpistage=["1:15:cn=x", "99:1:cn=x"])
+    assert [stage.count for stage in found.stages] == [15, 1]
+
+
+@pytest.mark.parametrize(
+    ("destructive", "fresh", "seconds"),
+    [("TRUE", None, 300), ("TRUE", "0", 0), ("TRUE", "20", 20), ("FALSE", None, 0), (None, None, 0)],
+)
+def test_a_destructive_operation_is_fresh_by_default(
+    destructive: str | None, fresh: str | None, seconds: int
+) -> None:
+    """R-X11."""
+    assert operation(ipatpidestructive=destructive, ipatpifreshseconds=fresh).fresh_seconds == seconds
 
 
 @pytest.mark.parametrize(("name", "given_"), BAD_OPERATIONS, ids=lambda value: str(value)[:40])

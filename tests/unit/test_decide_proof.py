@@ -1,16 +1,18 @@
 """Which proofs count (DESIGN section 5; X01, X02)."""
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
-from decide_builders import ALICE, BOB, REALM, Entries, about, refused_with, request
+from decide_builders import ALICE, BOB, FLOOR, REALM, RESTART, T0, Entries, about, refused_with, request
 
 from ipa_tpi.decide.digest import mic_text
-from ipa_tpi.decide.proof import KINDS, MAX_PROOFS, expected_text, judge
-from ipa_tpi.model import Proof, Purpose, Refuse
+from ipa_tpi.decide.proof import KINDS, MAX_PROOFS, Demands, demands_of, expected_text, judge
+from ipa_tpi.model import Account, Proof, Purpose, Refuse
 from ipa_tpi.ports import AcceptedProof
 
+NOW = T0
 ASKED = request()
 OVER_REQUEST, OVER_APPROVAL = ASKED.digest, about(ASKED)
 
@@ -88,8 +90,16 @@ GOOD = AcceptedProof(
 )
 
 
+NOTHING = Demands()
+
+
+def judged(writer: Account | None = BOB, demands: Demands = NOTHING, **changes: Any) -> Refuse | None:
+    """Judge the good proof, or one that differs."""
+    return judge(replace(GOOD, **changes), writer, REALM, demands, NOW)
+
+
 def test_a_proof_by_who_wrote_it_counts() -> None:
-    assert judge(GOOD, BOB, REALM) is None
+    assert judged() is None
 
 
 @pytest.mark.parametrize(
@@ -106,15 +116,79 @@ def test_a_proof_by_who_wrote_it_counts() -> None:
     ],
 )
 def test_any_other_proof_does_not(changes: dict[str, Any], code: str, word: str) -> None:
-    refused_with(judge(replace(GOOD, **changes), BOB, REALM), code, word)
+    refused_with(judged(**changes), code, word)
 
 
 def test_a_proof_by_nobody_we_know_does_not_count() -> None:
-    refused_with(judge(GOOD, None, REALM), "proof-other-principal")
+    refused_with(judged(writer=None), "proof-other-principal")
 
 
 def test_a_proof_that_another_account_carried_here_does_not_count() -> None:
-    refused_with(judge(GOOD, ALICE, REALM), "proof-other-principal", "bob@TPI.TEST")
+    refused_with(judged(writer=ALICE), "proof-other-principal", "bob@TPI.TEST")
+
+
+OTP = Demands(indicators=frozenset({"otp", "pkinit"}))
+FRESH = Demands(fresh_seconds=60, skew_seconds=5)
+
+
+@pytest.mark.parametrize(
+    ("had", "enough"),
+    [({"otp"}, True), ({"pkinit", "x"}, True), ({"hardened"}, False), (set(), False), ({"OTP"}, False)],
+)
+def test_one_of_the_indicators_is_enough(had: set[str], enough: bool) -> None:
+    """R-A12."""
+    answer = judged(demands=OTP, indicators=frozenset(had))
+    if enough:
+        assert answer is None
+    else:
+        refused_with(answer, "proof-indicator-missing", "otp or pkinit", "kinit", "ipa-tpi prove")
+
+
+@pytest.mark.parametrize(
+    ("age", "initial", "enough"),
+    [
+        (0, True, True),
+        (65, True, True),
+        (66, True, False),
+        (0, False, False),
+        (-5, True, True),
+        (-6, True, False),
+    ],
+)
+def test_a_fresh_proof_has_an_initial_ticket_of_just_now(age: int, initial: bool, enough: bool) -> None:
+    """R-X11: got for nothing else, with the factor, within the seconds and the skew."""
+    answer = judged(demands=FRESH, initial=initial, auth_time=NOW - timedelta(seconds=age))
+    if enough:
+        assert answer is None
+    else:
+        refused_with(answer, "proof-stale", "60 s", "ipa-tpi prove")
+
+
+def test_a_ticket_that_does_not_tell_its_time_is_not_fresh() -> None:
+    refused_with(judged(demands=FRESH, initial=True, auth_time=None), "proof-stale")
+
+
+def test_where_nothing_is_demanded_any_ticket_will_do() -> None:
+    assert judged(initial=False, auth_time=NOW - timedelta(days=1)) is None
+
+
+@pytest.mark.parametrize(
+    ("definition", "floor", "together"), [(0, 0, 0), (60, 0, 60), (0, 60, 60), (60, 30, 30), (30, 60, 30)]
+)
+def test_the_stricter_of_definition_and_floor_holds(definition: int, floor: int, together: int) -> None:
+    """R-X13."""
+    wanted = replace(RESTART, fresh_seconds=definition, indicators=frozenset({"otp"}))
+    entry = replace(FLOOR.operations[RESTART.name], fresh_seconds=floor)
+    assert demands_of(wanted, replace(FLOOR, operations={RESTART.name: entry})) == Demands(
+        frozenset({"otp"}), together, FLOOR.clock_skew_seconds
+    )
+
+
+def test_an_operation_that_the_floor_does_not_know_keeps_its_own_demands() -> None:
+    wanted = replace(RESTART, fresh_seconds=60)
+    assert demands_of(wanted, replace(FLOOR, operations={})) == Demands(
+        frozenset(), 60, FLOOR.clock_skew_seconds
+    )
 
 
 def test_the_number_of_proofs_is_limited() -> None:

@@ -146,7 +146,8 @@ def test_nothing_by_anybody_else_makes_a_request_begin_or_end_well(
         replace(there, subtree=replace(there.subtree, children=there.subtree.children + added))
     ).state
     assert after is before or after not in ACTIVE
-    if before not in {State.PENDING, State.APPROVED}:
+    # What came late and is stamped in time (replication) may complete what had expired; the executor ends it before.
+    if before not in {State.PENDING, State.APPROVED, State.EXPIRED}:
         assert after is not State.APPROVED
 
 

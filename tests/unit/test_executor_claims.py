@@ -12,7 +12,8 @@ from decide_builders import ALICE, BOB, T0
 from ipa_tpi.decide.approval import Verified
 from ipa_tpi.decide.identity import identity_of
 from ipa_tpi.errors import JournalError
-from ipa_tpi.executor.claims import Claim, Claims, ReceiptRow, create, utc_now
+from ipa_tpi.executor.claims import Claim, Claims, ReceiptRow, Sight, utc_now
+from ipa_tpi.executor.journal import create
 from ipa_tpi.model import Outcome
 from ipa_tpi.ports import NewEntry
 
@@ -60,6 +61,30 @@ def test_a_journal_is_never_overwritten(path: str) -> None:
 def test_a_journal_that_cannot_be_made(tmp_path: Path) -> None:
     with pytest.raises(JournalError, match="cannot be made"):
         create(str(tmp_path / "missing" / "journal"), HOST, T0)
+
+
+def test_a_journal_that_is_half_made_is_none(tmp_path: Path) -> None:
+    """The disk is full in the middle, or the power fails: what lies there neither starts nor stops an ``init``."""
+    (tmp_path / "journal.new").mkdir()
+    with pytest.raises(JournalError, match="cannot be made"):
+        create(str(tmp_path / "journal"), HOST, T0)
+    (tmp_path / "journal.new").rmdir()
+    (tmp_path / "journal.new").write_bytes(b"half")
+    create(str(tmp_path / "journal"), HOST, T0)
+    assert [path.name for path in tmp_path.iterdir()] == ["journal"]
+    Claims(str(tmp_path / "journal"), HOST).close()
+
+
+def test_a_journal_that_cannot_be_opened_is_not_called_missing(tmp_path: Path) -> None:
+    (tmp_path / "journal").mkdir()
+    with pytest.raises(JournalError, match="belong to the executor's account"):
+        Claims(str(tmp_path / "journal"), HOST)
+
+
+def test_a_lock_that_cannot_be_opened_is_not_called_held(path: str) -> None:
+    Path(path + ".lock").mkdir()
+    with pytest.raises(JournalError, match=r"lock .* cannot be opened"):
+        Claims(path, HOST)
 
 
 def test_a_journal_is_never_made_silently(tmp_path: Path) -> None:
@@ -149,9 +174,18 @@ def test_a_claim_from_intent_to_end(claims: Claims) -> None:
     assert claims.claim("r") == Claim("claimed", "n", started=LATER)
     claims.end("r", ended(), LATER)
     assert claims.claim("r") == Claim("ended", "n", Outcome.EXECUTED, "", "done", 0, LATER, LATER)
-    assert (set(claims.unfinished()), set(claims.finished())) == ({"r"}, set())
+    assert (set(claims.unfinished()), set(claims.finished(["r", "s"]))) == ({"r"}, set())
     claims.publish("r")
-    assert (set(claims.unfinished()), set(claims.finished())) == (set(), {"r"})
+    assert (set(claims.unfinished()), set(claims.finished(["r", "s"]))) == (set(), {"r"})
+
+
+def test_only_those_that_were_asked_about_are_told_as_finished(claims: Claims) -> None:
+    for request in ("r", "s", "t"):
+        claims.end(request, ended(), T0)
+        claims.publish(request)
+    assert claims.finished(["s", "x", "t"]) == {"s", "t"}
+    assert claims.finished([]) == frozenset()
+    assert claims.finished(["r"] * 100_000) == {"r"}
 
 
 def test_a_refusal_ends_without_an_intent(claims: Claims) -> None:
@@ -224,10 +258,9 @@ def bring(claims: Claims, state: str) -> None:
 
 
 def test_the_first_sight_is_kept(claims: Claims) -> None:
-    claims.see("r", "veto", T0, "print of veto", kept=True)
-    claims.see("r", "proof", LATER, "print of proof", kept=False)
-    claims.see("r", "veto", LATER, "print of veto", kept=False)
-    claims.see("s", "veto", LATER, "print of veto", kept=True)
+    claims.see("r", [Sight("veto", "print of veto", kept=True)], T0)
+    claims.see("r", [Sight("proof", "print of proof"), Sight("veto", "print of another")], LATER)
+    claims.see("s", [Sight("veto", "print of veto", kept=True)], LATER)
     memory = claims.memory("r")
     assert memory.first_seen == {"veto": T0, "proof": LATER}
     assert memory.seen == {"veto"}
@@ -236,10 +269,9 @@ def test_the_first_sight_is_kept(claims: Claims) -> None:
 
 
 def test_the_first_identity_is_kept(claims: Claims) -> None:
-    claims.remember("r", identity_of(ALICE))
-    claims.remember("r", identity_of(BOB))
+    claims.remember("r", [identity_of(ALICE)])
     changed = identity_of(ALICE).__class__(ALICE.dn, "other", "other", "other")
-    claims.remember("r", changed)
+    claims.remember("r", [identity_of(BOB), changed])
     assert claims.memory("r").identities == {ALICE.dn: identity_of(ALICE), BOB.dn: identity_of(BOB)}
     assert claims.memory("s").identities == {}
 
@@ -308,7 +340,7 @@ def test_what_is_not_known_to_be_there_is_added_again(claims: Claims) -> None:
 def test_a_write_that_fails_changes_nothing(claims: Claims) -> None:
     claims._database.execute("PRAGMA query_only = ON")
     for write in (
-        lambda: claims.see("r", "e", T0, "print of e", kept=True),
+        lambda: claims.see("r", [Sight("e", "print of e", kept=True)], T0),
         lambda: claims.intend("r", "n", T0, ENTRY),
         lambda: claims.end("r", ended(), T0),
         lambda: claims.write("r", "result", ENTRY),
@@ -332,6 +364,20 @@ def test_a_full_disk_is_an_error_and_no_half_intent(claims: Claims) -> None:
     claims._database.execute(f"PRAGMA max_page_count = {pages + 1000}")
     claims.intend("r", "n", T0, ENTRY)
     assert claims.memory("r").written == {"e1"}
+
+
+def test_a_commit_that_fails_leaves_no_transaction_open(claims: Claims) -> None:
+    """SQLite may keep the transaction after a failed commit; then every later one would fail."""
+    claims._database.execute(
+        "CREATE TABLE child (id INTEGER REFERENCES parent (id) DEFERRABLE INITIALLY DEFERRED)"
+    )
+    claims._database.execute("CREATE TABLE parent (id INTEGER PRIMARY KEY)")
+    claims._database.execute("PRAGMA foreign_keys = ON")
+    with pytest.raises(JournalError, match="nothing is run until it can"):
+        claims._change("INSERT INTO child VALUES (1)")
+    assert not claims._database.in_transaction
+    claims.intend("r", "n", T0, ENTRY)
+    assert claims.claim("r") == Claim("intent", "n")
 
 
 def test_a_closed_journal_is_an_error(path: str) -> None:

@@ -9,9 +9,13 @@ from typing import Any
 import pytest
 from decide_builders import (
     ALICE,
+    APPROVE_PERMISSION,
     BOB,
+    DAY,
     EXECUTOR,
     FLOOR,
+    OLD,
+    OPERATORS,
     OTHER_EXECUTOR,
     REQUEST_ID,
     T0,
@@ -25,8 +29,14 @@ from decide_builders import (
 from executor_fakes import Box
 
 from ipa_tpi.decide.digest import canonical, preview_body
-from ipa_tpi.errors import ActionFailedError, OutcomeUnknownError, RefusedError, ServiceManagerError
-from ipa_tpi.model import FloorOperation, Outcome, Right
+from ipa_tpi.errors import (
+    ActionFailedError,
+    DirectoryLimitError,
+    OutcomeUnknownError,
+    RefusedError,
+    ServiceManagerError,
+)
+from ipa_tpi.model import FloorOperation, Group, Outcome, Right
 from ipa_tpi.ports import NewEntry
 
 UNIT = "dirsrv@DS01.service"
@@ -402,6 +412,54 @@ def test_too_many_requests_of_one_person(box: Box) -> None:
     assert len(box.directory.of("ipaTpiPreview", an_id(9))) == 1
 
 
+def test_more_than_the_directory_gives_at_once_are_too_many(box: Box) -> None:
+    box.ask()
+    box.weather.fails["directory.ids"] = DirectoryLimitError("there are more")
+    box.process()
+    box.weather.calm()
+    ended(box, "denied", "too-many-pending")
+
+
+def test_a_flood_does_not_cost_its_own_square(box: Box) -> None:
+    """However many lie there, no more are read than it takes to say that they are too many."""
+    for number in range(10, 40):
+        box.ask(request_id=an_id(number))
+    box.ask()
+    box.weather.calm()
+    box.process()
+    assert box.weather.calls.count("directory.load") <= 1 + FLOOR.pending_per_operation
+    assert box.claims.ended([REQUEST_ID, an_id(10)]) == {REQUEST_ID}
+
+
+def test_its_own_preview_is_seen_as_it_was_added(box: Box) -> None:
+    """Nothing wakes the executor for what it adds itself; changed later, it is not what was seen first."""
+    box.ask()
+    box.process()
+    (preview,) = box.directory.of("ipaTpiPreview")
+    entry_id = preview.attributes["ipatpientryid"][0].decode()
+    assert entry_id in box.claims.memory(REQUEST_ID).fingerprints
+
+
+def test_others_that_are_too_few_whatever_they_are_are_not_read(box: Box) -> None:
+    for number in range(10, 10 + FLOOR.pending_per_operation - 1):
+        box.ask(request_id=an_id(number))
+    box.ask()
+    box.weather.calm()
+    box.process()
+    assert len(box.directory.of("ipaTpiPreview")) == 1
+    # Its own, before and after the preview.
+    assert box.weather.calls.count("directory.load") == 2
+
+
+def test_a_malformed_request_does_not_count_as_waiting(box: Box) -> None:
+    for number in range(10, 20):
+        box.ask(request_id=an_id(number), entry={"ipatpireason": [b"\x1b"]})
+    box.directory.ids = lambda _: [an_id(number) for number in range(10, 21)]  # type: ignore[method-assign]
+    box.ask()
+    box.process()
+    assert len(box.directory.of("ipaTpiPreview")) == 1
+
+
 def test_the_limit_over_all_operations(tmp_path: Path) -> None:
     box = Box(tmp_path, replace(FLOOR, pending_per_person=1))
     box.ask(request_id=an_id(1))
@@ -535,3 +593,33 @@ def test_an_act_is_never_run_for_a_machine_with_one_approval(box: Box) -> None:
     box.approve("carol")
     box.process()
     assert box.systemd.acts == [UNIT]
+
+
+def test_what_was_begun_still_counts_as_waiting(box: Box) -> None:
+    """R-K20: an intent, or a claim, is no end."""
+    for number in range(3):
+        box.ask(request_id=an_id(number))
+        box.claims.intend(an_id(number), f"nonce {number}", box.clock(), NewEntry(f"e{number}", "x", {}))
+    box.ask()
+    box.process()
+    ended(box, "denied", "too-many-pending")
+
+
+@pytest.mark.parametrize(("group", "outcomes"), [("", ["executed"]), (DAY, ["denied"])], ids=["old", "young"])
+def test_memberships_that_are_too_young_do_not_count(box: Box, group: str, outcomes: list[str]) -> None:
+    """X11: for an operation that demands an age the executor reads the groups too, at each judgement."""
+    strict = operation(ipatpiminimumageseconds="3600")
+    box.directory.rules = policy(operations={strict.name: strict})
+    above = {DAY: {OPERATORS}, OPERATORS: {APPROVE_PERMISSION}}
+    for dn in (DAY, OPERATORS, APPROVE_PERMISSION):
+        changed = T0 if dn == group else OLD
+        box.directory.known_groups[dn] = Group(dn, changed, frozenset(above.get(dn, ())))
+    box.ask(operation_digest=strict.digest)
+    box.process()
+    box.clock.go(10)
+    if not group:
+        box.approve()
+    box.process()
+    assert box.outcomes() == outcomes
+    if group:
+        assert box.excerpt().startswith("membership-too-young: ")

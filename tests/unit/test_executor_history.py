@@ -4,10 +4,13 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from decide_builders import HOST, REQUEST_ID, T0, an_id
-from executor_fakes import Box
+from decide_builders import HOST, REQUEST_ID, T0, an_id, person
+from executor_fakes import DOWN, Box
 
-from ipa_tpi.executor.claims import Claims, create
+from ipa_tpi.errors import AuditError, RefusedError
+from ipa_tpi.executor.claims import Claims
+from ipa_tpi.executor.journal import create
+from ipa_tpi.ports import NewEntry
 
 
 def _lose_the_journal(box: Box, folder: Path, seconds: int) -> None:
@@ -36,7 +39,7 @@ def test_what_had_ended_before_the_journal_began_gets_no_second_result(box: Box,
     assert box.process() is None
     assert box.outcomes() == ["executed"]
     assert box.audit.events().count("history") == 1
-    assert box.claims.finished() == {REQUEST_ID}
+    assert box.claims.finished([REQUEST_ID, an_id(1)]) == {REQUEST_ID}
     assert box.claims.judged(REQUEST_ID) == {}
 
 
@@ -73,3 +76,82 @@ def test_what_had_ended_before_the_journal_began_does_not_count_as_waiting(box: 
     box.ask()
     box.process()
     assert len(box.directory.of("ipaTpiPreview", REQUEST_ID)) == 1
+
+
+# --- a result that the directory has lost is put there again --------------------
+
+
+def _run(box: Box) -> None:
+    box.ask()
+    box.process()
+    box.approve()
+    box.settle()
+    assert box.outcomes() == ["executed"]
+
+
+def _lose(box: Box) -> bytes:
+    (result,) = box.directory.of("ipaTpiResult")
+    (entry_id,) = result.attributes["ipatpientryid"]
+    del box.directory.children[REQUEST_ID][entry_id.decode()]
+    return bytes(entry_id)
+
+
+def test_a_lost_result_is_put_there_again_once(box: Box) -> None:
+    _run(box)
+    assert box.claims.answered() == {REQUEST_ID}
+    (before,) = box.directory.of("ipaTpiResult")
+    _lose(box)
+    for _ in range(3):
+        assert box.process() is None
+    (after,) = box.directory.of("ipaTpiResult")
+    assert after.attributes == before.attributes
+    assert box.audit.records[-1] == {"event": "republished", "request": REQUEST_ID, "outcome": "executed"}
+    assert [box.audit.events().count(name) for name in ("outcome", "republished")] == [1, 1]
+    assert len(box.systemd.acts) == 1
+
+
+def test_a_restored_directory_gets_its_vetoed_request_closed_again(box: Box) -> None:
+    box.ask()
+    box.process()
+    backup = box.directory.snapshot()
+    box.say("carol", "ipaTpiDenial", box.about())
+    box.settle()
+    assert box.outcomes() == ["denied"]
+    box.directory.restore(backup)
+    box.approve()
+    box.settle()
+    assert box.outcomes() == ["denied"]
+    assert box.systemd.acts == []
+
+
+def test_a_lost_result_is_not_put_there_again_without_an_audit(box: Box) -> None:
+    _run(box)
+    _lose(box)
+    box.weather.fails["audit"] = DOWN["audit"]
+    with pytest.raises(AuditError):
+        box.process()
+    assert box.outcomes() == []
+    box.weather.calm()
+    box.process()
+    assert box.outcomes() == ["executed"]
+
+
+def test_what_took_a_lost_results_place_is_told_once(box: Box) -> None:
+    _run(box)
+    entry_id = _lose(box).decode()
+    entry = NewEntry(entry_id, "ipaTpiDenial", {"ipaTpiDigest": [b"00" * 32]})
+    box.directory.put(person("carol").dn, REQUEST_ID, entry)
+    with pytest.raises(RefusedError) as refused:
+        box.process()
+    assert refused.value.code == "forged-entry"
+    assert box.process() is None
+    assert box.audit.events().count("republished") == 1
+    assert box.outcomes() == []
+
+
+def test_what_ended_malformed_has_no_result_to_be_put_there(box: Box) -> None:
+    box.ask(entry={"ipatpireason": [b"\x1b"]})
+    for _ in range(2):
+        assert box.process() is None
+    assert box.claims.finished([REQUEST_ID]) == {REQUEST_ID}
+    assert box.claims.answered() == frozenset()

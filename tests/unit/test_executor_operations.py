@@ -10,7 +10,7 @@ import pytest
 from decide_builders import FLOOR
 from executor_fakes import FakeSystemd, Weather
 
-from ipa_tpi.decide.policy import READING
+from ipa_tpi.decide.definition import READING
 from ipa_tpi.errors import ActionFailedError, ConfigError, RefusedError
 from ipa_tpi.executor.operations import OPERATIONS, check_floor, operation
 from ipa_tpi.executor.polkit import render_rule

@@ -2,12 +2,23 @@
 
 import uuid
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
 import pytest
-from decide_builders import ALICE, BOB, EXECUTOR, OTHER_EXECUTOR, REQUEST_ID, an_id
+from decide_builders import (
+    ALICE,
+    BOB,
+    EXECUTOR,
+    OTHER_EXECUTOR,
+    REQUEST_ID,
+    RESTART,
+    an_id,
+    operation,
+    policy,
+)
 from executor_fakes import DOWN, Box
 
 from ipa_tpi.decide.approval import Verified
@@ -294,3 +305,18 @@ def test_an_add_that_fails_stays_to_be_done(box: Box, error: Any) -> None:
     box.weather.calm()
     assert Publication(box.directory, box.claims, EXECUTOR).catch_up(REQUEST_ID) == 1
     assert Publication(box.directory, box.claims, EXECUTOR).catch_up(REQUEST_ID) == 0
+
+
+@pytest.mark.parametrize(("purpose", "verdict"), [("deny", "verified"), ("approve", "proof-stale")])
+def test_a_veto_needs_no_fresh_ticket(tmp_path: Path, purpose: str, verdict: str) -> None:
+    """R-X11: who only denies is not asked for the factor, and is not told that the ticket is old."""
+    box = Box(tmp_path)
+    box.ask()
+    box.process()
+    fresh = operation(ipatpifreshseconds="60")
+    box.directory.rules = policy(operations={fresh.name: replace(fresh, digest=RESTART.digest)})
+    box.clock.go(100)
+    proof = box.prove("bob", purpose, box.about())
+    box.process()
+    assert box.claims.judged(REQUEST_ID)[proof] == verdict
+    box.close()

@@ -3,7 +3,9 @@
 import threading
 import time
 
-from ipa_tpi.executor.schedule import Schedule
+import pytest
+
+from ipa_tpi.executor.schedule import TOGETHER_SECONDS, Schedule
 
 
 def test_each_request_is_given_once_in_the_order_of_waking() -> None:
@@ -58,6 +60,134 @@ def test_what_is_due_while_it_is_worked_on_comes_afterwards() -> None:
     assert schedule.take() == "b"
     schedule.done("a")
     assert schedule.take() == "a"
+
+
+class Seconds:
+    """A clock of seconds that stands until it is moved."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        """Tell the seconds."""
+        return self.now
+
+
+def test_the_newest_time_is_the_time() -> None:
+    clock = Seconds()
+    schedule = Schedule(clock)
+    schedule.wake_in("a", 5)
+    schedule.wake_in("a", 10)
+    schedule.wake("b")
+    clock.now = 6
+    assert schedule.take() == "b"
+    assert schedule.depth() == 0
+    clock.now = 10
+    assert schedule.take() == "a"
+
+
+def test_waking_often_costs_no_more_than_waking_once() -> None:
+    """Each look sets a time; a thousand looks must not lead to a thousand times."""
+    schedule = Schedule(Seconds())
+    for _ in range(1000):
+        schedule.wake("a")
+        assert schedule.take() == "a"
+        schedule.wake_in("a", 30)
+        schedule.done("a")
+    assert len(schedule._due) == 1
+
+
+def test_what_comes_together_is_looked_at_once() -> None:
+    clock = Seconds()
+    schedule = Schedule(clock)
+    schedule.wake_in("a", 30)
+    schedule.wake_soon("a")
+    clock.now = TOGETHER_SECONDS / 2
+    # More of it puts nothing off, or a flood would put it off for ever.
+    schedule.wake_soon("a")
+    schedule.wake("b")
+    assert schedule.take() == "b"
+    assert schedule._due == {"a": TOGETHER_SECONDS}
+    clock.now = TOGETHER_SECONDS
+    assert schedule.take() == "a"
+    assert schedule._due == {}
+
+
+def test_an_earlier_time_stays() -> None:
+    clock = Seconds()
+    schedule = Schedule(clock)
+    schedule.wake_in("a", TOGETHER_SECONDS / 4)
+    schedule.wake_soon("a")
+    assert schedule._due == {"a": TOGETHER_SECONDS / 4}
+
+
+def test_who_is_woken_at_once_does_not_come_again_soon() -> None:
+    schedule = Schedule(Seconds())
+    schedule.wake_soon("a")
+    schedule.wake("a")
+    assert schedule.take() == "a"
+    schedule.done("a")
+    assert (schedule.depth(), schedule._due) == (0, {})
+
+
+def test_news_of_what_is_worked_on_are_not_lost_in_its_next_time() -> None:
+    schedule = Schedule(Seconds())
+    schedule.wake("a")
+    schedule.take()
+    schedule.wake_soon("a")
+    schedule.wake_in("a", 30)
+    schedule.done("a")
+    assert schedule.depth() == 1
+
+
+def test_news_reach_what_is_on_hold() -> None:
+    clock = Seconds()
+    schedule = Schedule(clock)
+    schedule.hold("a", 30)
+    schedule.wake_soon("a")
+    assert schedule._due == {"a": TOGETHER_SECONDS}
+    clock.now = TOGETHER_SECONDS
+    assert schedule.take() == "a"
+
+
+def test_a_request_that_is_looked_at_has_no_older_time() -> None:
+    clock = Seconds()
+    schedule = Schedule(clock)
+    schedule.wake_in("a", 5)
+    schedule.wake("a")
+    assert schedule.take() == "a"
+    schedule.done("a")
+    clock.now = 6
+    schedule.wake("b")
+    assert schedule.take() == "b"
+    assert schedule.depth() == 0
+
+
+def test_what_is_on_hold_comes_at_its_time_or_with_news() -> None:
+    clock = Seconds()
+    schedule = Schedule(clock)
+    schedule.hold("a", 30)
+    schedule.hold("b", 30)
+    schedule.remind("a")
+    assert schedule.depth() == 0
+    schedule.wake("a")
+    assert schedule.take() == "a"
+    schedule.done("a")
+    schedule.remind("a")
+    assert schedule.take() == "a"  # the hold ended with the look
+    clock.now = 31
+    assert schedule.take() == "b"
+    assert schedule.busy() == {"a", "b"}
+
+
+def test_ids_without_end_fill_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ipa_tpi.executor.schedule.MOST", 3)
+    schedule = Schedule(Seconds())
+    for number in range(10):
+        schedule.wake(str(number))
+        schedule.hold(str(number), 30)
+    schedule.wake("2")
+    assert (schedule.depth(), len(schedule._due), len(schedule._held)) == (3, 3, 3)
+    assert [schedule.take() for _ in range(3)] == ["0", "1", "2"]
 
 
 def test_two_takers_never_have_the_same_request() -> None:

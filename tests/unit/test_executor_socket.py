@@ -1,4 +1,4 @@
-"""The local socket, with real connections and the kernel's word on who calls (E03, E04, E11, E20)."""
+"""The local socket, with real connections and the kernel's word on who calls (E01, E03, E04, E11, E12, E20)."""
 
 import json
 import os
@@ -7,6 +7,8 @@ import stat
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ import pytest
 from executor_fakes import DOWN, FakeAudit, Weather
 
 from ipa_tpi.errors import ConfigError, JournalError
+from ipa_tpi.executor.limits import SocketLimits
 from ipa_tpi.executor.socket import LocalSocket, uid_of
 from ipa_tpi.model import Json
 from ipa_tpi.wire import SocketMessage
@@ -23,22 +26,52 @@ ANOTHER = ME + 1
 ID = "7d7a2a9e-5d2e-4f34-9c55-0f6a3a3b7a10"
 
 
+LIMITS = SocketLimits(
+    connections=10,
+    connections_per_second=1000,
+    message_bytes=100_000,
+    answer_bytes=4096,
+    timeout_seconds=2,
+    audit_seconds=3600,
+)
+REFUSED = {"event": "socket-refused", "uid": ME, "gid": os.getegid()}
+
+
 class Peer:
     """A served socket, and what was said to it."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, **limits: int) -> None:
         self.path = str(path / "executor.sock")
         self.audit = FakeAudit(Weather())
         self.nudged: list[str | None] = []
         self.slow = threading.Event()
+        self.ahead = 0.0
         verbs = {
             "nudge": (ME, self.nudge),
             "health": (ME, self.health),
             "consume": (ANOTHER, self.nudge),
             "wait": (ME, self.wait),
             "break": (ME, self.broken),
+            "talk": (ME, self.talk),
         }
-        self.socket = LocalSocket(self.path, verbs, self.audit)
+        self.socket = LocalSocket(self.path, verbs, self.audit, replace(LIMITS, **limits), self.clock)
+        self.thread = threading.Thread(target=self.socket.serve, daemon=True)
+
+    def clock(self) -> float:
+        """Tell the seconds, and how far a test has moved them."""
+        return time.monotonic() + self.ahead
+
+    def start(self) -> "Peer":
+        """Serve."""
+        self.thread.start()
+        return self
+
+    def stop(self) -> None:
+        """Stop, and wait for it."""
+        self.slow.set()
+        self.socket.stop()
+        if self.thread.is_alive():
+            self.thread.join(5)
 
     def nudge(self, message: SocketMessage) -> dict[str, Json]:
         """Keep an id."""
@@ -54,6 +87,10 @@ class Peer:
         self.slow.wait(5)
         return {}
 
+    def talk(self, _message: SocketMessage) -> dict[str, Json]:
+        """Say more than may be said."""
+        return {"words": "a" * 4096}
+
     def broken(self, _message: SocketMessage) -> dict[str, Json]:
         """Fail as a verb can."""
         raise JournalError("the disk is full")
@@ -67,25 +104,22 @@ class Peer:
 
     def say(self, data: bytes) -> Any:
         """Say one line and give the answer; None where there is none."""
+        answer = b""
         with self.connect() as connection:
-            answer = b""
-            try:
+            with suppress(BrokenPipeError, ConnectionResetError):  # who is refused at once may still read why
                 connection.sendall(data)
+            with suppress(ConnectionResetError):
                 while piece := connection.recv(4096):
                     answer += piece
-            except (ConnectionResetError, BrokenPipeError):
-                return None
         return json.loads(answer) if answer else None
 
 
 @pytest.fixture
 def peer(tmp_path: Path) -> Iterator[Peer]:
     """A served socket."""
-    made = Peer(tmp_path)
-    made.socket.start()
+    made = Peer(tmp_path).start()
     yield made
-    made.slow.set()
-    made.socket.stop()
+    made.stop()
 
 
 def test_a_nudge_wakes(peer: Peer) -> None:
@@ -102,7 +136,7 @@ def test_a_verb_of_another_uid_is_refused_and_audited(peer: Peer) -> None:
     answer = peer.say(b'{"verb":"consume"}\n')
     assert (answer["ok"], answer["code"]) == (False, "refused")
     assert peer.nudged == []
-    assert peer.audit.records == [{"event": "socket-refused", "uid": ME, "verb": "consume"}]
+    assert peer.audit.records == [{**REFUSED, "verb": "consume", "code": "refused"}]
 
 
 def test_an_unknown_verb_is_refused_and_audited(peer: Peer) -> None:
@@ -131,11 +165,25 @@ def test_another_form_is_refused(peer: Peer, data: bytes) -> None:
     answer = peer.say(data)
     assert (answer["ok"], answer["code"]) == (False, "bad-json")
     assert peer.nudged == []
+    assert peer.audit.records == [{**REFUSED, "verb": "", "code": "bad-json"}]
 
 
-def test_too_long_a_line_is_refused(peer: Peer) -> None:
-    answer = peer.say(b'{"verb":"' + b"a" * 5000 + b'"}\n')
-    assert answer is None or answer["code"] == "bad-json"
+@pytest.mark.parametrize("ending", [b'"}\n', b""], ids=["ended", "endless"])
+def test_too_long_a_line_is_refused(peer: Peer, ending: bytes) -> None:
+    answer = peer.say(b'{"verb":"' + b"a" * 100_000 + ending)
+    assert answer["code"] == "too-large"
+    assert peer.audit.records == [{**REFUSED, "verb": "", "code": "too-large"}]
+
+
+def test_a_line_of_exactly_the_limit_is_read(peer: Peer) -> None:
+    line = b'{"verb":"health"}'
+    assert peer.say(b" " * (100_000 - len(line)) + line + b"\n")["ok"]
+    assert peer.say(b" " * (100_001 - len(line)) + line + b"\n")["code"] == "too-large"
+
+
+def test_too_long_an_answer_is_not_sent(peer: Peer) -> None:
+    answer = peer.say(b'{"verb":"talk"}\n')
+    assert (answer["ok"], answer["code"]) == (False, "answer-too-large")
 
 
 def test_a_line_without_an_end_is_refused(peer: Peer) -> None:
@@ -152,12 +200,21 @@ def test_a_line_in_pieces_is_one_line(peer: Peer) -> None:
         assert b"watching" in connection.recv(4096)
 
 
-def test_who_says_nothing_is_let_go(peer: Peer) -> None:
+def test_who_says_nothing_is_let_go(tmp_path: Path) -> None:
+    peer = Peer(tmp_path, timeout_seconds=0).start()
     with peer.connect() as connection:
-        started = time.monotonic()
         assert connection.recv(4096) == b""
-        assert time.monotonic() - started < 4
-    assert peer.say(b'{"verb":"health"}\n')["ok"]
+    peer.stop()
+
+
+def test_a_byte_now_and_then_does_not_keep_a_connection(peer: Peer) -> None:
+    """The time is for the whole line, not for each byte of it."""
+    with peer.connect() as connection:
+        connection.sendall(b'{"verb"')
+        assert eventually(lambda: peer.socket.depth() or None) == 1
+        peer.ahead += 3
+        connection.sendall(b":")
+        assert connection.recv(4096) == b""
 
 
 def test_who_goes_away_does_no_harm(peer: Peer) -> None:
@@ -166,17 +223,35 @@ def test_who_goes_away_does_no_harm(peer: Peer) -> None:
     assert peer.say(b'{"verb":"health"}\n')["ok"]
 
 
-def test_no_more_than_ten_at_once(peer: Peer) -> None:
-    waiting = [peer.connect() for _ in range(10)]
+def test_no_more_at_once_than_a_share_of_the_connections(peer: Peer) -> None:
+    """Two accounts may speak here, so that each has five of ten."""
+    waiting = [peer.connect() for _ in range(5)]
     for connection in waiting:
         connection.sendall(b'{"verb":"wait"}\n')
-    time.sleep(0.1)
-    assert peer.say(b'{"verb":"health"}\n') is None
+    assert eventually(lambda: True if peer.socket.depth() == 5 else None)
+    assert peer.say(b'{"verb":"health"}\n')["code"] == "busy"
+    assert peer.audit.records == [{**REFUSED, "verb": "", "code": "busy"}]
+    assert peer.socket.refused() == 1
     peer.slow.set()
     assert all(connection.recv(4096) for connection in waiting)
     for connection in waiting:
         connection.close()
-    assert eventually(lambda: peer.say(b'{"verb":"health"}\n'))
+    assert eventually(lambda: True if peer.socket.depth() == 0 else None)
+    assert peer.say(b'{"verb":"health"}\n')["ok"]
+
+
+def test_who_connects_too_often_is_refused_and_told_so(tmp_path: Path) -> None:
+    peer = Peer(tmp_path, connections_per_second=3)
+    frozen = time.monotonic()
+    peer.socket._rate._clock = lambda: frozen
+    peer.start()
+    answers = [peer.say(b'{"verb":"health"}\n') for _ in range(20)]
+    assert [answer["ok"] for answer in answers[:3]] == [True] * 3
+    assert {answer["code"] for answer in answers[3:]} == {"rate-limited"}
+    # A flood leaves one record now, and a sum later.
+    assert peer.audit.records == [{**REFUSED, "verb": "", "code": "rate-limited"}]
+    peer.stop()
+    assert [one.get("repeated") for one in peer.audit.records] == [None, 16]
 
 
 def eventually(ask: Any) -> Any:
@@ -198,27 +273,53 @@ def test_a_verb_that_fails_is_answered_and_does_no_harm(peer: Peer) -> None:
     assert (answer["ok"], answer["code"]) == (False, "journal-unavailable")
 
 
+def refusing(path: Path, audit: FakeAudit) -> LocalSocket:
+    """Serve a socket at which only another account may speak."""
+    verbs = {"nudge": (ANOTHER, lambda _: {})}
+    made = LocalSocket(str(path / "executor.sock"), verbs, audit, LIMITS)
+    threading.Thread(target=made.serve, daemon=True).start()
+    return made
+
+
 def test_another_uid_is_refused_before_a_byte_is_read(tmp_path: Path) -> None:
-    peer = Peer(tmp_path)
-    peer.socket.stop()
     audit = FakeAudit(Weather())
-    refusing = LocalSocket(peer.path, {"nudge": (ANOTHER, peer.nudge)}, audit)
-    refusing.start()
-    with peer.connect() as connection:
-        answer = json.loads(connection.recv(4096))  # without having said anything
-    assert (answer["ok"], answer["code"]) == (False, "refused")
-    assert audit.records == [{"event": "socket-refused", "uid": ME, "verb": ""}]
-    assert peer.nudged == []
-    refusing.stop()
+    served = refusing(tmp_path, audit)
+    for _ in range(100):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+            connection.settimeout(5)
+            connection.connect(str(tmp_path / "executor.sock"))
+            answer = json.loads(connection.recv(4096))  # without having said anything
+            assert (answer["ok"], answer["code"]) == (False, "refused")
+    served.stop()
+    assert audit.records[0] == {**REFUSED, "verb": "", "code": "refused"}
+    assert eventually(lambda: audit.records[1:] or None)[0]["repeated"] == 99
 
 
-def test_a_refusal_that_cannot_be_audited_is_no_answer(tmp_path: Path) -> None:
-    peer = Peer(tmp_path)
-    peer.socket.start()
+def test_who_is_refused_and_gone_does_no_harm(tmp_path: Path) -> None:
+    audit = FakeAudit(Weather())
+    served = refusing(tmp_path, audit)
+    for _ in range(20):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+            connection.connect(str(tmp_path / "executor.sock"))
+    assert eventually(lambda: True if served.refused() == 20 else None)
+    served.stop()
+
+
+def test_a_refusal_that_cannot_be_audited_is_no_answer(peer: Peer) -> None:
     peer.audit.weather.fails["audit"] = DOWN["audit"]
     assert peer.say(b'{"verb":"consume"}\n') is None
     assert peer.say(b'{"verb":"health"}\n')["ok"]
-    peer.socket.stop()
+
+
+def test_a_refusal_before_a_byte_that_cannot_be_audited_is_no_answer(tmp_path: Path) -> None:
+    audit = FakeAudit(Weather())
+    audit.weather.fails["audit"] = DOWN["audit"]
+    served = refusing(tmp_path, audit)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        connection.settimeout(5)
+        connection.connect(str(tmp_path / "executor.sock"))
+        assert connection.recv(4096) == b""
+    served.stop()
 
 
 def test_anybody_may_connect_and_the_kernel_says_who(peer: Peer) -> None:
@@ -229,27 +330,83 @@ def test_anybody_may_connect_and_the_kernel_says_who(peer: Peer) -> None:
 
 def test_a_stale_socket_is_replaced_and_a_stopped_one_is_gone(tmp_path: Path) -> None:
     first = Peer(tmp_path)
-    second = Peer(tmp_path)
-    second.socket.start()
+    second = Peer(tmp_path).start()
     assert second.say(b'{"verb":"health"}\n')["ok"]
-    second.socket.stop()
+    second.stop()
     assert not Path(second.path).exists()
     with pytest.raises(FileNotFoundError):
         second.connect()
     first.socket.stop()
 
 
+def test_what_is_no_socket_is_not_removed(tmp_path: Path) -> None:
+    """R-C05: a wrong path in the configuration costs nobody his file."""
+    (tmp_path / "executor.sock").write_text("somebody's")
+    with pytest.raises(ConfigError, match="something else than a socket"):
+        Peer(tmp_path)
+    assert (tmp_path / "executor.sock").read_text() == "somebody's"
+
+
 def test_a_socket_that_was_stopped_serves_nobody(tmp_path: Path) -> None:
     peer = Peer(tmp_path)
     peer.socket.stop()
-    peer.socket.start()
-    peer.socket._thread.join(timeout=5)
-    assert not peer.socket._thread.is_alive()
+    peer.socket.stop()
+    peer.socket.serve()
+    assert not Path(peer.path).exists()
+
+
+def test_a_stop_wakes_who_waits_for_connections(peer: Peer) -> None:
+    assert peer.say(b'{"verb":"health"}\n')["ok"]
+    started = time.monotonic()
+    peer.stop()
+    assert not peer.thread.is_alive()
+    assert time.monotonic() - started < 0.9  # less than it waits by itself
+
+
+class Broken:
+    """A listener whose accept fails, as where no file descriptor is left."""
+
+    def __init__(self, real: socket.socket, failures: int) -> None:
+        self.real = real
+        self.left = failures
+
+    def accept(self) -> Any:
+        """Fail, then be as before."""
+        if self.left:
+            self.left -= 1
+            raise OSError(24, "Too many open files")
+        return self.real.accept()
+
+    def __getattr__(self, name: str) -> Any:
+        """Be as the real one."""
+        return getattr(self.real, name)
+
+
+def test_running_out_of_descriptors_is_not_the_end(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ipa_tpi.executor.socket._LOOK_SECONDS", 0)
+    peer = Peer(tmp_path)
+    peer.socket._listener = Broken(peer.socket._listener, 2)  # type: ignore[assignment]
+    peer.start()
+    assert peer.say(b'{"verb":"health"}\n')["ok"]
+    assert caplog.text.count("could not be taken: [Errno 24]") == 2
+    peer.stop()
+
+
+def test_it_sums_up_while_nobody_comes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ipa_tpi.executor.socket._LOOK_SECONDS", 0.01)
+    peer = Peer(tmp_path).start()
+    for _ in range(3):
+        peer.say(b'{"verb":"run"}\n')
+    peer.ahead += 3601
+    assert eventually(lambda: peer.audit.records[1:] or None)[0]["repeated"] == 2
+    peer.stop()
 
 
 def test_a_socket_that_cannot_be_made_stops_the_start(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot listen at"):
-        LocalSocket(str(tmp_path / "missing" / "socket"), {}, FakeAudit(Weather()))
+        LocalSocket(str(tmp_path / "missing" / "socket"), {}, FakeAudit(Weather()), LIMITS)
 
 
 def test_users_are_looked_up() -> None:

@@ -262,7 +262,7 @@ class TestTrouble:
             scene.create("dave")
         assert scene.realm.entries == []
 
-    @pytest.mark.parametrize("call", ["account", "whoami", "policy", "find", "add_request", "load"])
+    @pytest.mark.parametrize("call", ["account", "whoami", "policy", "headings", "add_request", "load"])
     def test_a_directory_that_does_not_answer(self, scene: Scene, call: str) -> None:
         body = scene.body()
         scene.realm.failing[call] = [DirectoryUnavailableError("gone")]

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from flow_scene import Scene
 
 from ipa_tpi.errors import DirectoryUnavailableError
-from ipa_tpi.flow import Event
+from ipa_tpi.flow import Event, Page, Selection
 from ipa_tpi.flow.guards import check_approvable
-from ipa_tpi.model import State, Subtree
-from ipa_tpi.ports import Query
+from ipa_tpi.model import State
+from ipa_tpi.ports import Heading, Query
 from tests.fakes import REALM, START, SUFFIX, person_dn, refused
 
 
@@ -46,15 +47,15 @@ def test_a_malformed_request_is_told_as_such(scene: Scene) -> None:
     raw.attributes["ipatpiparameters"] = [b'{"b":1}']  # type: ignore[index]
     with refused("malformed-request"):
         scene.show("alice", request_id)
-    assert scene.flow().listing(f"alice@{REALM}") == []
+    assert scene.flow().listing(f"alice@{REALM}", Selection()) == Page([], more=False)
 
 
 def test_a_read_leaves_no_record_unless_it_is_refused(scene: Scene) -> None:
-    scene.flow().listing(f"alice@{REALM}")
+    scene.flow().listing(f"alice@{REALM}", Selection())
     scene.flow().operations(f"alice@{REALM}")
     assert scene.audit.records == []
     with refused("unknown-principal"):
-        scene.flow().listing("nobody@TPI.TEST")
+        scene.flow().listing("nobody@TPI.TEST", Selection())
     assert scene.audit.events() == ["refused"]
 
 
@@ -70,8 +71,8 @@ def test_lists_by_state_owner_and_what_the_caller_can_do(scene: Scene) -> None:
     def ids(
         uid: str, state: State | None = None, *, mine: bool = False, approvable: bool = False
     ) -> list[str]:
-        found = scene.flow(uid).listing(f"{uid}@{REALM}", state, mine=mine, approvable=approvable)
-        return [seen.subtree.request.id for seen in found]
+        selection = Selection(state=state, mine=mine, approvable=approvable)
+        return _ids(scene.flow(uid).listing(f"{uid}@{REALM}", selection))
 
     assert ids("alice") == [bobs, approved, pending, awaiting]
     assert ids("alice", mine=True) == [approved, pending, awaiting]
@@ -84,27 +85,67 @@ def test_lists_by_state_owner_and_what_the_caller_can_do(scene: Scene) -> None:
     assert ids("grace") == []
 
 
+def _ids(page: Page) -> list[str]:
+    return [seen.subtree.request.id for seen in page.found]
+
+
+def test_a_list_goes_on_where_a_page_ends(scene: Scene) -> None:
+    made = []
+    for uid in ("alice", "bob", "carol", "grace", "erin"):
+        made.insert(0, scene.pending(uid).subtree.request.id)
+        scene.clock.pass_seconds(1)
+
+    def page(**selection: Any) -> Page:
+        return scene.flow("frank").listing(f"frank@{REALM}", Selection(**selection))
+
+    first = page(limit=2)
+    assert (_ids(first), first.more) == (made[:2], True)
+    second = page(limit=2, before=made[1])
+    assert (_ids(second), second.more) == (made[2:4], True)
+    last = page(limit=2, before=made[3])
+    assert (_ids(last), last.more) == (made[4:], False)
+    assert page(limit=5) == page()
+    assert not page(limit=5).more
+    assert _ids(page(prefix=made[3][:8])) == [made[3]]
+    assert _ids(page(prefix="00000000")) == []
+    with refused("not-found"):
+        page(before="7d7a2a9e-5d2e-4f34-9c55-0f6a3a3b7a10")
+
+
+def test_requests_of_one_moment_are_each_listed_once(scene: Scene) -> None:
+    made = {scene.pending(uid).subtree.request.id for uid in ("alice", "bob", "carol")}
+    listed: list[str] = []
+    for _ in made:
+        selection = Selection(limit=1, before=listed[-1] if listed else "")
+        listed += _ids(scene.flow("frank").listing(f"frank@{REALM}", selection))
+    assert set(listed) == made
+
+
 def test_the_history_stays_searchable(scene: Scene) -> None:
     request_id = scene.pending().subtree.request.id
     scene.clock.pass_seconds(86400 * 30)
-    found = scene.flow().listing(f"alice@{REALM}", State.EXPIRED)
-    assert [seen.subtree.request.id for seen in found] == [request_id]
-    assert scene.flow().listing(f"alice@{REALM}", State.PENDING) == []
+    assert _ids(scene.flow().listing(f"alice@{REALM}", Selection(State.EXPIRED))) == [request_id]
+    assert _ids(scene.flow().listing(f"alice@{REALM}", Selection(State.PENDING))) == []
 
 
 def test_what_can_still_be_alive_is_searched_by_time(scene: Scene) -> None:
     flow = scene.flow("bob")
     queries: list[Query] = []
 
-    def noting(query: Query) -> list[Subtree]:
+    def noting(query: Query) -> list[Heading]:
         queries.append(query)
         return []
 
-    flow.directory.find = noting  # type: ignore[method-assign]
-    for state, approvable in ((None, False), (State.EXPIRED, False), (State.PENDING, False), (None, True)):
-        flow.listing(f"bob@{REALM}", state, approvable=approvable)
-    assert [query.since is not None for query in queries] == [False, False, True, True]
-    assert all(query.since <= START - timedelta(seconds=960) for query in queries if query.since)
+    flow.directory.headings = noting  # type: ignore[method-assign]
+    for selection in (Selection(State.PENDING), Selection(approvable=True)):
+        flow.listing(f"bob@{REALM}", selection)
+    assert len(queries) == 2
+    assert all(query.since and query.since <= START - timedelta(seconds=960) for query in queries)
+    for selection in (Selection(), Selection(State.EXPIRED)):
+        queries.clear()
+        flow.listing(f"bob@{REALM}", selection)
+        # What is recent by time, and then all of it.
+        assert [query.since for query in queries] == [START - timedelta(days=1), None]
 
 
 def test_accounts_and_policy_are_read_once(scene: Scene) -> None:
@@ -121,18 +162,18 @@ def test_accounts_and_policy_are_read_once(scene: Scene) -> None:
         return real(dn)
 
     flow.directory.account_by_dn = counting  # type: ignore[method-assign,assignment]
-    flow.listing(f"carol@{REALM}")
+    flow.listing(f"carol@{REALM}", Selection())
     assert sorted(reads) == [person_dn("alice"), person_dn("bob")]
 
 
 def test_a_read_that_fails_shows_nothing(scene: Scene) -> None:
     scene.pending()
-    scene.realm.failing["find"] = [DirectoryUnavailableError("gone")]
+    scene.realm.failing["headings"] = [DirectoryUnavailableError("gone")]
     with refused("directory-unavailable"):
-        scene.flow("bob").listing(f"bob@{REALM}")
+        scene.flow("bob").listing(f"bob@{REALM}", Selection())
     scene.realm.failing["account_by_dn"] = [DirectoryUnavailableError("gone")]
     with refused("directory-unavailable"):
-        scene.flow("bob").listing(f"bob@{REALM}")
+        scene.flow("bob").listing(f"bob@{REALM}", Selection())
 
 
 def test_two_approvals_where_two_are_needed(scene: Scene) -> None:

@@ -5,6 +5,7 @@ import contextlib
 import inspect
 import io
 import json
+import os
 import re
 import shlex
 import shutil
@@ -15,10 +16,19 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from ipa_tpi import __version__, config
-from ipa_tpi.executor import claims, daemon, socket
+from ipa_tpi import __version__, config, contract
+from ipa_tpi.errors import ValidatorUnavailableError
+from ipa_tpi.executor import claims, daemon
+from ipa_tpi.executor.journal import create
 from ipa_tpi.executor.operations import OPERATIONS
+from ipa_tpi.executor.process import SIGNALS, Executor
+from ipa_tpi.executor.troubles import REFUSED_SECONDS
 from ipa_tpi.model import Outcome
+from ipa_tpi.programs import last_directory_server, ticket
+from ipa_tpi.programs.last_directory_server import TopologySettings
+from ipa_tpi.programs.settings import read_settings
+from ipa_tpi.programs.ticket import TicketSettings
+from ipa_tpi.validate import service, verdict
 from ipa_tpi.wire import SocketAnswer, encode
 
 ROOT = Path(__file__).parents[2]
@@ -26,12 +36,15 @@ MAN = ROOT / "docs" / "man"
 EXECUTOR = "ipa-tpi-executor.8"
 FLOOR = "ipa-tpi-floor.5"
 TOML = "ipa-tpi.toml.5"
-PAGES = (EXECUTOR, FLOOR, TOML)
+VALIDATE = "ipa-tpi-validate.8"
+PAGES = (EXECUTOR, FLOOR, TOML, VALIDATE)
 STRUCTS: dict[tuple[str, str], type[msgspec.Struct]] = {
     (TOML, "Keys of web.toml"): config.WebConfig,
     (TOML, "Keys of executor.toml"): config.ExecutorConfig,
     (FLOOR, "Keys at the top"): config._Floor,
     (FLOOR, 'Keys of [operations."NAME"]'): config._FloorOperation,
+    (VALIDATE, "Keys of topology.toml"): TopologySettings,
+    (VALIDATE, "Keys of ticket.toml"): TicketSettings,
 }
 
 
@@ -100,7 +113,7 @@ def test_keys_types_ranges_and_defaults(where: tuple[str, str]) -> None:
 @pytest.mark.parametrize("page", PAGES)
 def test_no_key_is_named_that_does_not_exist(page: str) -> None:
     known = {field.encode_name for struct in STRUCTS.values() for field in _fields(struct)}
-    known |= set(re.findall(r'"(\w+)":', inspect.getsource(daemon.Executor._health)))
+    known |= set(re.findall(r'"(\w+)":', inspect.getsource(Executor._health)))
     text = _plain(page).partition(".SH SYNOPSIS")[2].replace("ipa_tpi.web", "").replace("sd_notify", "")
     assert set(re.findall(r"\b[a-z]+(?:_[a-z]+)+\b", text)) <= known
 
@@ -126,6 +139,49 @@ def test_examples_are_valid(tmp_path: Path) -> None:
     assert set(tomllib.loads(_example(FLOOR, "EXAMPLES"))["operations"]) <= OPERATIONS.keys()
 
 
+def test_the_settings_of_the_programs_are_valid(tmp_path: Path) -> None:
+    for name, shape in (("topology.toml", TopologySettings), ("ticket.toml", TicketSettings)):
+        path = tmp_path / name
+        path.write_text(_example(VALIDATE, name), encoding="utf-8")
+        path.chmod(0o644)
+        read_settings(str(path), shape, os.getuid())
+    assert {last_directory_server.SETTINGS_FILE, ticket.SETTINGS_FILE} <= set(
+        _heads(_part(VALIDATE, "FILES"))
+    )
+
+
+def test_the_validation_service_is_as_described() -> None:
+    written = io.StringIO()
+    with contextlib.redirect_stdout(written), pytest.raises(SystemExit):
+        service.main(["--help"])
+    known = written.getvalue()
+    options = r"(?<![\w-])--[a-z]+|(?<![\w-])-[a-z]\b"
+    assert set(re.findall(options, _part(VALIDATE, "OPTIONS"))) == set(re.findall(options, known))
+    kinds = re.search(r"\{(.*?)\}", known)
+    assert kinds is not None
+    assert _heads(_part(VALIDATE, "DESCRIPTION")) == kinds[1].split(",")
+    files = _heads(_part(VALIDATE, "FILES"))
+    assert {contract.FOLDER, contract.NETWORK_FOLDER} <= set(files)
+    units = {path.name for path in (ROOT / "systemd").glob("ipa-tpi-validate*")}
+    assert _names(_part(VALIDATE, "UNITS")) == units
+    for name in units:
+        text = (ROOT / "systemd" / name).read_text(encoding="utf-8")
+        assert "Documentation=man:ipa-tpi-validate(8)" in text
+        if name.endswith(".socket"):
+            assert "MaxConnections=16\n" in text
+            assert re.findall(r"^ListenStream=(.*)$", text, re.MULTILINE)[0] in files
+    shipped = {path.name for path in (ROOT / "libexec").glob("*/*")}
+    assert (
+        set(_heads(_part(VALIDATE, "PROGRAMS"))) - set(_heads(_part(VALIDATE, "Keys of topology.toml")))
+        >= shipped
+    )
+    codes = set(
+        re.findall(r"validat[a-z]+-[a-z]+", inspect.getsource(verdict) + ValidatorUnavailableError.code)
+    )
+    assert set(_heads(_part(VALIDATE, "ANSWERS"))) == codes
+    assert all(name in _part(VALIDATE, "PROGRAMS") for name in last_directory_server.OPERATIONS)
+
+
 def test_operations_are_those_of_the_table() -> None:
     assert set(_heads(_part(FLOOR, "OPERATIONS"))) == OPERATIONS.keys()
 
@@ -148,13 +204,10 @@ def test_the_daemons_options_and_verbs_are_those_of_help() -> None:
 
 def test_the_sockets_verbs_values_and_limits() -> None:
     part = _part(EXECUTOR, "SOCKET")
-    verbs = set(re.findall(r'"(\w+)": \(uid_of', inspect.getsource(daemon.Executor.__init__)))
-    values = set(re.findall(r'"(\w+)":', inspect.getsource(daemon.Executor._health)))
-    assert (len(verbs), len(values)) == (2, 4)
+    verbs = set(re.findall(r'"(\w+)": \(uid_of', inspect.getsource(Executor.__init__)))
+    values = set(re.findall(r'"(\w+)":', inspect.getsource(Executor._health)))
+    assert (len(verbs), len(values)) == (2, 7)
     assert set(_heads(part)) == verbs | values
-    assert f"up to {socket._MAX_LINE_BYTES} bytes" in part
-    assert (socket._MAX_CONNECTIONS, socket._TIMEOUT_SECONDS) == (10, 2.0)
-    assert "At most ten connections are served at once, each for up to two seconds" in part
     assert encode(SocketAnswer(ok=True, health={})).decode() in part
 
 
@@ -171,8 +224,7 @@ def test_audit_events_are_those_of_the_code() -> None:
 
 
 def test_signals_and_exit_statuses() -> None:
-    signals = set(re.findall(r"signal\.(SIG\w+)", inspect.getsource(daemon._run)))
-    assert _names(_part(EXECUTOR, "SIGNALS")) == signals
+    assert _names(_part(EXECUTOR, "SIGNALS")) == {number.name for number in SIGNALS}
     assert _heads(_part(EXECUTOR, "EXIT STATUS")) == ["0", "1", "2"]
     with contextlib.redirect_stderr(io.StringIO()), pytest.raises(SystemExit) as end:
         daemon.main(["dance"])
@@ -195,6 +247,11 @@ def test_the_unit_is_as_described() -> None:
     assert f".IR {daemon._USER}" in text
     assert (service["Restart"], service["RestartSec"]) == ("on-failure", "5")
     assert "again every five seconds" in text
+    assert "ExecReload" not in service
+    assert "systemctl reload\nis refused by systemd" in text
+    assert (REFUSED_SECONDS[0], REFUSED_SECONDS[-1]) == (30, 600)
+    assert "after half a minute" in text
+    assert "once in ten minutes" in text
     assert f"Type={service['Type']}" in text
     assert f"/var/lib/{service['StateDirectory']}/journal.sqlite" in _heads(_part(EXECUTOR, "FILES"))
     assert f"/run/{service['RuntimeDirectory']}/executor.sock" in _heads(_part(EXECUTOR, "FILES"))
@@ -205,7 +262,7 @@ def test_the_unit_is_as_described() -> None:
 
 def test_the_journal_has_the_files_that_are_named(tmp_path: Path) -> None:
     path = tmp_path / "journal.sqlite"
-    claims.create(str(path), "ipa1.example.test", claims.utc_now())
+    create(str(path), "ipa1.example.test", claims.utc_now())
     journal = claims.Claims(str(path), "ipa1.example.test")
     journal.publish("none")
     beside = {file.name.removeprefix(path.name) for file in tmp_path.iterdir()} - {""}

@@ -1,5 +1,6 @@
 """Reading operations: a class fixed in code, told at once, and no way round a second person (K02)."""
 
+import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -24,7 +25,7 @@ from decide_builders import (
 from executor_fakes import Box, CrashError
 
 from ipa_tpi.decide.authorization import Facts, Stage, authorize
-from ipa_tpi.decide.policy import READING, load_operation
+from ipa_tpi.decide.definition import READING, load_operation
 from ipa_tpi.errors import ActionFailedError, ServiceManagerError
 from ipa_tpi.model import Allow, FloorOperation, NotYet, Operation, Policy, Refuse, Right
 
@@ -183,11 +184,12 @@ def test_a_dead_bus_is_waited_for(box: Box) -> None:
     assert box.outcomes() == ["executed"]
 
 
-def test_a_crash_at_any_call_leaves_one_answer(tmp_path: Path) -> None:
-    for number in range(1, 50):
-        folder = tmp_path / str(number)
-        folder.mkdir()
-        box = Box(folder, FLOOR_TOO)
+@pytest.mark.parametrize("first", [1, 11, 21, 31, 41])
+def test_a_crash_at_any_call_leaves_one_answer(first: int) -> None:
+    for number in range(first, first + 10):
+        # In memory, so that syncing the journal costs nothing.
+        folder = tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None)
+        box = Box(Path(folder.name), FLOOR_TOO)
         box.directory.rules = rules()
         ask(box)
         box.weather.calm()
@@ -202,6 +204,7 @@ def test_a_crash_at_any_call_leaves_one_answer(tmp_path: Path) -> None:
         assert len(box.directory.of("ipaTpiPreview")) == 1
         assert box.claims.claim(REQUEST_ID) is not None
         box.close()
+        folder.cleanup()
 
 
 def test_a_reading_rule_opens_nothing_else(box: Box) -> None:

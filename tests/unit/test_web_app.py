@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,8 @@ from ipa_tpi.errors import HTTP_STATUS, DirectoryUnavailableError, KerberosError
 from ipa_tpi.flow import Event
 from ipa_tpi.ports import NewEntry
 from ipa_tpi.web.problems import HEADERS, from_error
-from ipa_tpi.wire import encode
-from tests.fakes import OTHER_HOST, REALM, new_id, person_dn
+from ipa_tpi.wire import DEFAULT_LISTED, encode
+from tests.fakes import HOST, OTHER_HOST, REALM, new_id, person_dn
 
 # Fixed, since names of cases must be the same in every worker.
 SOME_ID = "952b367a-1f7f-42d6-bc99-b5e29fbfeb4f"
@@ -112,7 +113,91 @@ class TestTheWay:
         (operation,) = view["operations"]
         assert operation["name"] == "dirsrv.restart"
         assert operation["interfaces"] == ["cli", "framework", "web"]
-        assert operation["parameters"] == {"instance": "[A-Za-z0-9_-]{1,64}"}
+        assert operation["parameters"] == {"instance": {"pattern": "[A-Za-z0-9_-]{1,64}", "values": []}}
+        assert operation["floor"] == {
+            "required_approvals": 1,
+            "proof": True,
+            "values": {"instance": ["DS01", "TPI-TEST"]},
+        }
+        assert operation["pending_limit"] == 3
+        assert (view["host"], view["hosts"]) == ("localhost", ["localhost", "other.tpi.test"])
+        web.scene.floor(operations={})
+        web.scene.realm.define(
+            ipaTpiParameterSchema='{"mode":{"pattern":".*","values":["b","a"]}}', ipaTpiPendingLimit="2"
+        )
+        (operation,) = told(web.get("/operations"))["operations"]
+        assert operation["parameters"] == {"mode": {"pattern": ".*", "values": ["a", "b"]}}
+        assert (operation["floor"], operation["pending_limit"]) == (None, 2)
+
+    def test_x11_what_a_proofs_ticket_must_be_by_definition_and_floor(self, web: Web) -> None:
+        """The stricter of both; another host's floor is not known here."""
+        web.scene.realm.define(ipaTpiFreshSeconds="60", ipaTpiAuthIndicator="otp")
+        floor = web.scene.site.floor.operations
+        name = next(iter(floor))
+        web.scene.floor(operations={name: replace(floor[name], fresh_seconds=20)})
+        (operation,) = told(web.get("/operations"))["operations"]
+        assert (operation["fresh_seconds"], operation["indicators"]) == (20, ["otp"])
+        for target, seconds in ((HOST, 20), (OTHER_HOST, 60)):
+            body = web.scene.body(target=target)
+            view = told(web.post("/requests", body), 201)
+            assert (view["fresh_seconds"], view["indicators"]) == (seconds, ["otp"]), target
+
+    def test_a_list_has_an_end(self, web: Web) -> None:
+        made = [web.scene.pending(uid).subtree.request.id for uid in ("alice", "bob", "carol")]
+        whole = told(web.get("/requests", "frank"))
+        assert (sorted(one["id"] for one in whole["requests"]), whole["more"]) == (sorted(made), False)
+        first = told(web.get("/requests?limit=2", "frank"))
+        assert (first["requests"], first["more"]) == (whole["requests"][:2], True)
+        rest = told(web.get(f"/requests?before={first['requests'][1]['id']}", "frank"))
+        assert (rest["requests"], rest["more"]) == (whole["requests"][2:], False)
+        found = told(web.get(f"/requests?prefix={made[0][:8]}", "frank"))["requests"]
+        assert [one["id"] for one in found] == made[:1]
+
+    def test_a_list_without_a_limit_has_one(self, web: Web) -> None:
+        web.scene.floor(pending_per_person=1000, pending_per_operation=1000)
+        for _ in range(DEFAULT_LISTED + 1):
+            web.scene.create()
+        page = told(web.get("/requests"))
+        assert (len(page["requests"]), page["more"]) == (DEFAULT_LISTED, True)
+        assert not told(web.get(f"/requests?limit={DEFAULT_LISTED + 1}"))["more"]
+
+    def test_r_k16_approvers(self, web: Web) -> None:
+        request_id = web.scene.pending().subtree.request.id
+        path = f"/requests/{request_id}/approvers"
+        view = told(web.get(path))
+        assert {name: view[name] for name in ("id", "state", "missing", "available", "enough")} == {
+            "id": request_id,
+            "state": "pending",
+            "missing": 1,
+            "available": 3,
+            "enough": True,
+        }
+        assert [one["chance"] for one in view["candidates"]] == ["can"] * 4 + ["cannot"]
+        assert view["candidates"][-1]["code"] == "self-approval"
+        (bob,) = told(web.get(path + "?user=bob", "frank"))["candidates"]
+        assert bob == {"principal": f"bob@{REALM}", "name": "Bob", "chance": "can", "code": "", "message": ""}
+        problem(web.get(path, "dave"), "not-found", 404)
+
+    def test_how_long_it_can_take(self, web: Web) -> None:
+        scene = web.scene
+        request_id = scene.pending().subtree.request.id
+
+        def times() -> tuple[int, int, str | None]:
+            view = told(web.get(f"/requests/{request_id}"))
+            return view["seconds_left"], view["seconds_to_end"], view["begun"]
+
+        assert times() == (300, 300 + 300 + 60, None)
+        scene.clock.pass_seconds(100)
+        scene.approve("bob", request_id)
+        scene.executor.receipt(request_id, "approve")
+        assert times() == (300, 300 + 300 + 60, None)
+        scene.clock.pass_seconds(100)
+        begun = scene.clock()
+        scene.executor.execution(request_id)
+        scene.clock.pass_seconds(10)
+        assert times() == (190, 300 + 60 - 10, begun.isoformat().replace("+00:00", "Z"))
+        scene.executor.result(request_id)
+        assert times()[:2] == (0, 0)
 
     def test_every_connection_is_the_callers_and_is_closed(self, web: Web) -> None:
         web.get("/requests")
@@ -226,6 +311,10 @@ class TestOrigin:
             {"Sec-Fetch-Site": "same-site"},
             {"Sec-Fetch-Site": ""},
             {"Origin": ORIGIN, "Sec-Fetch-Site": "cross-site"},
+            {"Referer": "https://evil.test/"},
+            {"Referer": ORIGIN + ".evil.test/"},
+            {"Referer": ""},
+            {"Origin": ORIGIN, "Referer": "https://evil.test/"},
         ],
     )
     def test_another_sites_page(self, web: Web, headers: dict[str, str]) -> None:
@@ -241,7 +330,14 @@ class TestOrigin:
 
     @pytest.mark.parametrize(
         "headers",
-        [{}, {"Origin": ORIGIN}, {"Sec-Fetch-Site": "same-origin"}, {"Sec-Fetch-Site": "none"}],
+        [
+            {},
+            {"Origin": ORIGIN},
+            {"Sec-Fetch-Site": "same-origin"},
+            {"Sec-Fetch-Site": "none"},
+            {"Referer": ORIGIN},
+            {"Referer": ORIGIN + "/tpi/ui"},
+        ],
     )
     def test_our_own_or_no_browser(self, web: Web, headers: dict[str, str]) -> None:
         told(web.post("/requests", web.scene.body(), headers=headers), 201)
@@ -306,26 +402,59 @@ class TestPathsAndQueries:
     )
     def test_an_id_that_is_none(self, web: Web, text: str) -> None:
         problem(web.get(f"/requests/{text}"), "bad-id", 400)
+        problem(web.get(f"/requests/{text}/approvers"), "bad-id", 400)
         for part in ("approvals", "denials", "withdrawal", "cancellation", "proofs"):
             problem(web.post(f"/requests/{text}/{part}", {}), "bad-id", 400)
 
     @pytest.mark.parametrize(
         ("path", "query"),
         [
-            ("/requests", "?limit=3"),
+            ("/requests", "?size=3"),
+            ("/requests", "?limit="),
+            ("/requests", "?limit=0"),
+            ("/requests", "?limit=-1"),
+            ("/requests", "?limit=501"),
+            ("/requests", "?limit=%D9%A3"),
+            ("/requests", "?limit=3&limit=3"),
+            (f"/requests/{SOME_ID}/approvers", "?user="),
+            (f"/requests/{SOME_ID}/approvers", "?user=a%0ab"),
+            (f"/requests/{SOME_ID}/approvers", "?user=" + "a" * 256),
+            (f"/requests/{SOME_ID}/approvers", "?who=bob"),
             ("/requests", "?state=waiting"),
             ("/requests", "?state="),
             ("/requests", "?state=pending&state=approved"),
             ("/requests", "?mine=1"),
             ("/requests", "?mine=True"),
             ("/requests", "?mine="),
+            ("/requests", "?operation="),
+            ("/requests", "?user=a%0ab"),
+            ("/requests", "?since=2026-01-02"),
+            ("/requests", "?since=2026-01-02T03:04:05%2b01:00"),
+            ("/requests", "?until=2026-02-30T03:04:05Z"),
+            ("/requests", "?until="),
+            ("/requests", "?since=2026-01-02T03:04:06Z&until=2026-01-02T03:04:05Z"),
             ("/operations", "?mine=true"),
+            ("/policy", ""),
+            ("/policy", "?operation="),
+            ("/policy", "?operation=dirsrv.restart&right=all"),
+            ("/policy", "?operation=dirsrv.restart&operation=dirsrv.restart"),
+            ("/policy", "?operation=dirsrv.restart&parameter=instance"),
+            ("/policy", "?operation=dirsrv.restart&parameter=%3dDS01"),
+            ("/policy", "?operation=dirsrv.restart&parameter=a%3db&parameter=a%3dc"),
+            ("/policy", "?operation=dirsrv.restart" + "&member_of=x" * 9),
+            ("/policy", "?operation=dirsrv.restart&user=alice&member_of="),
+            ("/rules", "?right="),
+            ("/rules", "?host=localhost"),
             ("/openapi.yaml", "?x=1"),
             (f"/requests/{SOME_ID}", "?x=1"),
         ],
     )
     def test_a_query_that_is_unknown(self, web: Web, path: str, query: str) -> None:
         problem(web.get(path + query), "bad-input", 400)
+
+    @pytest.mark.parametrize("query", ["?prefix=*", "?prefix=7D7A2A9E", "?before=", "?before=7d7a2a9e"])
+    def test_a_query_that_names_no_request(self, web: Web, query: str) -> None:
+        problem(web.get("/requests" + query), "bad-id", 400)
 
     def test_a_query_beside_a_body(self, web: Web) -> None:
         problem(web.post("/requests?interface=cli", web.scene.body()), "bad-input", 400)
@@ -387,7 +516,7 @@ class TestRefusalsOfTheFlow:
         problem(web.get("/requests", None), "audit-unavailable", 503)
         assert web.scene.realm.entries == []
 
-    @pytest.mark.parametrize("call", ["account", "whoami", "find", "policy"])
+    @pytest.mark.parametrize("call", ["account", "whoami", "headings", "policy"])
     def test_a_fault_of_our_own_tells_nothing(self, web: Web, call: str) -> None:
         web.scene.realm.failing[call] = [ZeroDivisionError("secret words")]
         answer = web.post("/requests", web.scene.body())

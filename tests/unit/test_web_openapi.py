@@ -11,12 +11,21 @@ import yaml
 from web_scene import PREFIX, Web
 
 from ipa_tpi import wire
+from ipa_tpi.flow.approvers import Chance
 from ipa_tpi.model import State
+from ipa_tpi.web.incoming import MAX_SEVERAL
 from ipa_tpi.web.views import VIEWS
 
 SHAPES = (
+    "ApproversView",
+    "BrokenRuleView",
+    "CandidateView",
+    "DemandView",
+    "FloorView",
     "OperationList",
     "OperationView",
+    "ParameterView",
+    "PolicyView",
     "PreviewView",
     "Problem",
     "ProofBody",
@@ -24,10 +33,14 @@ SHAPES = (
     "RequestList",
     "RequestView",
     "ResultView",
+    "RuleList",
+    "RuleView",
+    "StageView",
+    "VerdictView",
     "VoiceBody",
     "VoiceView",
 )
-OWN = {"Digest", "DigestOrNone", "Health", "Identifier", "Moment", "Name", "Opaque", "State", "Text"}
+OWN = {"Digest", "DigestOrNone", "Health", "Identifier", "Moment", "Name", "Opaque", "Right", "State", "Text"}
 
 
 @pytest.fixture
@@ -100,6 +113,13 @@ def test_limits_are_those_of_the_wire(document: dict[str, Any]) -> None:
     assert schemas["Text"]["maxLength"] == wire.MAX_TEXT_CHARACTERS
     assert schemas["RequestBody"]["properties"]["parameters"]["maxProperties"] == wire.MAX_PARAMETERS
     assert str(wire.MAX_TOKEN_BYTES) in schemas["Opaque"]["description"]
+    parameters = document["paths"][f"{PREFIX}/requests"]["get"]["parameters"]
+    for one in document["paths"][f"{PREFIX}/policy"]["get"]["parameters"]:
+        assert one["schema"].get("maxItems", MAX_SEVERAL) == MAX_SEVERAL
+    (limit,) = (one["schema"] for one in parameters if one["name"] == "limit")
+    assert (limit["maximum"], limit["default"]) == (wire.MAX_LISTED, wire.DEFAULT_LISTED)
+    chances = schemas["CandidateView"]["properties"]["chance"]["enum"]
+    assert chances == [chance.value for chance in Chance]
 
 
 def _references(value: Any) -> list[str]:

@@ -1,0 +1,154 @@
+"""The journal's file: made once, never silently; held by one process (K13, X12)."""
+
+import fcntl
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+from ipa_tpi.errors import JournalError
+
+VERSION: Final = "1"
+_SCHEMA: Final = """
+CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+CREATE TABLE first_seen (
+  request TEXT NOT NULL, entry TEXT NOT NULL, at TEXT NOT NULL, kept INTEGER NOT NULL,
+  fingerprint TEXT NOT NULL,
+  PRIMARY KEY (request, entry)) STRICT;
+CREATE TABLE identities (
+  request TEXT NOT NULL, dn TEXT NOT NULL, unique_id TEXT NOT NULL, principal TEXT NOT NULL,
+  person TEXT NOT NULL, PRIMARY KEY (request, dn)) STRICT;
+CREATE TABLE receipts (
+  token TEXT PRIMARY KEY, request TEXT NOT NULL, proof TEXT NOT NULL, outcome TEXT NOT NULL, who TEXT NOT NULL,
+  initiator TEXT NOT NULL, purpose TEXT NOT NULL, digest BLOB NOT NULL, auth_time TEXT NOT NULL,
+  indicators TEXT NOT NULL, at TEXT NOT NULL) STRICT;
+CREATE INDEX receipts_request ON receipts (request);
+CREATE TABLE judged (request TEXT NOT NULL, proof TEXT NOT NULL, outcome TEXT NOT NULL, PRIMARY KEY (request, proof)) STRICT;
+CREATE TABLE written (
+  request TEXT NOT NULL, role TEXT NOT NULL, entry TEXT NOT NULL UNIQUE, class TEXT NOT NULL, attributes TEXT NOT NULL,
+  added INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (request, role)) STRICT;
+CREATE TABLE previews (request TEXT PRIMARY KEY, digest BLOB NOT NULL, precondition BLOB NOT NULL) STRICT;
+CREATE TABLE claims (
+  request TEXT PRIMARY KEY, state TEXT NOT NULL CHECK (state IN ('intent', 'claimed', 'ended')),
+  nonce TEXT NOT NULL, intent_at TEXT, claimed_at TEXT, ended_at TEXT, outcome TEXT, code TEXT, excerpt TEXT,
+  exit_status INTEGER, published INTEGER NOT NULL DEFAULT 0) STRICT;
+"""
+
+
+def create(path: str, host: str, now: datetime) -> None:
+    """Make a new, empty journal.
+
+    Args:
+        path: Where; its folder exists.
+        host: This host's name, kept in it.
+        now: Requests older than this will be refused.
+
+    Raises:
+        JournalError: There is one already, or it cannot be made.
+    """
+    half = Path(path + ".new")  # a journal that is half made never lies under its name
+    try:
+        half.unlink(missing_ok=True)
+        os.close(os.open(half, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+        _fill(half, host, now)
+        os.link(half, path)
+        _sync(half.parent)
+    except FileExistsError as error:
+        raise JournalError(
+            f"there is a journal at {path} already, and it is never overwritten; "
+            "if it is to be given up, move it away first (ipa-tpi-executor(8))"
+        ) from error
+    except (OSError, sqlite3.Error) as error:
+        raise JournalError(
+            f"the journal {path} cannot be made: {error}; it needs space, and a folder that belongs to this account"
+        ) from error
+    finally:
+        with suppress(OSError):
+            half.unlink(missing_ok=True)
+
+
+def demand(path: str) -> None:
+    """Refuse to go on without a journal (R-X12).
+
+    Args:
+        path: Where it has to be.
+
+    Raises:
+        JournalError: There is none, or this account cannot write it.
+    """
+    try:
+        with Path(path).open("r+b"):
+            return
+    except FileNotFoundError as error:
+        raise JournalError(
+            f"there is no journal at {path}. On a new host run: ipa-tpi-executor init. "
+            "If there was one before, restore nothing: requests made until now will be refused."
+        ) from error
+    except OSError as error:
+        raise JournalError(
+            f"the journal {path} cannot be opened: {error}; it has to belong to the executor's account"
+        ) from error
+
+
+def hold(path: str) -> int:
+    """Keep other processes out.
+
+    Args:
+        path: Of the lock file, which is made where there is none.
+
+    Returns:
+        What to close in order to let go.
+
+    Raises:
+        JournalError: Another process holds it, or the file cannot be opened.
+    """
+    try:
+        descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise JournalError(
+            f"the journal's lock {path} cannot be opened: {error}; it has to belong to the executor's account"
+        ) from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(descriptor)
+        raise JournalError(f"another executor holds the journal ({path}: {error}); stop it first") from error
+    return descriptor
+
+
+@contextmanager
+def translated(path: str) -> Iterator[None]:
+    """Turn every error of SQLite and of the disk into ours.
+
+    Args:
+        path: The journal, for the message.
+
+    Raises:
+        JournalError: Whatever happened inside.
+    """
+    try:
+        yield
+    except (sqlite3.Error, OSError) as error:
+        raise JournalError(
+            f"the journal {path} could not be read or written: {error}; nothing is run until it can"
+        ) from error
+
+
+def _fill(path: Path, host: str, now: datetime) -> None:
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")
+        connection.executescript(f"BEGIN; {_SCHEMA} COMMIT;")
+        rows = [("version", VERSION), ("host", host), ("created", now.isoformat())]
+        connection.executemany("INSERT INTO meta VALUES (?, ?)", rows)
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
