@@ -10,7 +10,7 @@ all cells, many times.  docs/kill-matrix.md holds its last table.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import pytest
 from kill_points import INDETERMINATE_STEPS, Point, cells
@@ -52,11 +52,11 @@ CHOSEN = {
 
 @dataclass
 class Counted:
-    """Starts of the unit: those before the first round, and those that the rounds account for."""
+    """Starts of the unit: those before the first round, and those that the rounds account for, if all came to an end."""
 
     before: list[str]
     starts: int = 0
-    played: list[str] = field(default_factory=list)
+    whole: bool = True
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +68,7 @@ def counted(world: World) -> Iterator[Counted]:
         # Once more from its journal: what has ended stays ended.
         world.kill()
         eventually(lambda: world.show(EXECUTOR, "ActiveState") == "active")
-        assert len(world.starts()) - len(found.before) == found.starts
+        assert not found.whole or len(world.starts()) - len(found.before) == found.starts
 
 
 def chosen() -> list[tuple[str, Point]]:
@@ -86,7 +86,9 @@ def chosen() -> list[tuple[str, Point]]:
 def test_r_k13_killed_it_runs_once_and_nothing_is_lost(
     world: World, counted: Counted, victim: str, point: Point
 ) -> None:
+    whole, counted.whole = counted.whole, False
     ended = play(world, victim, point)
+    counted.whole = whole
     counted.starts += ended.starts
     doubtful = victim == "executor" and point.step in INDETERMINATE_STEPS
     assert ended.outcome == ("indeterminate" if doubtful else "executed")
