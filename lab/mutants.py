@@ -116,11 +116,13 @@ def inside_functions(tree: Path, chosen: Iterable[str]) -> Iterator[tuple[str, T
         Each module with its tally.
 
     Raises:
-        subprocess.CalledProcessError: Mutmut failed, as it does when the tests fail without any change.
+        subprocess.CalledProcessError: Mutmut failed, as it does when the tests fail without any change; or a
+            test's name is not stable.
     """
     mutmut = [sys.executable, "-m", "mutmut"]
     patterns = [f"ipa_tpi.decide.{module}.*" for module in chosen if _has_functions(tree, module)]
     subprocess.run([*mutmut, "run", "--max-children", str(WORKERS), *patterns], cwd=tree, check=True)
+    _check_names(tree)
     for module in chosen:
         known = tree / "mutants" / PACKAGE / f"{module}.py.meta"
         fates = json.loads(known.read_text(encoding="utf-8"))["exit_code_by_key"] if known.exists() else {}
@@ -166,6 +168,15 @@ def outside_functions(tree: Path, chosen: Iterable[str]) -> Iterator[tuple[str, 
             fates = [mutant.fate for mutant in done]
             survivors = tuple(mutant for mutant in done if mutant.fate == "survived")
             yield module, Tally(fates.count("killed"), fates.count("timeout"), survivors)
+
+
+def _check_names(tree: Path) -> None:
+    # Mutmut takes it for a kill where pytest does not find a test again by its name, in the process that ran it before.
+    known = json.loads((tree / "mutants" / "mutmut-stats.json").read_text(encoding="utf-8"))
+    names = sorted(known["duration_by_test"])
+    twice = "import sys, pytest; sys.exit(any([pytest.main(sys.argv[1:]), pytest.main(sys.argv[1:])]))"
+    command = [sys.executable, "-c", twice, "--collect-only", "-qq", *_OPTIONS, *names]
+    subprocess.run(command, cwd=tree / "mutants", check=True, stdout=subprocess.DEVNULL)
 
 
 def _tests(root: Path, first: str = "") -> list[str]:

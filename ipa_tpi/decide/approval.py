@@ -343,8 +343,8 @@ def _borrowed(case: Case) -> Refuse | None:
 def _awaiting(case: Case) -> tuple[State, str, str]:
     request = case.subtree.request
     if case.terms.proof and Verified(request.creator, Purpose.REQUEST, case.digest) not in case.verified:
-        code = case.refused_proofs.get((request.creator, Purpose.REQUEST), "proof-missing")
-        if code in _AGAIN:
+        code = case.refused_proofs.get((request.creator, Purpose.REQUEST))
+        if code is not None and code in _AGAIN:
             return (
                 State.AWAITING_PREVIEW,
                 code,

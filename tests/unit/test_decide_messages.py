@@ -20,9 +20,11 @@ from decide_builders import (
     facts,
     operation,
     person,
+    policy,
     raw,
     raw_request,
     request,
+    rule,
     setting,
 )
 
@@ -34,7 +36,8 @@ from ipa_tpi.decide.authorization import (
     judge_requester,
     judge_voice,
 )
-from ipa_tpi.decide.digest import mic_text
+from ipa_tpi.decide.definition import load_rule
+from ipa_tpi.decide.digest import approval_digest, mic_text, parse_canonical
 from ipa_tpi.decide.identity import check_account
 from ipa_tpi.decide.intake import (
     RawEntry,
@@ -45,6 +48,7 @@ from ipa_tpi.decide.intake import (
     read_child,
     read_request,
 )
+from ipa_tpi.decide.policy import may
 from ipa_tpi.decide.proof import Demands, expected_text, judge
 from ipa_tpi.decide.quorum import Demand, check_satisfiable
 from ipa_tpi.decide.units import check_unit
@@ -98,6 +102,12 @@ def satisfied(demand: Demand, **people: frozenset[str]) -> Any:
 
 
 HEX = "00" * 32
+RULE: dict[str, tuple[bytes, ...]] = {
+    "objectclass": (b"top", b"ipaAssociation", b"ipaTpiRule"),
+    "cn": (b"r",),
+    "ipaenabledflag": (b"TRUE",),
+    "ipatpiright": (b"request",),
+}
 BAD_CHARACTER = "which is a control, formatting, invisible or line-break character; write it without"
 NOBODY_CAN = "nobody can satisfy the operation cn=dirsrv.restart,cn=tpioperations,cn=tpi,dc=tpi,dc=test: "
 SAID: dict[str, tuple[Callable[[], Any], str, str]] = {
@@ -118,8 +128,10 @@ SAID: dict[str, tuple[Callable[[], Any], str, str]] = {
             HOST,
         ),
         "below-floor",
-        "ipa1.tpi.test allows dirsrv.restart only of: DS01, DS03 (its floor file, /etc/ipa/tpi/floor.toml), "
-        "and not of 'DS02'; ask for one of them",
+        (
+            "ipa1.tpi.test allows dirsrv.restart only of: DS01, DS03 (its floor file, /etc/ipa/tpi/floor.toml), "
+            "and not of 'DS02'; ask for one of them"
+        ),
     ),
     "no instance": (
         lambda: check_floor_parameters(request(), FloorOperation(1, proof=True), HOST),
@@ -183,8 +195,10 @@ SAID: dict[str, tuple[Callable[[], Any], str, str]] = {
             setting(operation=replace(RESTART, minimum_age_seconds=60)),
         ),
         "membership-too-young",
-        "a group gives zoe@TPI.TEST the right and was changed less than 60 s ago; dirsrv.restart counts only "
-        "older memberships. Wait, or ask somebody else",
+        (
+            "a group gives zoe@TPI.TEST the right and was changed less than 60 s ago; dirsrv.restart counts only "
+            "older memberships. Wait, or ask somebody else"
+        ),
     ),
     "place": (
         lambda: decided(me=OTHER_EXECUTOR),
@@ -214,8 +228,10 @@ SAID: dict[str, tuple[Callable[[], Any], str, str]] = {
     "changed": (
         lambda: decided(memory={"fingerprints": {request().id: "x"}}),
         "seen-entry-changed",
-        "the entry ipatpirequestid=7d7a2a9e-5d2e-4f34-9c55-0f6a3a3b7a10,cn=requests,cn=tpi,dc=tpi,dc=test is "
-        "not the one that was seen first; the directory was changed. Make a new request.",
+        (
+            "the entry ipatpirequestid=7d7a2a9e-5d2e-4f34-9c55-0f6a3a3b7a10,cn=requests,cn=tpi,dc=tpi,dc=test is "
+            "not the one that was seen first; the directory was changed. Make a new request."
+        ),
     ),
     "digest": (
         lambda: decided(asked=request(digest=bytes(32))),
@@ -260,8 +276,10 @@ SAID: dict[str, tuple[Callable[[], Any], str, str]] = {
     "reserved": (
         lambda: check_unit("dbus.service", reading=False),
         "unit-reserved",
-        "dbus.service is never handled as a mere unit; where it has an operation of its own, use that (such "
-        "as dirsrv.restart), see: ipa-tpi operations",
+        (
+            "dbus.service is never handled as a mere unit; where it has an operation of its own, use that (such "
+            "as dirsrv.restart), see: ipa-tpi operations"
+        ),
     ),
     "id": (
         lambda: check_identifier("x"),
@@ -277,6 +295,29 @@ SAID: dict[str, tuple[Callable[[], Any], str, str]] = {
         lambda: check_text("\n", "reason"),
         "text-not-allowed",
         f"the reason holds U+000A at character 1, {BAD_CHARACTER}",
+    ),
+    "no host": (
+        lambda: may(policy(rule()), Right.REQUEST, ALICE, RESTART, None),
+        "no-rule",
+        (
+            "alice@TPI.TEST may not request dirsrv.restart on a host that the directory does not know: the nearest rule "
+            "'operators approve' gives another right and does not name this host. Ask an administrator for a rule."
+        ),
+    ),
+    "category": (
+        lambda: load_rule("cn=r", RULE | {"usercategory": (b"some",)}),
+        "rule-malformed",
+        "the rule cn=r cannot be used: usercategory is 'some', where only all is known; correct the entry",
+    ),
+    "entry id": (
+        lambda: read_child(raw("top ipaTpiExecution", "cn=x", ipatpientryid="x", ipatpinonce="n")),
+        "malformed-entry",
+        "the entry cn=x is malformed: ipatpientryid is not a UUID in lower case. Make a new request.",
+    ),
+    "not canonical": (
+        lambda: parse_canonical(b"{ }"),
+        "malformed-entry",
+        "stored JSON is not in canonical form; somebody wrote it by other means",
     ),
     "surplus": (
         lambda: check_parameters({"mode": "a", "name": "x", "z": "1"}, CHOICE),
@@ -321,14 +362,18 @@ SAID: dict[str, tuple[Callable[[], Any], str, str]] = {
     "bad name": (
         lambda: request_with(ipatpiparameters='{"\u202e":"x"}'),
         "malformed-request",
-        f"the request entry is not of the expected form: the name of a parameter holds U+202E at character 1, "
-        f"{BAD_CHARACTER}. Make a new request.",
+        (
+            f"the request entry is not of the expected form: the name of a parameter holds U+202E at character 1, "
+            f"{BAD_CHARACTER}. Make a new request."
+        ),
     ),
     "bad value": (
         lambda: request_with(ipatpiparameters='{"x":"\u202e"}'),
         "malformed-request",
-        f"the request entry is not of the expected form: the value of a parameter holds U+202E at character "
-        f"1, {BAD_CHARACTER}. Make a new request.",
+        (
+            f"the request entry is not of the expected form: the value of a parameter holds U+202E at character "
+            f"1, {BAD_CHARACTER}. Make a new request."
+        ),
     ),
     "no object": (
         lambda: request_with(ipatpiparameters="[]"),
@@ -343,8 +388,10 @@ SAID: dict[str, tuple[Callable[[], Any], str, str]] = {
     "comment": (
         lambda: child("top ipaTpiVoice ipaTpiDenial", ipatpidigest=HEX, ipatpicomment="\u202e"),
         "malformed-entry",
-        f"the entry cn=x is malformed: ipatpicomment is not allowed: the comment holds U+202E at character 1, "
-        f"{BAD_CHARACTER}. Make a new request.",
+        (
+            f"the entry cn=x is malformed: ipatpicomment is not allowed: the comment holds U+202E at character 1, "
+            f"{BAD_CHARACTER}. Make a new request."
+        ),
     ),
     "outcome": (
         lambda: child("top ipaTpiResult", ipatpioutcome="maybe"),
@@ -418,3 +465,6 @@ def test_what_people_are_told(name: str) -> None:
 def test_a_proof_is_over_a_whole_digest(digest: bytes) -> None:
     with pytest.raises(ValueError, match=r"^the digest must have 32 bytes$"):
         mic_text(Purpose.APPROVE, digest)
+    for one, two in ((digest, bytes(32)), (bytes(32), digest)):
+        with pytest.raises(ValueError, match=r"^both digests must have 32 bytes$"):
+            approval_digest(one, two)
