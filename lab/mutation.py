@@ -1,21 +1,25 @@
 """Publishes the mutation score of `ipa_tpi/decide`: `python -m lab.mutation FOLDER [MODULE,MODULE…]`.
 
 It changes the decision core in every small way (see `lab.mutants`), counts what the unit tests notice, and
-prints score and survivors.  Where all modules were run it writes docs/mutation.md.  It fails where the score
+prints score and survivors.  The results of each module are kept in FOLDER; once there are some of all modules
+as they are now, it writes docs/mutation.md.  It fails where the score
 is below `LEAST_PERCENT`, a survivor has no explanation in tests/mutation.toml, or an explanation no survivor.
 An explained survivor counts against the score all the same.
 """
 
+import hashlib
+import json
 import sys
 import tomllib
 from collections import defaultdict
 from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
-from lab.mutants import Mutant, Tally, copy_tree, inside_functions, modules, outside_functions
+from lab.mutants import PACKAGE, Mutant, Tally, copy_tree, inside_functions, modules, outside_functions
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 TARGET: Final = ROOT / "docs" / "mutation.md"
@@ -105,9 +109,29 @@ def render(tallies: Mapping[str, Tally], explained: Mapping[tuple[str, str, str]
     return "\n".join(lines) + "\n"
 
 
+def keep(folder: Path, module: str, tally: Tally) -> None:
+    """Keep what became of a module's mutants, with the digest of the module."""
+    folder.mkdir(parents=True, exist_ok=True)
+    known = {"source": _digest(module), **asdict(tally)}
+    (folder / f"{module}.json").write_text(json.dumps(known, indent=1), encoding="utf-8")
+
+
+def recall(folder: Path, names: list[str]) -> dict[str, Tally]:
+    """Give what was kept of those modules that have not changed since."""
+    found = {}
+    for name in names:
+        path = folder / f"{name}.json"
+        known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        if known.get("source") == _digest(name):
+            survivors = tuple(Mutant(**each) for each in known["survivors"])
+            found[name] = Tally(known["killed"], known["timeout"], survivors)
+    return found
+
+
 def main() -> int:
     """Run it; return the exit status."""
-    tree = Path(sys.argv[1])
+    folder = Path(sys.argv[1])
+    tree, kept = folder / "tree", folder / "results"
     every = modules(ROOT)
     chosen = [name for name in sys.argv[2:3] and sys.argv[2].split(",") if name] or every
     if not set(chosen) <= set(every):
@@ -119,11 +143,13 @@ def main() -> int:
     for run in (outside_functions, inside_functions):
         for module, tally in run(tree, chosen):
             parts[module].append(tally)
-    tallies = {module: _sum(found) for module, found in sorted(parts.items())}
+    for module, found in parts.items():
+        keep(kept, module, _sum(found))
+    tallies = recall(kept, every)
     tables = render(tallies, explained)
     print(tables)
     wrong = faults(tallies, explained)
-    if chosen == every:
+    if list(tallies) == every:
         head = _HEAD.format(
             date=datetime.now(UTC).date(),
             tool=version("mutmut"),
@@ -132,9 +158,15 @@ def main() -> int:
             least=LEAST_PERCENT,
         )
         TARGET.write_text(head + tables, encoding="utf-8")
+    else:
+        print(f"not run yet as they are now: {', '.join(name for name in every if name not in tallies)}")
     for fault in wrong:
         print(fault, file=sys.stderr)
     return 1 if wrong else 0
+
+
+def _digest(module: str) -> str:
+    return hashlib.sha256((ROOT / PACKAGE / f"{module}.py").read_bytes()).hexdigest()
 
 
 def _sum(found: list[Tally]) -> Tally:

@@ -14,7 +14,7 @@ if [ "$(cat "$venv/.ipa-tpi-lock" 2>/dev/null || true)" != "$want" ]; then
     "$venv/bin/pip" install -q --require-hashes -r requirements/mutation.lock
     printf '%s\n' "$want" >"$venv/.ipa-tpi-lock"
 fi
-# The copy that is mutated must be found, not the original.
+# The copy that is mutated must be found, not the original; and what was compiled once is not compiled again.
 unset PYTHONPATH
-export PYTHONDONTWRITEBYTECODE=1
-exec nice -n 10 "$venv/bin/python" -m lab.mutation "$cache/mutation" "${2:-}"
+unset PYTHONDONTWRITEBYTECODE
+exec nice -n 10 "$venv/bin/python" -B -m lab.mutation "$cache/mutation" "${2:-}"

@@ -17,6 +17,7 @@ from decide_builders import (
     T0,
     Entries,
     at,
+    definition,
     facts,
     operation,
     person,
@@ -36,7 +37,7 @@ from ipa_tpi.decide.authorization import (
     judge_requester,
     judge_voice,
 )
-from ipa_tpi.decide.definition import load_rule
+from ipa_tpi.decide.definition import load_operation, load_rule
 from ipa_tpi.decide.digest import approval_digest, mic_text, parse_canonical
 from ipa_tpi.decide.identity import check_account
 from ipa_tpi.decide.intake import (
@@ -468,3 +469,68 @@ def test_a_proof_is_over_a_whole_digest(digest: bytes) -> None:
     for one, two in ((digest, bytes(32)), (bytes(32), digest)):
         with pytest.raises(ValueError, match=r"^both digests must have 32 bytes$"):
             approval_digest(one, two)
+
+
+SCHEMA_OF = "ipaTpiParameterSchema, parameter 'a': "
+FAULTS: tuple[tuple[dict[str, Any], str], ...] = (
+    ({"objectclass": ["top", "x"]}, "objectClass is top, x"),
+    ({"zz": "1", "yy": "1"}, "this version does not know yy"),
+    ({"cn": "x"}, "cn is 'x', which is not of the form module.verb"),
+    ({"cn": None}, "cn has 0 values, where exactly one is needed"),
+    (
+        {"cn": "dirsrv.status", "ipatpirequiredapprovals": "1"},
+        "ipaTpiRequiredApprovals is not 0, and this operation only reads",
+    ),
+    (
+        {"ipatpiinterface": "x"},
+        "ipaTpiInterface holds a value that is none of cli, direct, framework, jacket, web",
+    ),
+    ({"ipaenabledflag": "x"}, "ipaenabledflag is neither TRUE nor FALSE"),
+    ({"ipatpirequiredapprovals": None}, "ipatpirequiredapprovals has 0 values, where exactly one is needed"),
+    ({"ipatpirequiredapprovals": "x"}, "ipatpirequiredapprovals is 'x', which is not a whole number"),
+    ({"ipatpirequiredapprovals": "17"}, "ipatpirequiredapprovals is 17, which is not between 1 and 16"),
+    ({"ipatpipendinglimit": "1209601"}, "ipatpipendinglimit is 1209601, which is not between 0 and 1209600"),
+    ({"ipatpirequiredgroup": "x"}, "ipatpirequiredgroup is 'x', which is not a DN"),
+    (
+        {"ipatpistage": "x"},
+        "ipatpistage is 'x', which is not ORDER:COUNT:DN with an order and a count from 1 to 99",
+    ),
+    (
+        {"ipatpistage": ["1:1:cn=x", "1:2:cn=x"]},
+        "ipatpistage names a group twice in one order; give it once, with the sum of the counts",
+    ),
+    ({"ipatpistage": "1:17:cn=x"}, "ipatpistage demands more than 16 approvals together"),
+    ({"ipatpivalidationprogram": "/x"}, "ipatpivalidationprogram is '/x', which is no plain file name"),
+    ({"ipatpiauthindicator": "a b"}, "ipatpiauthindicator is 'a b', which no KDC can set"),
+    ({"ipatpiparameterschema": "[" * 99999}, "ipaTpiParameterSchema is nested too deeply"),
+    ({"ipatpiparameterschema": "[]"}, "ipaTpiParameterSchema is not a JSON object"),
+    ({"ipatpiparameterschema": '{"a":1,"a":2}'}, "ipaTpiParameterSchema holds a name twice"),
+    (
+        {"ipatpiparameterschema": '{"a":1}'},
+        f"{SCHEMA_OF}expected an object with pattern, values, description",
+    ),
+    ({"ipatpiparameterschema": '{"a":{}}'}, f"{SCHEMA_OF}the pattern is missing or no string"),
+    (
+        {"ipatpiparameterschema": '{"a":{"pattern":"a","values":1}}'},
+        f"{SCHEMA_OF}values is no list of strings",
+    ),
+    (
+        {"ipatpiparameterschema": '{"a":{"pattern":"a","values":[]}}'},
+        f"{SCHEMA_OF}values is empty; leave it out to allow all that the pattern allows",
+    ),
+    (
+        {"ipatpiparameterschema": '{"a":{"pattern":"("}}'},
+        f"{SCHEMA_OF}the pattern does not compile: missing ), unterminated subpattern at position 0",
+    ),
+    (
+        {"ipatpireasonpattern": "("},
+        "ipatpireasonpattern: the pattern does not compile: missing ), unterminated subpattern at position 0",
+    ),
+)
+
+
+@pytest.mark.parametrize(("changes", "fault"), FAULTS, ids=range(len(FAULTS)))
+def test_what_is_told_of_a_definition(changes: dict[str, Any], fault: str) -> None:
+    answer = load_operation(RESTART.dn, definition(**changes))
+    told = f"the operation {RESTART.dn} cannot be used: {fault}; correct the entry"
+    assert answer == Refuse("operation-malformed", told)

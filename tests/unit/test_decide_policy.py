@@ -282,6 +282,35 @@ def test_what_an_operation_may_leave_out_has_the_stated_defaults() -> None:
         60,
     )  # R-A03, R-E06
     assert (loaded.interfaces, loaded.pending_limit, loaded.destructive) == (INTERFACES, 0, False)
+    assert {"cli", "web", "framework", "jacket", "direct"} == INTERFACES
+    texts = (loaded.description, loaded.reason_pattern, loaded.ticket_pattern, loaded.validation_program)
+    assert texts == ("", "", "", "")
+    assert loaded.required_groups == loaded.indicators == frozenset()
+    assert (loaded.stages, loaded.fresh_seconds, loaded.minimum_age_seconds) == ((), 0, 0)
+
+
+def test_every_attribute_of_an_operation_and_of_a_rule_is_known() -> None:
+    """R-E21: what is not known makes it unusable, so what is known is all of it."""
+    loaded = operation(
+        objectclass=["TOP", "ipaTpiOperation"],
+        description="d",
+        ipatpireasonpattern="r",
+        ipatpiticketpattern="t",
+        ipatpipendinglimit="1209600",
+        ipatpidestructive="TRUE",
+        ipatpirequiredgroup="cn=a",
+        ipatpistage="1:1:cn=a",
+        ipatpivalidationprogram="p",
+        ipatpiauthindicator="otp",
+        ipatpifreshseconds="1209600",
+        ipatpiminimumageseconds="31622400",
+        memberof="cn=g",
+    )
+    assert (loaded.description, loaded.reason_pattern, loaded.ticket_pattern) == ("d", "r", "t")
+    assert (loaded.pending_limit, loaded.fresh_seconds) == (14 * 86400, 14 * 86400)
+    known = {"description": [b"d"], "usercategory": [b"all"], "hostcategory": [b"all"]}
+    more = {"ipatpioperationcategory": [b"all"], "ipatpirequestingprincipal": [machine().dn.encode()]}
+    assert isinstance(load_rule("cn=r", RULE | known | more), Rule)
 
 
 NUMBERS = (
