@@ -70,10 +70,11 @@ kill-matrix: setup
 	lab/kill-matrix.sh $(ROUNDS)
 
 # Changes ipa_tpi/decide in every small way and counts what the unit tests notice; all of it takes about half an hour.
-# MODULES=quorum,proof for some of it.
+# MODULES=quorum,proof for some of it; RESUME=1 where it was cut, or where only tests were added.
 MODULES ?=
+RESUME ?=
 mutation: setup
-	lab/mutation.sh "$(CACHE)" "$(MODULES)"
+	lab/mutation.sh "$(CACHE)" "$(MODULES)" "$(RESUME)"
 
 down:
 	$(PYTHON) -m lab.box down --name demo

@@ -1,47 +1,26 @@
-"""What a mutant is, and which of them the unit tests of `ipa_tpi/decide` notice.
+"""What a mutant is, and which of those inside functions the unit tests of `ipa_tpi/decide` notice.
 
-Mutants inside functions are made and run by mutmut.  Mutmut leaves out what lies outside of functions (the
-tables, patterns and limits that decide as much as code does, and defaults of values) and functions with a
-decorator; those are made here, with mutmut's own operators, and each is run as a changed copy of its module.
+Mutmut makes and runs these; see `lab.mutants_outside` for the others.
 """
 
 import ast
-import difflib
-import importlib
 import json
-import multiprocessing
-import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
-from importlib.abc import InspectLoader, MetaPathFinder
-from importlib.machinery import ModuleSpec
-from importlib.util import spec_from_loader
 from pathlib import Path
 from typing import Final
-
-import libcst
-import pytest
-from libcst.metadata import MetadataWrapper
-from mutmut.mutation.file_mutation import MutationVisitor, deep_replace, mutation_operators
-from mutmut.mutation.pragma_handling import IgnoredCode
 
 PACKAGE: Final = "ipa_tpi/decide"
 WORKERS: Final = 2
 _COPIED: Final = ("ipa_tpi", "acls", "lab", "tests", "pyproject.toml")
-_OPTIONS: Final = (
-    "-q",
-    "-p",
-    "no:cacheprovider",
-    "--hypothesis-profile=ci",
-)  # ci: the same examples each time
+# The profile ci of hypothesis takes the same examples each time.
+OPTIONS: Final = ("-q", "-p", "no:cacheprovider", "--hypothesis-profile=ci")
+NOTICED: Final = "noticed"
 _KILLED: Final = frozenset({1, 3})  # of mutmut: a test failed, or pytest itself did
 _TIMEOUT: Final = frozenset({24, 36, 152, 255, -24})
-_HEAVY: Final = ("cryptography.x509", "gssapi", "hypothesis", "ldap", "msgspec", "rfc8785", "unittest.mock")
-_OUTSIDE: Final = "(module)"
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -87,20 +66,29 @@ def modules(root: Path) -> list[str]:
     return sorted(path.stem for path in (root / PACKAGE).glob("*.py"))
 
 
-def copy_tree(root: Path, tree: Path) -> None:
+def copy_tree(root: Path, tree: Path, *, resume: bool) -> None:
     """Copy what the tests need, and say there what mutmut is to do.
 
     Args:
         root: The repository.
         tree: Where; what was there is removed.
+        resume: Keep what an earlier run there noticed: mutmut does not try it again where a function is the same,
+            nor do we where a module is.
     """
+    known = {path.relative_to(tree): path.read_text(encoding="utf-8") for path in _known(tree) if resume}
     _copy(root, tree)
+    for name, text in known.items():
+        verdicts = json.loads(text)
+        for key, status in verdicts.get("exit_code_by_key", {}).items():
+            verdicts["exit_code_by_key"][key] = status if status in _KILLED else None
+        (tree / name).parent.mkdir(parents=True, exist_ok=True)
+        (tree / name).write_text(json.dumps(verdicts), encoding="utf-8")
     settings = {
         "source_paths": ["ipa_tpi"],
         "only_mutate": [f"{PACKAGE}/*"],
         "also_copy": ["acls", "lab"],
-        "pytest_add_cli_args": list(_OPTIONS),
-        "pytest_add_cli_args_test_selection": _tests(root),
+        "pytest_add_cli_args": list(OPTIONS),
+        "pytest_add_cli_args_test_selection": tests(root),
         "use_git_change_detection": False,
         "track_dependencies": False,
     }
@@ -109,7 +97,7 @@ def copy_tree(root: Path, tree: Path) -> None:
         file.writelines(f"{key} = {json.dumps(value)}\n" for key, value in settings.items())
 
 
-def inside_functions(tree: Path, chosen: Iterable[str]) -> Iterator[tuple[str, Tally]]:
+def inside_functions(tree: Path, chosen: list[str]) -> Iterator[tuple[str, Tally]]:
     """Run mutmut and read what became of its mutants.
 
     Args:
@@ -125,6 +113,8 @@ def inside_functions(tree: Path, chosen: Iterable[str]) -> Iterator[tuple[str, T
     """
     mutmut = [sys.executable, "-m", "mutmut"]
     patterns = [f"ipa_tpi.decide.{module}.*" for module in chosen if _has_functions(tree, module)]
+    if chosen == modules(tree):
+        patterns = []  # what is named is run again also where it is known
     subprocess.run([*mutmut, "run", "--max-children", str(WORKERS), *patterns], cwd=tree, check=True)
     _check_names(tree)
     for module in chosen:
@@ -141,37 +131,8 @@ def inside_functions(tree: Path, chosen: Iterable[str]) -> Iterator[tuple[str, T
         yield module, Tally(killed, len(fates) - killed - len(survivors), tuple(survivors))
 
 
-def outside_functions(tree: Path, chosen: Iterable[str]) -> Iterator[tuple[str, Tally]]:
-    """Make and run the mutants that mutmut leaves out.
-
-    Args:
-        tree: A copy of the repository.
-        chosen: Modules.
-
-    Yields:
-        Each module with its tally.
-
-    Raises:
-        RuntimeError: The tests fail without any change.
-    """
-    for name in _HEAVY:
-        importlib.import_module(name)
-    # A process for each, forked off from this one, which has read what no change is about.
-    with multiprocessing.get_context("fork").Pool(WORKERS, maxtasksperchild=1) as pool:
-        anything = (tree / PACKAGE / "units.py").read_text(encoding="utf-8")
-        if not pool.apply(_survives, (tree, "units", anything)):
-            raise RuntimeError("the tests fail without any change; mend them")
-        for module in chosen:
-            source = (tree / PACKAGE / f"{module}.py").read_text(encoding="utf-8")
-            made = list(_outside(module, source))
-            tasks = [(tree, module, code) for _, code in made]
-            survived = pool.starmap(_survives, tasks, chunksize=1)
-            print(
-                f"{module}: {survived.count(True)} of {len(made)} mutants outside functions survive",
-                flush=True,
-            )
-            survivors = tuple(mutant for (mutant, _), alive in zip(made, survived, strict=True) if alive)
-            yield module, Tally(len(made) - len(survivors), 0, survivors)
+def _known(tree: Path) -> list[Path]:
+    return [*(tree / "mutants" / PACKAGE).glob("*.meta"), *(tree / NOTICED).glob("*.json")]
 
 
 def _check_names(tree: Path) -> None:
@@ -179,11 +140,12 @@ def _check_names(tree: Path) -> None:
     known = json.loads((tree / "mutants" / "mutmut-stats.json").read_text(encoding="utf-8"))
     names = sorted(known["duration_by_test"])
     twice = "import sys, pytest; sys.exit(any([pytest.main(sys.argv[1:]), pytest.main(sys.argv[1:])]))"
-    command = [sys.executable, "-c", twice, "--collect-only", "-qq", *_OPTIONS, *names]
+    command = [sys.executable, "-c", twice, "--collect-only", "-qq", *OPTIONS, *names]
     subprocess.run(command, cwd=tree / "mutants", check=True, stdout=subprocess.DEVNULL)
 
 
-def _tests(root: Path) -> list[str]:
+def tests(root: Path) -> list[str]:
+    """Name the files of tests that are about the package."""
     return sorted(str(path.relative_to(root)) for path in (root / "tests" / "unit").glob("test_decide_*.py"))
 
 
@@ -212,73 +174,10 @@ def _located(tree: Path, module: str, scope: str, diff: list[str]) -> Mutant:
     guess = begun + int(hunk.split()[1].removeprefix("-").partition(",")[0]) - 1 + context
     places = [number for number, line in enumerate(lines, 1) if was and line == was[0]] or [guess]
     return Mutant(
-        module, min(places, key=lambda number: abs(number - guess)), scope, _joined(was), _joined(now)
+        module, min(places, key=lambda number: abs(number - guess)), scope, joined(was), joined(now)
     )
 
 
-def _joined(lines: Iterable[str]) -> str:
+def joined(lines: Iterable[str]) -> str:
+    """Give changed lines as one."""
     return " ".join(line.strip() for line in lines)
-
-
-class _Everywhere(MutationVisitor):  # type: ignore[misc]  # the library is in a venv of its own
-    """Mutates decorated functions as well."""
-
-    def _skip_node_and_children(self, node: libcst.CSTNode) -> bool:
-        if isinstance(node, libcst.FunctionDef) and node.decorators:
-            return False
-        return bool(super()._skip_node_and_children(node))
-
-
-def _outside(module: str, source: str) -> Iterator[tuple[Mutant, str]]:
-    visitor = _Everywhere(mutation_operators, IgnoredCode(set(), set(), set()))
-    parsed = MetadataWrapper(libcst.parse_module(source)).visit(visitor)
-    before = source.splitlines()
-    for change in visitor.mutations:
-        function = change.contained_by_top_level_function
-        if isinstance(function, libcst.FunctionDef) and not function.decorators:
-            continue
-        code = deep_replace(parsed, change.original_node, change.mutated_node).code
-        after = code.splitlines()
-        steps = [
-            step for step in difflib.SequenceMatcher(None, before, after).get_opcodes() if step[0] != "equal"
-        ]
-        was = [line for _, start, end, _, _ in steps for line in before[start:end]]
-        now = [line for _, _, _, start, end in steps for line in after[start:end]]
-        line = steps[0][1] + 1
-        yield Mutant(module, line, _scope(source, line), _joined(was), _joined(now)), code
-
-
-def _scope(source: str, line: int) -> str:
-    for node in ast.parse(source).body:
-        if isinstance(node, ast.ClassDef) and node.lineno <= line <= (node.end_lineno or 0):
-            return node.name
-        if isinstance(node, ast.Assign | ast.AnnAssign) and node.lineno <= line <= (node.end_lineno or 0):
-            target = node.target if isinstance(node, ast.AnnAssign) else node.targets[0]
-            return ast.unparse(target)
-    return _OUTSIDE
-
-
-class _Changed(MetaPathFinder, InspectLoader):
-    """Finds one module, and reads it from a text."""
-
-    def __init__(self, name: str, code: str) -> None:
-        self.name, self.code = name, code
-
-    def find_spec(self, fullname: str, *_others: object) -> ModuleSpec | None:
-        """Find the module."""
-        return spec_from_loader(fullname, self, is_package=False) if fullname == self.name else None
-
-    def get_source(self, _fullname: str) -> str:
-        """Give its text."""
-        return self.code
-
-
-def _survives(tree: Path, module: str, code: str) -> bool:
-    os.chdir(tree)
-    sys.path.insert(0, str(tree))
-    sys.meta_path.insert(0, _Changed(f"ipa_tpi.decide.{module}", code))
-    every = _tests(tree)
-    first = f"tests/unit/test_decide_{'policy' if module == 'definition' else module}.py"
-    parts = [names for names in ([first], [name for name in every if name != first]) if names[0] in every]
-    with Path(os.devnull).open("w") as nothing, redirect_stdout(nothing), redirect_stderr(nothing):
-        return all(pytest.main(["-x", *_OPTIONS, *names]) == pytest.ExitCode.OK for names in parts)

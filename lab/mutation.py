@@ -1,6 +1,6 @@
-"""Publishes the mutation score of `ipa_tpi/decide`: `python -m lab.mutation FOLDER [MODULE,MODULE…]`.
+"""Publishes the mutation score of `ipa_tpi/decide`: `python -m lab.mutation FOLDER [MODULE,MODULE…] [resume]`.
 
-It changes the decision core in every small way (see `lab.mutants`), counts what the unit tests notice, and
+It changes the decision core in every small way (see `lab.mutants`, `lab.mutants_outside`), counts what the unit tests notice, and
 prints score and survivors.  The results of each module are kept in FOLDER; once there are some of all modules
 as they are now, it writes docs/mutation.md.  It fails where the score
 is below `LEAST_PERCENT`, a survivor has no explanation in tests/mutation.toml, or an explanation no survivor.
@@ -19,7 +19,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
-from lab.mutants import PACKAGE, Mutant, Tally, copy_tree, inside_functions, modules, outside_functions
+from lab.mutants import PACKAGE, Mutant, Tally, copy_tree, inside_functions, modules
+from lab.mutants_outside import outside_functions
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 TARGET: Final = ROOT / "docs" / "mutation.md"
@@ -33,12 +34,14 @@ Written by `make mutation`; do not edit. Last run on {date} with [mutmut](https:
 
 A mutant is one small change of `ipa_tpi/decide`: another operator, number, string or argument, a condition
 turned round, a value replaced by nothing. Mutmut makes and runs those inside functions; what lies outside of
-functions (tables, patterns, limits, defaults) is changed by its operators as well, and run by `lab/mutants.py`.
+functions (tables, patterns, limits, defaults) is changed by its operators as well, and run by `lab/mutants_outside.py`.
 A survivor is a change that no test noticed; each is explained below, and counts against the score all the
 same. The explanations are kept in `tests/mutation.toml`; a survivor without one, and one without a survivor,
-fails the run.
+fails the run.{resumed}
 
 """
+_RESUMED: Final = """
+What an earlier run noticed was not tried again in this one, where the function is still the same."""
 
 
 def load_explanations(path: Path) -> dict[tuple[str, str, str], str]:
@@ -138,7 +141,8 @@ def main() -> int:
         print(f"there is no such module; choose of: {', '.join(every)}", file=sys.stderr)
         return 2
     explained = load_explanations(EXPLAINED)
-    copy_tree(ROOT, tree)
+    resume = bool(sys.argv[3:4] and sys.argv[3])
+    copy_tree(ROOT, tree, resume=resume)
     parts: dict[str, list[Tally]] = defaultdict(list)
     for run in (outside_functions, inside_functions):
         for module, tally in run(tree, chosen):
@@ -156,6 +160,7 @@ def main() -> int:
             score=score(tallies),
             total=sum(tally.total for tally in tallies.values()),
             least=LEAST_PERCENT,
+            resumed=_RESUMED if resume else "",
         )
         TARGET.write_text(head + tables, encoding="utf-8")
     else:

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Mutates ipa_tpi/decide and counts what the unit tests notice, with a venv of its own from requirements/mutation.lock.
-# Usage: lab/mutation.sh CACHE-FOLDER [MODULE,MODULE…]
+# Usage: lab/mutation.sh CACHE-FOLDER [MODULE,MODULE…] [resume]
 set -euo pipefail
 cd "$(dirname "$0")/.."
 cache=$1
@@ -17,4 +17,4 @@ fi
 # The copy that is mutated must be found, not the original; and what was compiled once is not compiled again.
 unset PYTHONPATH
 unset PYTHONDONTWRITEBYTECODE
-exec nice -n 10 "$venv/bin/python" -B -m lab.mutation "$cache/mutation" "${2:-}"
+exec nice -n 10 "$venv/bin/python" -B -m lab.mutation "$cache/mutation" "${2:-}" "${3:-}"
