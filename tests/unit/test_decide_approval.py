@@ -465,10 +465,15 @@ def test_a_proof_that_the_target_refused_is_not_called_missing() -> None:
 def test_a_proof_whose_ticket_was_not_enough_is_made_again(code: str) -> None:
     """R-A12, R-X11: nobody did wrong; who made it is told to make another."""
     answer = why(entries().approval(BOB), verified=frozenset(), refused_proofs={(BOB.dn, "approve"): code})
-    demand(answer, code, "bob@TPI.TEST runs: ipa-tpi prove")
+    lacks = {
+        "proof-stale": "was not got for this alone, just now, with the factor",
+        "proof-indicator-missing": "lacks the factor that the operation demands",
+    }[code]
+    told = f"the proof's ticket {lacks}; bob@TPI.TEST runs: ipa-tpi prove {ASKED.id}"
+    assert answer == (State.PENDING, Refuse(code, told))
     found = standing(case(verified=frozenset(), refused_proofs={(ALICE.dn, "request"): code}))
     assert (found.state, found.code) == (State.AWAITING_PREVIEW, code)
-    assert "the requester runs: ipa-tpi prove" in found.message
+    assert found.message == f"the proof's ticket {lacks}; the requester runs: ipa-tpi prove {ASKED.id}"
 
 
 def test_where_the_floor_excepts_the_operation_an_approval_needs_no_proof() -> None:

@@ -115,6 +115,7 @@ def test_what_could_show_as_something_else_is_refused(character: str) -> None:
 
 
 def test_a_long_text_is_refused() -> None:
+    assert MAX_TEXT == 1024
     refused_with(check_text("a" * (MAX_TEXT + 1), "ticket"), "text-not-allowed", "ticket", "shorten it")
 
 
