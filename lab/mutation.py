@@ -112,10 +112,10 @@ def render(tallies: Mapping[str, Tally], explained: Mapping[tuple[str, str, str]
     return "\n".join(lines) + "\n"
 
 
-def keep(folder: Path, module: str, tally: Tally) -> None:
-    """Keep what became of a module's mutants, with the digest of the module."""
+def keep(folder: Path, tree: Path, module: str, tally: Tally) -> None:
+    """Keep what became of a module's mutants, with the digest of the module as it was run."""
     folder.mkdir(parents=True, exist_ok=True)
-    known = {"source": _digest(module), **asdict(tally)}
+    known = {"source": _digest(tree, module), **asdict(tally)}
     (folder / f"{module}.json").write_text(json.dumps(known, indent=1), encoding="utf-8")
 
 
@@ -125,7 +125,7 @@ def recall(folder: Path, names: list[str]) -> dict[str, Tally]:
     for name in names:
         path = folder / f"{name}.json"
         known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-        if known.get("source") == _digest(name):
+        if known.get("source") == _digest(ROOT, name):
             survivors = tuple(Mutant(**each) for each in known["survivors"])
             found[name] = Tally(known["killed"], known["timeout"], survivors)
     return found
@@ -148,7 +148,7 @@ def main() -> int:
         for module, tally in run(tree, chosen):
             parts[module].append(tally)
     for module, found in parts.items():
-        keep(kept, module, _sum(found))
+        keep(kept, tree, module, _sum(found))
     tallies = recall(kept, every)
     tables = render(tallies, explained)
     print(tables)
@@ -170,8 +170,8 @@ def main() -> int:
     return 1 if wrong else 0
 
 
-def _digest(module: str) -> str:
-    return hashlib.sha256((ROOT / PACKAGE / f"{module}.py").read_bytes()).hexdigest()
+def _digest(root: Path, module: str) -> str:
+    return hashlib.sha256((root / PACKAGE / f"{module}.py").read_bytes()).hexdigest()
 
 
 def _sum(found: list[Tally]) -> Tally:
