@@ -189,8 +189,11 @@ def _row(name: str, tallies: Mapping[str, Tally]) -> str:
 
 
 def _place(mutant: Mutant) -> str:
-    where = f"{mutant.module}.py:{mutant.line} {mutant.scope}"
-    return f"{where}\n    - {mutant.was}\n    + {mutant.now}"
+    # As it is to stand in tests/mutation.toml, but for the reason.
+    lines = [
+        f"{name} = {json.dumps(text)}" for name, text in zip(("in", "was", "now"), mutant.key, strict=True)
+    ]
+    return "\n".join([f"{mutant.module}.py:{mutant.line}", "[[survivor]]", *lines, 'why = ""', ""])
 
 
 def _code(text: str) -> str:
