@@ -31,6 +31,7 @@ from typing import Final, NamedTuple, TypeVar
 
 from ipa_tpi.decide.digest import approval_digest, parse_canonical, sha256
 from ipa_tpi.decide.identity import Identity, check_distinct
+from ipa_tpi.decide.proof import lacking
 from ipa_tpi.decide.quorum import Demand, check_turn, missing
 from ipa_tpi.model import (
     Approval,
@@ -52,10 +53,7 @@ from ipa_tpi.model import (
 
 C = TypeVar("C", bound=Child)
 # Why a proof did not count although nobody did wrong, and what its maker is told.
-_AGAIN: Final[Mapping[str, str]] = {
-    "proof-stale": "the proof's ticket was not got for this alone, just now, with the factor",
-    "proof-indicator-missing": "the proof's ticket lacks the factor that the operation demands",
-}
+_AGAIN: Final = frozenset({"proof-stale", "proof-indicator-missing"})
 _BY_RULES: Final = frozenset({"no-rule", "not-a-person", "self-approval"})
 
 
@@ -95,6 +93,7 @@ class Terms:
     proof: bool = True
     groups: frozenset[str] = frozenset()
     stages: tuple[Stage, ...] = ()
+    indicators: frozenset[str] = frozenset()
 
     @property
     def demand(self) -> Demand:
@@ -345,11 +344,7 @@ def _awaiting(case: Case) -> tuple[State, str, str]:
     if case.terms.proof and Verified(request.creator, Purpose.REQUEST, case.digest) not in case.verified:
         code = case.refused_proofs.get((request.creator, Purpose.REQUEST), "proof-missing")
         if code in _AGAIN:
-            return (
-                State.AWAITING_PREVIEW,
-                code,
-                f"{_AGAIN[code]}; the requester runs: ipa-tpi prove {request.id}",
-            )
+            return State.AWAITING_PREVIEW, code, _again(case, code, "the requester")
         return (
             State.AWAITING_PREVIEW,
             "proof-missing",
@@ -467,7 +462,7 @@ def _judge(
 def _unproven(case: Case, approval: Approval, who: str) -> Refuse:
     code = case.refused_proofs.get((approval.creator, Purpose.APPROVE))
     if code is not None and code in _AGAIN:
-        return Refuse(code, f"{_AGAIN[code]}; {who} runs: ipa-tpi prove {case.subtree.request.id}")
+        return Refuse(code, _again(case, code, who))
     if code is None:
         return Refuse(
             "proof-missing",
@@ -478,6 +473,13 @@ def _unproven(case: Case, approval: Approval, who: str) -> Refuse:
         f"the target refused the proof by {who}: what was signed is not what lies here. The service may have shown "
         "something else: tell an auditor, and look again before anything is signed",
     )
+
+
+def _again(case: Case, code: str, who: str) -> str:
+    then = f"ipa-tpi prove {case.subtree.request.id}"
+    if code == "proof-stale":
+        return f"the proof's ticket was not got for this alone, just now, with the factor; {who} runs: {then}"
+    return f"{lacking(case.terms.indicators)}, then {who} runs: {then}"
 
 
 def _own(case: Case, kind: type[C]) -> list[C]:
