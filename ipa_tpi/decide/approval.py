@@ -344,7 +344,12 @@ def _awaiting(case: Case) -> tuple[State, str, str]:
     if case.terms.proof and Verified(request.creator, Purpose.REQUEST, case.digest) not in case.verified:
         code = case.refused_proofs.get((request.creator, Purpose.REQUEST), "proof-missing")
         if code in _AGAIN:
-            return State.AWAITING_PREVIEW, code, _again(case, code, "the requester")
+            happened, first = _again(case, code)
+            return (
+                State.AWAITING_PREVIEW,
+                code,
+                f"{happened}; the requester runs{first}: ipa-tpi prove {request.id}",
+            )
         return (
             State.AWAITING_PREVIEW,
             "proof-missing",
@@ -462,7 +467,8 @@ def _judge(
 def _unproven(case: Case, approval: Approval, who: str) -> Refuse:
     code = case.refused_proofs.get((approval.creator, Purpose.APPROVE))
     if code is not None and code in _AGAIN:
-        return Refuse(code, _again(case, code, who))
+        happened, first = _again(case, code)
+        return Refuse(code, f"{happened}; {who} runs{first}: ipa-tpi prove {case.subtree.request.id}")
     if code is None:
         return Refuse(
             "proof-missing",
@@ -475,11 +481,12 @@ def _unproven(case: Case, approval: Approval, who: str) -> Refuse:
     )
 
 
-def _again(case: Case, code: str, who: str) -> str:
-    then = f"ipa-tpi prove {case.subtree.request.id}"
+def _again(case: Case, code: str) -> tuple[str, str]:
+    """Say why a proof has to be made again, and what has to be run before that."""
     if code == "proof-stale":
-        return f"the proof's ticket was not got for this alone, just now, with the factor; {who} runs: {then}"
-    return f"{lacking(case.terms.indicators)}, then {who} runs: {then}"
+        return "the proof's ticket was not got for this alone, just now, with the factor", ""
+    lacks, way = lacking(case.terms.indicators)
+    return lacks, f" {way}, then"
 
 
 def _own(case: Case, kind: type[C]) -> list[C]:

@@ -12,7 +12,8 @@ A replay cache is absent on purpose: a token bears the request's digest through 
 can only say again what was said; receipts make it count once, and a crash loses none.
 """
 
-from collections.abc import Mapping, Set
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -29,7 +30,7 @@ _USED: Final = frozenset({Purpose.REQUEST, Purpose.CANCEL, Purpose.APPROVE, Purp
 
 # How a person gets a ticket with each of FreeIPA's authentication indicators (kinit(1)).
 _WAYS: Final[Mapping[str, str]] = {
-    "hardened": "kinit (with SPAKE or FAST)",
+    "hardened": "kinit with SPAKE or FAST",
     "idp": "kinit -T ARMOR",
     "otp": "kinit -T ARMOR",
     "passkey": "kinit -T ARMOR",
@@ -109,20 +110,19 @@ def demands_of(operation: Operation, floor: Floor) -> Demands:
     )
 
 
-def lacking(indicators: Set[str]) -> str:
-    """Say that a ticket lacks the factor that is demanded, and how a ticket with it is got (R-A12).
+def lacking(indicators: AbstractSet[str]) -> tuple[str, str]:
+    """Say that a ticket lacks the factor that is demanded, and what gets one with it (R-A12).
 
     Args:
-        indicators: Those of which it would have to bear one; the names are FreeIPA's, or the site's own.
+        indicators: Those of which it would have to bear one: FreeIPA's names, or the site's own.
 
     Returns:
-        What happened and what to do next; what follows that is the caller's.
+        What happened, and what to run.
     """
     named = sorted(indicators)
-    ways = [f"for {name} run: {_WAYS[name]}" for name in named if name in _WAYS]
-    advice = ", or ".join(ways) or "run kinit with that factor"
+    ways = [f"{_WAYS.get(name, 'kinit with that factor')} ({name})" for name in named]
     shown = f"factor {' or '.join(named)}" if named else "factor that was demanded"
-    return f"the proof's ticket lacks the {shown}; {advice}"
+    return f"the proof's ticket lacks the {shown}", " or ".join(ways) or "kinit with that factor"
 
 
 def judge(
@@ -165,9 +165,8 @@ def judge(
 
 def _check_ticket(accepted: AcceptedProof, demands: Demands, now: datetime) -> Refuse | None:
     if demands.indicators and not demands.indicators & accepted.indicators:  # R-A12
-        return Refuse(
-            "proof-indicator-missing", f"{lacking(demands.indicators)}, then run: ipa-tpi prove ID"
-        )
+        lacks, way = lacking(demands.indicators)
+        return Refuse("proof-indicator-missing", f"{lacks}; run {way}, then: ipa-tpi prove ID")
     if not demands.fresh_seconds:
         return None
     oldest = now - timedelta(seconds=demands.fresh_seconds + demands.skew_seconds)
