@@ -14,6 +14,7 @@ from typing import Any
 import ldap
 import pytest
 from lawless import Lawless
+from supplier import ReplicationSession, replicated
 from tier import Captured, captured
 from world import REQUESTS, UNIT, World, eventually, world
 
@@ -51,6 +52,13 @@ def lawless(world: World) -> Iterator[Lawless]:
     """A directory that enforces nothing: only the executor stands in the way."""
     with Lawless(world) as broken:
         yield broken
+
+
+@pytest.fixture(scope="module")
+def supplier(world: World) -> Iterator[ReplicationSession]:
+    """A replication session with the directory."""
+    with replicated(world) as session:
+        yield session
 
 
 @pytest.fixture(scope="module")

@@ -21,13 +21,9 @@ from straight import (
     settle,
 )
 from tier import Captured, child, entry_id_of, forged_request, kept_back, made_digest, proof_child
-from world import HOST, REALM, World, eventually
+from world import REALM, World, eventually
 
-from ipa_tpi.client import Wish
 from ipa_tpi.errors import NotFoundError, OutcomeUnknownError
-
-WISH = Wish("dirsrv.restart", HOST, {"instance": "DS01"})
-OTHER_WEB = "HTTP/ca.tpi.test"  # as Dogtag's, behind another Apache
 
 
 def test_what_it_drops_is_not_there_and_nothing_runs(world: World, tier: Captured) -> None:
