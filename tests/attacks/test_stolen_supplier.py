@@ -7,6 +7,7 @@ nobody's proof, and nothing runs.  (Whoever writes keys, as a supplier may, can 
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import Any
 
 import ldap
@@ -34,8 +35,9 @@ from straight import (
     user_dn,
 )
 from supplier import ReplicationSession
-from world import REALM, World
+from world import CA, REALM, URL, World
 
+from ipa_tpi.client import TpiClient
 from ipa_tpi.decide.digest import canonical, sha256
 from ipa_tpi.model import Preview
 
@@ -257,3 +259,30 @@ def test_the_same_credential_outside_such_a_session_forges_nothing(
     assert supplier
     settle(world, request_id, "alice")
     runs_for(world, request_id)
+
+
+def test_whoever_writes_keys_is_anybody_which_is_limit_1(
+    world: World, supplier: ReplicationSession, tmp_path: Path
+) -> None:
+    """Alice has the credential, lays her own key over bob's without knowing either, and is bob: two people in one."""
+    root, name = world.root(), "krbPrincipalKey"
+    keys = {
+        who: root.search_s(user_dn(who), ldap.SCOPE_BASE, attrlist=[name])[0][1] for who in ("alice", "bob")
+    }
+    request_id = world.request("alice")
+    keytab, ccache = tmp_path / "bob.keytab", tmp_path / "ccache"
+    password = world.people["alice"]["password"]
+    add = f"addent -password -p bob@{REALM} -k 1 -e aes256-cts-hmac-sha1-96 -s {REALM}alice"
+    done = world.run("root", ["/usr/bin/ktutil"], text=f"{add}\n{password}\nwkt {keytab}\n")
+    assert keytab.exists(), done
+    kinit = ["/usr/bin/kinit", "-c", str(ccache), "-k", "-t", str(keytab), f"bob@{REALM}"]
+    assert world.run("root", kinit).status != 0
+    supplier.modify(user_dn("bob"), [(ldap.MOD_REPLACE, name, keys["alice"][name])])
+    try:
+        assert world.run("root", kinit).status == 0
+        false_bob = TpiClient(URL, CA, f"FILE:{ccache}")
+        false_bob.approve(false_bob.show(request_id))
+        world.wait_state(request_id, "executed", person="frank")
+    finally:
+        supplier.modify(user_dn("bob"), [(ldap.MOD_REPLACE, name, keys["bob"][name])])
+    assert world.kinit("bob").status == 0
