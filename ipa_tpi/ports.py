@@ -88,8 +88,13 @@ class Directory(Protocol):
     def whoami(self) -> str:
         """Tell the normal DN that this connection is bound as."""
 
-    def policy(self) -> Policy:
-        """Read all rules, operations and operation groups."""
+    def policy(self, about: frozenset[str] | None = None) -> Policy:
+        """Read rules, operations and operation groups.
+
+        Args:
+            about: Names of operations.  Where the policy is large, only these are read, with their groups and
+                every rule that names them; None reads all of it, however large.
+        """
 
     def account(self, principal: str) -> Account | None:
         """Read the one account that bears exactly this principal name, canonical or alias.

@@ -179,7 +179,7 @@ class Dispatcher:
         request = subtree.request
         if not owed:
             return
-        wanted = usable_operation(self.directory.policy(), request.operation)
+        wanted = usable_operation(self.directory.policy(frozenset({request.operation})), request.operation)
         # What a ticket must be stands in the definition; without the one that was asked for nothing can come of it.
         if isinstance(wanted, Operation) and wanted.digest == request.operation_digest:
             self.receipts.verify(subtree, owed, people, demands_of(wanted, self.place.floor), self.clock())
@@ -494,7 +494,7 @@ class Dispatcher:
 
     def _facts(self, subtree: Subtree) -> Facts:
         people = self.directory.meet(self._writers(subtree), (self.place.target,))
-        policy = self.directory.policy()
+        policy = self.directory.policy(frozenset({subtree.request.operation}))
         return Facts(
             me=self.place.me,
             target=self.place.target,
