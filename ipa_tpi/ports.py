@@ -96,6 +96,9 @@ class Directory(Protocol):
                 every rule that names them; None reads all of it, however large.
         """
 
+    def operations(self) -> Policy:
+        """Read all operations, and no rules."""
+
     def account(self, principal: str) -> Account | None:
         """Read the one account that bears exactly this principal name, canonical or alias.
 

@@ -320,6 +320,10 @@ class FakeDirectory:
         self._maybe_fail("policy")
         return self._realm.policy
 
+    def operations(self) -> Policy:
+        """Give all operations, and no rules."""
+        return replace(self.policy(), rules=(), whole=False)
+
     def account(self, principal: str) -> Account | None:
         """Find an account by any of its names."""
         self._maybe_fail("account")

@@ -21,7 +21,7 @@ from ldap.controls.psearch import PersistentSearchControl
 from ipa_tpi.adapters.gss import bind
 from ipa_tpi.adapters.ldap_options import prepare
 from ipa_tpi.adapters.people import AT_ONCE, Sought, bearing, by_dn, by_name, hosts_named
-from ipa_tpi.adapters.rules import read_policy
+from ipa_tpi.adapters.rules import read_operations, read_policy
 from ipa_tpi.decide.intake import RawEntry, read_child, read_request
 from ipa_tpi.errors import (
     DirectoryLimitError,
@@ -212,12 +212,18 @@ class LdapDirectory:
 
     def policy(self, about: frozenset[str] | None = None) -> Policy:
         """Read rules, operations and operation groups."""
-        top = normal_dn(f"cn=tpi,{self._suffix}")
+        return read_policy(self._policy_entries, self._top, about)
 
-        def search(wanted: str, at_most: int) -> list[tuple[str, Raw]]:
-            return self._search(top, ldap.SCOPE_SUBTREE, wanted, ["*"], at_most=at_most)
+    def operations(self) -> Policy:
+        """Read all operations, and no rules."""
+        return read_operations(self._policy_entries, self._top)
 
-        return read_policy(search, top, about)
+    @property
+    def _top(self) -> str:
+        return normal_dn(f"cn=tpi,{self._suffix}")
+
+    def _policy_entries(self, wanted: str, at_most: int) -> list[tuple[str, Raw]]:
+        return self._search(self._top, ldap.SCOPE_SUBTREE, wanted, ["*"], at_most=at_most)
 
     def account(self, principal: str) -> Account | None:
         """Read the one account that bears this principal name."""

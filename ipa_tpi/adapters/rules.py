@@ -7,6 +7,7 @@ not depend on how many rules there are for other operations.
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from typing import Final
 
 import ldap.filter
@@ -26,7 +27,7 @@ _EVERYTHING: Final = (
     "(|(objectClass=ipaTpiRule)(objectClass=ipaTpiOperation)(objectClass=ipaTpiOperationGroup))"
 )
 _AT_ONCE: Final = 200
-_DIGITS: Final = "0123456789abcdef-"
+_DIGITS: Final = "-0123456789abcdef"  # in the directory's order
 _LONGEST_PREFIX: Final = 4
 
 
@@ -50,6 +51,11 @@ def read_policy(search: Search, top: str, about: frozenset[str] | None) -> Polic
         return _read_part(search, top, about) if about is not None else _read_whole(search, top)
 
 
+def read_operations(search: Search, top: str) -> Policy:
+    """Read all operations, and no rules; see `read_policy`."""
+    return replace(_to_policy(search("(objectClass=ipaTpiOperation)", 0), top), whole=False)
+
+
 def _read_whole(search: Search, top: str) -> Policy:
     found = search("(|(objectClass=ipaTpiOperation)(objectClass=ipaTpiOperationGroup))", 0)
     return _to_policy(found + _rules(search), top)
@@ -67,18 +73,18 @@ def _read_part(search: Search, top: str, about: frozenset[str]) -> Policy:
     return replace(_to_policy(found, top), whole=False)
 
 
-def _rules(search: Search, wanted: str = "", prefix: str = "") -> list[Entry]:
-    """Search rules; in parts, by the beginnings of their ids, where there are more than one search gives."""
+def _rules(search: Search, wanted: str = "", low: str = "", high: str = "") -> list[Entry]:
+    """Search rules; by ranges of their ids where there are more than one search gives or looks through."""
     # R-K03: all count, however many; FreeIPA's own evaluation goes wrong where its search ends, above 100.
-    part = f"(ipaUniqueID={prefix}*)" if prefix else ""
+    part = (f"(ipaUniqueID>={low})" if low else "") + (f"(ipaUniqueID<={high})" if high else "")
     try:
         return search(f"(&(objectClass=ipaTpiRule){wanted}{part})", 0)
     except DirectoryLimitError:
-        if len(prefix) == _LONGEST_PREFIX:
+        if len(low) > _LONGEST_PREFIX or (high and not low):
             raise
-    longer = "".join(f"(ipaUniqueID={prefix}{digit}*)" for digit in _DIGITS)
-    other = search(f"(&(objectClass=ipaTpiRule){wanted}{part}(!(|{longer})))", 0)
-    return other + [rule for digit in _DIGITS for rule in _rules(search, wanted, prefix + digit)]
+    bounds = [low, *(low + digit for digit in _DIGITS), high]
+    found = (rule for ends in pairwise(bounds) for rule in _rules(search, wanted, *ends))
+    return list(dict(found).items())  # who stands on a bound lies in both ranges
 
 
 def _to_policy(found: Sequence[Entry], top: str) -> Policy:

@@ -179,7 +179,7 @@ class Flow:
         with self._recorded("operations", caller, ""):
             reading = self._reading()
             self._who(caller, reading)
-            return Catalogue(reading.policy, self.directory.targets(), self.site)
+            return Catalogue(self.directory.operations(), self.directory.targets(), self.site)
 
     def policy(self, caller: str, question: Question) -> Trial:
         """Tell what the policy says of a user, an operation and a host (X10)."""

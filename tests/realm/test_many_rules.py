@@ -11,7 +11,6 @@ import pytest
 from acls_world import World, new_world
 
 from ipa_tpi.adapters.directory import LdapDirectory
-from ipa_tpi.errors import DirectoryLimitError
 
 pytestmark = pytest.mark.realm
 
@@ -75,15 +74,39 @@ def test_more_rules_of_one_operation_than_one_search_gives_are_all_read(world: W
     assert len([rule for rule in named if rule.name.startswith("many")]) == MANY - 2
 
 
-def test_what_cannot_be_read_whole_is_refused_and_never_cut_off(world: World) -> None:
-    change = [(ldap.MOD_REPLACE, name, [b"50"]) for name in ("nsslapd-lookthroughlimit", "nsslapd-sizelimit")]
-    before = world.root.search_s(DATABASE, ldap.SCOPE_BASE, attrlist=["nsslapd-lookthroughlimit"])[0][1]
-    world.root.modify_s(DATABASE, change[:1])
-    world.root.modify_s("cn=config", change[1:])
+@pytest.fixture
+def _stingy(world: World) -> Iterator[None]:
+    """Make the directory look through less than there is, as a stock one does with 10 000 rules."""
+    limits = {
+        "cn=config": {"nsslapd-sizelimit": b"500"},
+        DATABASE: {
+            "nsslapd-lookthroughlimit": b"500",
+            "nsslapd-rangelookthroughlimit": b"500",
+            "nsslapd-idlistscanlimit": b"500",
+        },
+    }
+    before = {
+        dn: world.root.search_s(dn, ldap.SCOPE_BASE, attrlist=list(names))[0][1]
+        for dn, names in limits.items()
+    }
+    for dn, names in limits.items():
+        world.root.modify_s(dn, [(ldap.MOD_REPLACE, name, [value]) for name, value in names.items()])
     time.sleep(0.2)
-    try:
-        with pytest.raises(DirectoryLimitError):
-            LdapDirectory(world._bind("alice"), world.layout.suffix).policy()
-    finally:
-        world.root.modify_s(DATABASE, [(ldap.MOD_REPLACE, *next(iter(before.items())))])
-        world.root.modify_s("cn=config", [(ldap.MOD_REPLACE, "nsslapd-sizelimit", [b"2000"])])
+    world.connections.pop("alice", None)
+    yield
+    for dn, values in before.items():
+        world.root.modify_s(dn, [(ldap.MOD_REPLACE, name, value) for name, value in values.items()])
+    time.sleep(0.2)
+    world.connections.pop("alice", None)
+
+
+@pytest.mark.usefixtures("_stingy")
+def test_a_directory_that_looks_through_few_at_once_gives_all_the_same(world: World) -> None:
+    with pytest.raises((ldap.SIZELIMIT_EXCEEDED, ldap.ADMINLIMIT_EXCEEDED)):
+        world.bound("alice").search_s(world.top, ldap.SCOPE_SUBTREE, "(objectClass=ipaTpiRule)")
+    about = directory(world).policy(frozenset({"dirsrv.restart"}))
+    assert {"many 0", "many 1"} <= {rule.name for rule in about.rules}
+    assert set(directory(world).operations().operations) >= {"dirsrv.restart", "dirsrv.status"}
+    found = [rule.name for rule in directory(world).policy().rules]
+    assert {f"many {number}" for number in range(MANY)} <= set(found)
+    assert len(found) == len(set(found))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -9,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from ipa_tpi.adapters.rules import read_policy
+from ipa_tpi.adapters.rules import read_operations, read_policy
 from ipa_tpi.errors import DirectoryLimitError
 from ipa_tpi.model import Policy
 
 TOP = "cn=tpi,dc=tpi,dc=test"
 OPERATIONS, GROUPS, RULES = (f"cn=tpi{name},{TOP}" for name in ("operations", "operationgroups", "rules"))
-TERM = re.compile(r"\(([A-Za-z]+)=([^()]*)\)")
+TERM = re.compile(r"\(([A-Za-z]+)(>=|<=|=)([^()]*)\)")
 
 
 @dataclass
@@ -72,9 +73,9 @@ def _fits(raw: Any, wanted: str) -> tuple[bool, str]:
     term = TERM.match(wanted)
     assert term is not None, wanted
     values = [one.decode().lower() for one in raw.get(term[1].lower(), ())]
-    text = term[2].lower()
-    fits = any(one.startswith(text[:-1]) if text.endswith("*") else one == text for one in values)
-    return fits, wanted[term.end() :]
+    text = term[3].lower()
+    compare = {"=": operator.eq, ">=": operator.ge, "<=": operator.le}[term[2]]
+    return any(compare(one, text) for one in values), wanted[term.end() :]
 
 
 def names(policy: Policy, operation: str) -> set[str]:
@@ -148,7 +149,7 @@ def test_however_few_the_directory_gives_at_once_all_rules_are_read(large: Serve
 
 def test_what_cannot_be_read_in_parts_either_is_refused(large: Server) -> None:
     for number in range(40):
-        large.rule(f"beef{number:02}", f"cn=lab.restart,{OPERATIONS}")
+        large.rule(f"beefbeef{number:02}", f"cn=lab.restart,{OPERATIONS}")
     large.gives = 30
     with pytest.raises(DirectoryLimitError):
         large.policy("lab.restart")
@@ -161,6 +162,11 @@ def test_more_operations_than_the_directory_gives_are_refused_not_cut_off(large:
     with pytest.raises(DirectoryLimitError):
         large.policy()
     assert set(large.policy("lab.restart").operations) == {"lab.restart"}
+
+
+def test_all_operations_are_read_without_the_rules(large: Server) -> None:
+    large.gives = 20
+    assert set(read_operations(large.search, TOP).operations) == {"lab.restart", "lab.other"}
 
 
 def test_what_lies_elsewhere_or_is_of_another_kind_is_not_taken() -> None:
