@@ -26,7 +26,7 @@ _GROUPS: Final = ("cn=tpioperationgroups", b"ipatpioperationgroup")
 _EVERYTHING: Final = (
     "(|(objectClass=ipaTpiRule)(objectClass=ipaTpiOperation)(objectClass=ipaTpiOperationGroup))"
 )
-_AT_ONCE: Final = 200
+_AT_ONCE: Final = 100
 _DIGITS: Final = "-0123456789abcdef"  # in the directory's order
 _LONGEST_PREFIX: Final = 4
 
