@@ -627,7 +627,7 @@ def _translated(what: str) -> Iterator[None]:
     except (ldap.SIZELIMIT_EXCEEDED, ldap.ADMINLIMIT_EXCEEDED) as error:
         raise DirectoryLimitError(
             f"the directory holds more entries than it gives at once ({_info(error)}); tell an administrator, "
-            "and ask for fewer: ipa-tpi list --mine, ipa-tpi rule find --operation"
+            "and ask for fewer: ipa-tpi list --mine"
         ) from error
     except ldap.LDAPError as error:
         # Of an add that was sent nobody can tell whether it arrived.
