@@ -176,6 +176,8 @@ class AcceptedProof:
         initial: The ticket bears the INITIAL flag.
         indicators: Authentication indicators in the ticket.
         mic_valid: The MIC is over exactly the text that it should be over.
+        evidence: With what to act as the initiator by constrained delegation, where the verifier keeps it;
+            only ever in memory.
     """
 
     initiator: str
@@ -184,6 +186,7 @@ class AcceptedProof:
     initial: bool
     indicators: frozenset[str]
     mic_valid: bool
+    evidence: object = field(default=None, repr=False, compare=False)
 
 
 class ProofVerifier(Protocol):
