@@ -226,6 +226,55 @@ class Job:
     after: UnitState | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """What a CA says of a certificate that it has issued.
+
+    Attributes:
+        serial: ``0x`` and lower-case hexadecimal digits.
+        subject: Its subject's DN, as the CA spells it.
+        issuer: Its issuer's.
+        status: VALID, INVALID, REVOKED, EXPIRED or REVOKED_EXPIRED.
+        reason: Why it was revoked, in the CA's words; empty where it was not.
+        not_after: The end of its time, RFC 3339 in UTC.
+    """
+
+    serial: str
+    subject: str
+    issuer: str
+    status: str
+    reason: str
+    not_after: str
+
+
+class Authority(Protocol):
+    """A certificate authority, as one person reaches it."""
+
+    def certificate(self, serial: str) -> Certificate:
+        """Read a certificate's state.
+
+        Raises:
+            RefusedError: Code ``bad-parameters``: the CA has issued none of that number.
+            AuthorityUnavailableError: The CA did not answer.
+        """
+
+    def revoke(self, serial: str, reason: str) -> None:
+        """Revoke a certificate, or put it on hold.
+
+        Args:
+            serial: Of the certificate.
+            reason: One of the CA's words, such as ``Key_Compromise``.
+
+        Raises:
+            ActionFailedError: The CA refused it for this person, or could not.
+            OutcomeUnknownError: It may have.
+            AuthorityUnavailableError: It was certainly not asked.
+        """
+
+    def release(self, serial: str) -> None:
+        """Take a certificate off hold; raises as `revoke`."""
+
+
 class ServiceManager(Protocol):
     """systemd."""
 
