@@ -171,12 +171,13 @@ def _read(layout: Layout) -> tuple[Aci, ...]:
         entries="(!(objectClass=nsContainer))",
         attributes="*",
     )
-    # R-K17: retention is the one deletion.
+    # R-K17: retention is the one deletion, by the executor whose journal knows that the request has ended. That it has
+    # ended, or goes whole, no ACI can ask for.
     retention = Aci(
         name="requests: retention",
         effect="allow",
         rights=("delete",),
-        who=Member((policy,)),
+        who=Every((executor, Member((policy,)))),
         entries="(!(objectClass=nsContainer))",
     )
     return (*reads, nobody_else, retention)

@@ -392,6 +392,47 @@ class LdapDirectory:
         )
         return _to_raw(*found[0]) if found else None
 
+    def whole(self, request_id: str) -> Sequence[RawEntry]:
+        """Read a request and all below it as it lies there, malformed or not.
+
+        Returns:
+            The request first; nothing where it is not there.
+
+        Raises:
+            DirectoryUnavailableError: It does not show all that lies there.
+        """
+        return [_to_raw(*entry) for entry in self._whole(self._request_dn(request_id))]
+
+    def remove(self, dn: str) -> None:
+        """Delete one entry below cn=requests that has none below it; one that is gone is gone.
+
+        Args:
+            dn: Its DN, as `whole` gave it.
+
+        Raises:
+            DirectoryRefusedError: The directory's access control says no.
+            DirectoryUnavailableError: It could not be deleted, or nobody knows whether it was.
+        """
+        if not normal_dn(dn).endswith(
+            "," + normal_dn(self._requests_dn())
+        ):  # R-K17: nothing else is ever deleted
+            raise DirectoryRefusedError(f"{dn} is not below cn=requests, so it is left alone; report this")
+        try:
+            with _translated("remove"):
+                self._connection.delete_s(dn)
+        except NotFoundError:
+            return
+
+    def maintains(self, executor: str) -> bool:
+        """Tell whether an executor is one of those who may maintain policy and remove requests.
+
+        Args:
+            executor: Its DN.
+        """
+        wanted = ldap.filter.filter_format("(member=%s)", [executor])
+        group = f"cn=policy-executors,cn=tpi,{self._suffix}"
+        return bool(self._search(group, ldap.SCOPE_BASE, wanted, ["1.1"]))
+
     def child_dn(self, request_id: str, entry_id: str) -> str:
         """Give the DN of an entry below a request."""
         return f"ipaTpiEntryId={ldap.dn.escape_dn_chars(entry_id)},{self._request_dn(request_id)}"
