@@ -3,11 +3,11 @@
 import fcntl
 import os
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from ipa_tpi.errors import JournalError
 
@@ -142,6 +142,23 @@ def hold(path: str) -> int:
         os.close(descriptor)
         raise JournalError(f"another executor holds the journal ({path}: {error}); stop it first") from error
     return descriptor
+
+
+@contextmanager
+def reading(path: str) -> Iterator[Callable[..., list[Any]]]:
+    """Read a journal that another process may hold, and change nothing in it.
+
+    Args:
+        path: The journal.
+
+    Yields:
+        What takes a statement and its values, and gives the rows.
+
+    Raises:
+        JournalError: It cannot be read.
+    """
+    with translated(path), closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
+        yield lambda statement, *values: connection.execute(statement, values).fetchall()
 
 
 @contextmanager

@@ -116,6 +116,33 @@ def due(directory: Removable, rows: Rows, rule: Rule, now: datetime) -> Iterator
                 yield Due(heading, ended.get(heading.id, ""))
 
 
+def foresee(connect: Callable[[], Removable], rows: Rows, rule: Rule, now: datetime) -> Iterator[str]:
+    """Tell in lines what retention would do now; nothing is changed.
+
+    Args:
+        connect: Opens a directory bound as this executor.
+        rows: Reads the journal.
+        rule: Which requests go.
+        now: The time.
+
+    Yields:
+        A line for each request, and one of the sums.
+    """
+    directory = connect()
+    try:
+        counts = {True: 0, False: 0}
+        for one in due(directory, rows, rule, now):
+            counts[bool(one.outcome)] += 1
+            made = f"{one.heading.created:%Y-%m-%d %H:%M:%S} UTC"
+            # R-K11: whoever writes straight to the directory chooses the name.
+            yield f"{one.heading.id}  {made}  {one.outcome or 'not ended':13}  {ascii(one.heading.operation)[1:-1]}\n"
+        if not directory.maintains(rule.executor):
+            yield "this executor is not in cn=policy-executors, so it removes nothing\n"
+        yield f"to be removed: {counts[True]}; to be ended first: {counts[False]}; kept for {rule.days} days\n"
+    finally:
+        directory.close()
+
+
 def content(entries: Sequence[RawEntry]) -> str:
     """Give the SHA-256, in hex, of what lies in a request's entries and can be told from a backup as well.
 

@@ -15,6 +15,7 @@ from ipa_tpi.decide.definition import LONGEST_LIFE
 from ipa_tpi.errors import AuditError, JournalError, TpiError
 from ipa_tpi.executor import retention
 from ipa_tpi.executor.claims import Claim
+from ipa_tpi.executor.journal import reading
 from ipa_tpi.executor.removals import Removal, Removals
 from ipa_tpi.executor.retention import PER_ROUND, ROUND_SECONDS, Retention, Rule
 from ipa_tpi.executor.schedule import Schedule
@@ -424,6 +425,39 @@ def test_a_removal_is_begun_once(scene: Scene) -> None:
     removals.end(REQUEST_ID, T0)
     assert removals.begun() == []
     removals.begin(removal, T0)
+
+
+# --- what would go ---------------------------------------------------------------
+
+
+def test_it_can_be_told_before_it_is_done(scene: Scene) -> None:
+    """While the daemon holds the journal; what a hostile writer put into the name stays on its line."""
+    scene.executed(an_id(1))
+    scene.box.ask(request_id=an_id(2), entry={"ipatpioperationname": [b"x.y\x1b[2J\nz"]})
+    scene.later()
+    scene.executed(an_id(3))
+    scene.box.directory.may_remove = False
+    rule, now, before = Rule(EXECUTOR, DAYS), scene.box.clock(), scene.box.directory.snapshot()
+    with reading(scene.box.path) as rows:
+        first, second, *sums = list(retention.foresee(lambda: scene.box.directory, rows, rule, now))
+    assert first == f"{an_id(1)}  2026-03-01 12:00:00 UTC  executed       dirsrv.restart\n"
+    assert second.startswith(an_id(2))
+    assert second.endswith(" UTC  not ended      x.y\\x1b[2J\\nz\n")
+    assert sums == [
+        "this executor is not in cn=policy-executors, so it removes nothing\n",
+        f"to be removed: 1; to be ended first: 1; kept for {DAYS} days\n",
+    ]
+    assert scene.box.directory.snapshot() == before
+    assert scene.box.directory.closed == 1
+    scene.box.directory.may_remove = True
+    with reading(scene.box.path) as rows:
+        told = list(retention.foresee(lambda: scene.box.directory, rows, rule, now))
+    assert told == [first, second, sums[-1]]
+
+
+def test_a_journal_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(JournalError), reading(str(tmp_path / "none")):
+        pass
 
 
 # --- the digest ------------------------------------------------------------------
