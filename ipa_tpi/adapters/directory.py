@@ -344,6 +344,8 @@ class LdapDirectory:
             terms.append(ldap.filter.filter_format("(ipaTpiExecutor=%s)", [query.executor]))
         if query.operation:
             terms.append(ldap.filter.filter_format("(ipaTpiOperationName=%s)", [query.operation]))
+        if query.target:
+            terms.append(ldap.filter.filter_format("(ipaTpiTarget=%s)", [query.target]))
         terms.append(_between(query.since, query.until))
         found = self._search(self._requests_dn(), ldap.SCOPE_ONELEVEL, f"(&{''.join(terms)})", _HEADING)
         headings = [
@@ -369,10 +371,12 @@ class LdapDirectory:
         Raises:
             DirectoryLimitError: There are more than the directory gives at once.
         """
-        creator = ldap.filter.filter_format("(creatorsName=%s)", [executor])
-        wanted = f"(&(objectClass=ipaTpiResult){creator}{_between(since, until)})"
-        found = self._search(self._requests_dn(), ldap.SCOPE_SUBTREE, wanted, ["1.1"])
-        return frozenset(self._request_id_of(dn) for dn, _ in found)
+        return self._above("(objectClass=ipaTpiResult)", executor, since, until)
+
+    def spoken(self, creator: str, since: datetime | None, until: datetime | None) -> frozenset[str]:
+        """List the ids of requests that bear somebody's approval or denial."""
+        classes = "(|(objectClass=ipaTpiApproval)(objectClass=ipaTpiDenial))"
+        return self._above(classes, creator, since, until)
 
     def add_request(self, entry: NewEntry) -> None:
         """Add a request."""
@@ -491,6 +495,14 @@ class LdapDirectory:
             f"the directory shows {len(below)} of {count or 'an unknown number of'} entries below {dn}; "
             "look for an access rule above cn=tpi that hides some"
         )
+
+    def _above(
+        self, classes: str, creator: str, since: datetime | None, until: datetime | None
+    ) -> frozenset[str]:
+        made_by = ldap.filter.filter_format("(creatorsName=%s)", [creator])
+        wanted = f"(&{classes}{made_by}{_between(since, until)})"
+        found = self._search(self._requests_dn(), ldap.SCOPE_SUBTREE, wanted, ["1.1"])
+        return frozenset(self._request_id_of(dn) for dn, _ in found)
 
     def _request_id_of(self, dn: str) -> str:
         parts = normal_dn(dn).removesuffix("," + normal_dn(self._requests_dn())).split(",")

@@ -237,6 +237,10 @@ class FakeDirectory:
                 if raw.creator == executor and since <= raw.created <= until
             )
 
+    def spoken(self, creator: str, since: datetime | None, until: datetime | None) -> frozenset[str]:
+        """The executor asks for no history."""
+        raise AssertionError((creator, since, until))
+
     def add_request(self, entry: NewEntry) -> None:
         """The executor adds none."""
         raise AssertionError(entry)

@@ -121,6 +121,8 @@ def test_what_has_ended_long_ago_goes_whole(scene: Scene) -> None:
 def test_it_goes_from_below_and_the_result_last_of_what_lies_there(scene: Scene) -> None:
     scene.executed()
     (result,) = scene.box.directory.of("ipaTpiResult")
+    for number in (0, 0xFFFFFFFF):  # first and last by name
+        scene.box.directory.put(person("bob").dn, REQUEST_ID, NewEntry(an_id(number), "ipaTpiProof", {}))
     scene.later()
     scene.round()
     *first, last_but_one, last = scene.box.directory.removed
@@ -155,6 +157,18 @@ def test_what_goes_is_told_before_anything_is_deleted(scene: Scene) -> None:
     assert scene.rows("request, operation, requester, voices") == [
         (REQUEST_ID, "dirsrv.restart", person("alice").dn, f"approval {person('bob').dn}")
     ]
+
+
+def test_to_the_second_what_is_so_old_stays(scene: Scene) -> None:
+    scene.box.ask()
+    scene.box.claims.end(REQUEST_ID, _ended(), OLD)
+    scene.box.claims.publish(REQUEST_ID)
+    scene.later(DAYS)
+    scene.round()
+    assert scene.rows() == []
+    scene.box.clock.go(1)
+    scene.round()
+    assert scene.rows() == [(REQUEST_ID, "denied", 1)]
 
 
 @pytest.mark.parametrize("days", [0, 57, DAYS - 1])
