@@ -376,10 +376,10 @@ def test_which_requests_bear_a_result(both: Both) -> None:
 
 def test_which_requests_bear_somebodys_voice(both: Both) -> None:
     approved, denied, silent = (both.request("erin") for _ in range(3))
-    both.as_("bob").add_child(approved, a_voice("ipaTpiApproval"))
-    both.as_("bob").add_child(approved, a_voice("ipaTpiWithdrawal"))
-    both.as_("bob").add_child(denied, a_voice("ipaTpiDenial"))
-    both.as_("carol").add_child(silent, a_voice("ipaTpiApproval"))
+    both.as_("bob").add_child(approved, a_word("Approval"))
+    both.as_("bob").add_child(approved, a_word("Withdrawal"))
+    both.as_("bob").add_child(denied, a_word("Denial"))
+    both.as_("carol").add_child(silent, a_word("Approval"))
     frank, mine = both.as_("frank"), {approved, denied, silent}
     assert frank.spoken(person_dn("bob"), None, None) & mine == {approved, denied}
     assert frank.spoken(person_dn("carol"), None, None) & mine == {silent}
