@@ -14,6 +14,8 @@ Rules:
 5. It is done a few at a time, on a connection and in a thread of its own; nothing waits for it.  As long as
    a removal that was begun cannot be ended, no other is begun.
 6. It is done where the executor is in cn=policy-executors, whom alone the directory lets delete.
+7. Nothing goes by a clock that may have jumped ahead: the directory has to have stamped a request for this host
+   in the last 30 days, by our clock.  So nothing goes that is younger than `retention_days` less 30.
 """
 
 import logging
@@ -26,7 +28,7 @@ from typing import Final, Protocol
 
 from ipa_tpi.decide.digest import canonical, sha256
 from ipa_tpi.decide.intake import RawEntry
-from ipa_tpi.errors import TpiError
+from ipa_tpi.errors import DirectoryLimitError, TpiError
 from ipa_tpi.executor.claims import Claims
 from ipa_tpi.executor.removals import Removal, Removals, Rows, claimed, over
 from ipa_tpi.executor.watch import Stop, slices
@@ -38,6 +40,10 @@ PER_ROUND: Final = 20
 ROUND_SECONDS: Final = 600
 _BEGINNING: Final = datetime(2020, 1, 1, tzinfo=UTC)
 _RESULT: Final = "ipatpiresult"
+TRUSTED_SPANS: Final = (
+    timedelta(days=1),
+    timedelta(days=30),
+)  # the first is what mostly holds, and costs less
 _VOICES: Final = ("approval", "denial", "withdrawal", "cancellation")
 
 
@@ -136,8 +142,9 @@ def foresee(connect: Callable[[], Removable], rows: Rows, rule: Rule, now: datet
             made = f"{one.heading.created:%Y-%m-%d %H:%M:%S} UTC"
             # R-K11: whoever writes straight to the directory chooses the name.
             yield f"{one.heading.id}  {made}  {one.outcome or 'not ended':13}  {ascii(one.heading.operation)[1:-1]}\n"
-        if not directory.maintains(rule.executor):
-            yield "this executor is not in cn=policy-executors, so it removes nothing\n"
+        why_not = _obstacle(directory, rule, now)
+        if why_not:
+            yield f"{why_not}\n"
         yield f"to be removed: {counts[True]}; to be ended first: {counts[False]}; kept for {rule.days} days\n"
     finally:
         directory.close()
@@ -189,7 +196,7 @@ class Retention:
         self._rule = rule
         self._clock = clock
         self._stop = stop
-        self._was_idle = False
+        self._told = ""
 
     def run(self) -> None:
         """Do a round now and then, until it is told to end."""
@@ -210,11 +217,11 @@ class Retention:
             directory.close()
 
     def _round(self, directory: Removable) -> None:
-        is_idle = not directory.maintains(self._rule.executor)
-        if is_idle and not self._was_idle:
-            _LOG.info("retention: this executor is not in cn=policy-executors, so nothing is removed here")
-        self._was_idle = is_idle
-        if is_idle:
+        why_not = _obstacle(directory, self._rule, self._clock())
+        if why_not and why_not != self._told:
+            _LOG.warning("retention: %s", why_not)
+        self._told = why_not
+        if why_not:
             return
         # An error ends the round: as long as one removal cannot be ended, none is begun.
         for removal in self._removals.begun():
@@ -248,6 +255,21 @@ class Retention:
                 directory.remove(entry.dn)
         self._audit.record("removed", request=removal.request, content=removal.content)
         self._removals.end(removal.request, self._clock())
+
+
+def _obstacle(directory: Removable, rule: Rule, now: datetime) -> str:
+    if not directory.maintains(rule.executor):
+        return "this executor is not in cn=policy-executors, so nothing is removed here"
+    for span in TRUSTED_SPANS:
+        try:
+            if directory.headings(Query(executor=rule.executor, since=now - span)):
+                return ""
+        except DirectoryLimitError:  # there are too many to be listed
+            return ""
+    return (
+        f"there is no request for this host in the last {TRUSTED_SPANS[-1].days} days by this host's clock, "
+        "so nothing is removed; it goes on after the next request, or when the clock is right"
+    )
 
 
 def _headings(directory: Removable, me: str, since: datetime, until: datetime) -> Sequence[Heading]:

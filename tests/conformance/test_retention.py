@@ -183,6 +183,7 @@ def test_r_k17_what_ended_long_ago_goes_whole_and_is_journalled_before(world: Wo
 
 def test_r_k17_what_an_old_backup_brings_back_is_neither_run_nor_kept(world: World) -> None:
     """The backup is from before it was denied or had run: approvals lie there, and no end."""
+    executed(world)
     request_id = world.request("alice")
     world.systemctl("stop", EXECUTOR)
     world.approve("bob", request_id)
@@ -225,7 +226,7 @@ def test_r_k17_what_an_old_backup_brings_back_is_neither_run_nor_kept(world: Wor
 
 def test_r_k17_a_removal_that_is_cut_short_shows_the_end_and_is_completed(world: World) -> None:
     """The directory lets go of all but the result; then the executor is killed."""
-    request_id = executed(world)
+    request_id, young = executed(world), executed(world)
     with value(world, REQUESTS, "aci", HELD):
         with long_ago(world, [request_id]):
             pass
@@ -245,3 +246,4 @@ def test_r_k17_a_removal_that_is_cut_short_shows_the_end_and_is_completed(world:
     assert len(world.audit(request_id, "removed")) == 1
     assert world.audit(request_id, "republished") == []
     assert world.starts() == starts
+    assert is_there(world, young)

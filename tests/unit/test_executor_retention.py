@@ -1,7 +1,7 @@
 """Retention: requests whose end is long past leave the directory whole, journalled before (K17, X12)."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -12,7 +12,7 @@ from executor_fakes import DOWN, Box, CrashError, FakeDirectory, FakeStop
 
 from ipa_tpi.config import SHORTEST_RETENTION_DAYS
 from ipa_tpi.decide.definition import LONGEST_LIFE
-from ipa_tpi.errors import AuditError, JournalError, TpiError
+from ipa_tpi.errors import AuditError, DirectoryLimitError, JournalError, TpiError
 from ipa_tpi.executor import retention
 from ipa_tpi.executor.claims import Claim
 from ipa_tpi.executor.journal import reading
@@ -21,9 +21,10 @@ from ipa_tpi.executor.retention import PER_ROUND, ROUND_SECONDS, Retention, Rule
 from ipa_tpi.executor.schedule import Schedule
 from ipa_tpi.executor.watch import Watch
 from ipa_tpi.model import Outcome
-from ipa_tpi.ports import NewEntry
+from ipa_tpi.ports import Heading, NewEntry, Query
 
 DAYS = 400
+RECENT = an_id(0xFFFFFF)
 PRUNED = ("first_seen", "identities", "receipts", "judged", "written", "previews")
 
 
@@ -49,10 +50,15 @@ class Scene:
             stop=self.stop,
         )
 
-    def round(self, rounds: int = 1) -> None:
-        """Let it do what it does when it starts, and then so many times more."""
+    def round(self, rounds: int = 1, *, recent: bool = True) -> None:
+        """Let it do what it does when it starts, and then so many times more; somebody else has asked lately."""
+        if recent:
+            self.box.directory.ask(request_id=RECENT)
         self.stop.left = rounds
-        self.retention().run()
+        try:
+            self.retention().run()
+        finally:
+            self.box.directory.requests.pop(RECENT, None)
 
     def executed(self, request_id: str = REQUEST_ID) -> None:
         """Alice asks, bob approves, it runs."""
@@ -252,7 +258,38 @@ def test_an_executor_that_may_not_delete_removes_nothing_and_says_so_once(
     assert scene.rows() == []
     assert scene.left("first_seen") > 0
     assert caplog.text.count("not in cn=policy-executors") == 1
+    assert caplog.text.count("retention: ") == 1
     assert scene.stop.rests == [ROUND_SECONDS] * 3
+
+
+@pytest.mark.parametrize(("days", "goes"), [(0.5, True), (29, True), (31, False)])
+def test_a_clock_that_has_jumped_ahead_removes_nothing(
+    scene: Scene, days: float, goes: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """By the directory's stamps nobody has asked for anything since."""
+    scene.executed()
+    scene.later()
+    scene.box.ask(request_id=an_id(7))
+    scene.box.process(an_id(7))
+    scene.later(days)
+    scene.round(2, recent=False)
+    assert len(scene.rows()) == goes
+    assert caplog.text.count("or when the clock is right") == (not goes)
+
+
+def test_more_than_can_be_listed_are_recent_enough(scene: Scene) -> None:
+    scene.executed()
+    scene.later()
+    listed = scene.box.directory.headings
+
+    def headings(query: Query) -> Sequence[Heading]:
+        if query.until is None:
+            raise DirectoryLimitError("too many")
+        return listed(query)
+
+    scene.box.directory.headings = headings  # type: ignore[method-assign]
+    scene.round(recent=False)
+    assert len(scene.rows()) == 1
 
 
 def test_so_many_go_in_a_round_and_no_more(scene: Scene) -> None:
@@ -364,7 +401,11 @@ def test_what_cannot_be_journalled_is_not_deleted(scene: Scene) -> None:
 def test_what_is_gone_by_then_is_no_removal(scene: Scene) -> None:
     scene.executed()
     scene.later()
-    scene.box.weather.then["directory.headings"] = scene.box.directory.requests.clear
+
+    def clear() -> None:  # at the second listing
+        scene.box.weather.then["directory.headings"] = scene.box.directory.requests.clear
+
+    scene.box.weather.then["directory.headings"] = clear
     scene.round()
     assert scene.rows() == []
 
@@ -458,7 +499,7 @@ def test_it_can_be_told_before_it_is_done(scene: Scene) -> None:
     assert second.startswith(an_id(2))
     assert second.endswith(" UTC  not ended      x.y\\x1b[2J\\nz\n")
     assert sums == [
-        "this executor is not in cn=policy-executors, so it removes nothing\n",
+        "this executor is not in cn=policy-executors, so nothing is removed here\n",
         f"to be removed: 1; to be ended first: 1; kept for {DAYS} days\n",
     ]
     assert scene.box.directory.snapshot() == before
