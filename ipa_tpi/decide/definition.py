@@ -37,7 +37,8 @@ _STAGE: Final = re.compile(r"([1-9][0-9]?):([1-9][0-9]?):(.+=.+)", re.DOTALL)
 _MAX_SECONDS: Final = 14 * 86400
 # How long anything about a request can still change, whatever a definition says (`decide.approval`, rules 3 and 5): the
 # approval window, the execution window after it, and from an execution at its end once more that window and the timeout.
-LONGEST_LIFE: Final = timedelta(seconds=(1 + 1 + 1 + 1) * _MAX_SECONDS)
+LONGEST_SECONDS: Final = 4 * _MAX_SECONDS
+LONGEST_LIFE: Final = timedelta(seconds=LONGEST_SECONDS)
 _MAX_AGE_SECONDS: Final = 366 * 86400
 _MAX_APPROVALS: Final = 16
 _CLASSES: Final = frozenset({"top", "ipatpioperation"})

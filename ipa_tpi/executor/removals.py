@@ -1,4 +1,4 @@
-"""What the journal says of requests that retention removes (K17).
+"""What the journal keeps of requests that retention removes (K17).
 
 A row is written before the first entry is deleted, and in the same transaction everything goes that
 the journal knew of the request, except its claim: from then on nothing of it is verified, judged or
@@ -8,15 +8,21 @@ are asked on the way to a claim only, and tokens are long too old for Kerberos. 
 """
 
 import json
-from collections.abc import Callable, Sequence
+from base64 import b64encode
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import astuple, dataclass
 from datetime import datetime
 from typing import Any, Final
 
+from ipa_tpi.decide.digest import canonical, sha256
+from ipa_tpi.decide.intake import RawEntry
 from ipa_tpi.executor.claims import Claims
+from ipa_tpi.model import Json
+from ipa_tpi.ports import Heading
 
 Rows = Callable[..., list[Any]]
 _COLUMNS: Final = "request, operation, target, requester, created, digest, outcome, voices, entries, content"
+_VOICES: Final = ("approval", "denial", "withdrawal", "cancellation")
 _PRUNED: Final = ("first_seen", "identities", "receipts", "judged", "written", "previews")
 
 
@@ -34,7 +40,7 @@ class Removal:
         outcome: How it ended, by this journal.
         voices: Who said what, as ``approval DN; denial DN``.
         entries: How many there are, the request included.
-        content: SHA-256 of all of it, in hex (`executor.retention.content`).
+        content: SHA-256 of all of it, in hex (`content`).
     """
 
     request: str
@@ -116,3 +122,72 @@ def claimed(rows: Rows, requests: Sequence[str]) -> frozenset[str]:
         json.dumps(list(requests)),
     )
     return frozenset(row[0] for row in found)
+
+
+def describe(heading: Heading, outcome: str, entries: Sequence[RawEntry]) -> Removal:
+    """Tell what is about to be removed.
+
+    Args:
+        heading: What the directory says of the request.
+        outcome: How it ended, by the journal.
+        entries: The request, and then all below it.
+
+    Returns:
+        What the journal keeps of it.
+    """
+    top, *below = entries
+    spoken = [
+        f"{word} {entry.creator}"
+        for entry in below
+        for word in _VOICES
+        if f"ipatpi{word}" in classes_of(entry)
+    ]
+    return Removal(
+        request=heading.id,
+        operation=heading.operation,
+        target=_text(top.attributes, "ipatpitarget"),
+        requester=top.creator,
+        created=top.created.isoformat(),
+        digest=_text(top.attributes, "ipatpidigest"),
+        outcome=outcome,
+        voices="; ".join(sorted(spoken)),
+        entries=len(entries),
+        content=content(entries),
+    )
+
+
+def content(entries: Sequence[RawEntry]) -> str:
+    """Give the SHA-256, in hex, of what lies in a request's entries and can be told from a backup as well.
+
+    Args:
+        entries: The request and all below it, in any order.
+
+    Returns:
+        It is over the RFC 8785 canonical JSON of a list in the order of the DNs: of each entry its normal DN, its
+        creator, its time, and its classes and attributes of ours by lower-case name, their values base64, sorted.
+    """
+    ordered = sorted(entries, key=lambda one: one.dn)
+    return sha256(canonical({"entries": [_document(entry) for entry in ordered]})).hex()
+
+
+def classes_of(entry: RawEntry) -> set[str]:
+    """Give the classes of an entry, in lower case."""
+    return {value.decode("utf-8", "replace").lower() for value in entry.attributes.get("objectclass", ())}
+
+
+def _document(entry: RawEntry) -> Json:
+    attributes: dict[str, Json] = {
+        name: [*sorted(b64encode(value).decode() for value in values)]
+        for name, values in entry.attributes.items()
+        if name == "objectclass" or name.startswith("ipatpi")
+    }
+    return {
+        "dn": entry.dn,
+        "creator": entry.creator,
+        "created": entry.created.isoformat(),
+        "attributes": attributes,
+    }
+
+
+def _text(attributes: Mapping[str, Sequence[bytes]], name: str) -> str:
+    return b" ".join(attributes.get(name, ())).decode("utf-8", "replace")

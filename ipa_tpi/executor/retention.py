@@ -19,20 +19,17 @@ Rules:
 """
 
 import logging
-from base64 import b64encode
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Final, Protocol
 
-from ipa_tpi.decide.digest import canonical, sha256
 from ipa_tpi.decide.intake import RawEntry
 from ipa_tpi.errors import DirectoryLimitError, TpiError
 from ipa_tpi.executor.claims import Claims
-from ipa_tpi.executor.removals import Removal, Removals, Rows, claimed, over
+from ipa_tpi.executor.removals import Removal, Removals, Rows, claimed, classes_of, describe, over
 from ipa_tpi.executor.watch import Stop, slices
-from ipa_tpi.model import Json
 from ipa_tpi.ports import Audit, Heading, Query
 
 _LOG: Final = logging.getLogger(__name__)
@@ -44,7 +41,6 @@ TRUSTED_SPANS: Final = (
     timedelta(days=1),
     timedelta(days=30),
 )  # the first is what mostly holds, and costs less
-_VOICES: Final = ("approval", "denial", "withdrawal", "cancellation")
 
 
 class Removable(Protocol):
@@ -150,20 +146,6 @@ def foresee(connect: Callable[[], Removable], rows: Rows, rule: Rule, now: datet
         directory.close()
 
 
-def content(entries: Sequence[RawEntry]) -> str:
-    """Give the SHA-256, in hex, of what lies in a request's entries and can be told from a backup as well.
-
-    Args:
-        entries: The request and all below it, in any order.
-
-    Returns:
-        It is over the RFC 8785 canonical JSON of a list in the order of the DNs: of each entry its normal DN, its
-        creator, its time, and its classes and attributes of ours by lower-case name, their values base64, sorted.
-    """
-    ordered = sorted(entries, key=lambda one: one.dn)
-    return sha256(canonical({"entries": [_document(entry) for entry in ordered]})).hex()
-
-
 class Retention:
     """Removes requests; `run` wants a thread.
 
@@ -241,7 +223,7 @@ class Retention:
         entries = directory.whole(one.heading.id)
         if not entries:
             return
-        removal = _removal(one, entries)
+        removal = describe(one.heading, one.outcome, entries)
         self._removals.begin(removal, self._clock())
         self._go_on(directory, removal)
 
@@ -276,47 +258,6 @@ def _headings(directory: Removable, me: str, since: datetime, until: datetime) -
     return directory.headings(Query(executor=me, since=since, until=until))
 
 
-def _document(entry: RawEntry) -> Json:
-    attributes: dict[str, Json] = {
-        name: [*sorted(b64encode(value).decode() for value in values)]
-        for name, values in entry.attributes.items()
-        if name == "objectclass" or name.startswith("ipatpi")
-    }
-    return {
-        "dn": entry.dn,
-        "creator": entry.creator,
-        "created": entry.created.isoformat(),
-        "attributes": attributes,
-    }
-
-
-def _removal(one: Due, entries: Sequence[RawEntry]) -> Removal:
-    top, *below = entries
-    spoken = [
-        f"{word} {entry.creator}" for entry in below for word in _VOICES if f"ipatpi{word}" in _classes(entry)
-    ]
-    return Removal(
-        request=one.heading.id,
-        operation=one.heading.operation,
-        target=_text(top.attributes, "ipatpitarget"),
-        requester=top.creator,
-        created=top.created.isoformat(),
-        digest=_text(top.attributes, "ipatpidigest"),
-        outcome=one.outcome,
-        voices="; ".join(sorted(spoken)),
-        entries=len(entries),
-        content=content(entries),
-    )
-
-
 def _turn(entry: RawEntry) -> tuple[int, bool, str]:
     # The deepest first, and a result after all that lies beside it.
-    return -entry.dn.count(","), _RESULT in _classes(entry), entry.dn
-
-
-def _classes(entry: RawEntry) -> set[str]:
-    return {value.decode("utf-8", "replace").lower() for value in entry.attributes.get("objectclass", ())}
-
-
-def _text(attributes: Mapping[str, Sequence[bytes]], name: str) -> str:
-    return b" ".join(attributes.get(name, ())).decode("utf-8", "replace")
+    return -entry.dn.count(","), _RESULT in classes_of(entry), entry.dn

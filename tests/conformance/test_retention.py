@@ -22,7 +22,7 @@ from world import EXECUTOR, JOURNAL, REQUESTS, SUFFIX, World, eventually
 
 from ipa_tpi.adapters.directory import LdapDirectory
 from ipa_tpi.errors import NotFoundError
-from ipa_tpi.executor.retention import content
+from ipa_tpi.executor.removals import content
 
 GROUP = f"cn=policy-executors,cn=tpi,{SUFFIX}"
 OLD = datetime.now(tz=UTC) - timedelta(days=401)

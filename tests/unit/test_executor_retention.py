@@ -16,7 +16,7 @@ from ipa_tpi.errors import AuditError, DirectoryLimitError, JournalError, TpiErr
 from ipa_tpi.executor import retention
 from ipa_tpi.executor.claims import Claim
 from ipa_tpi.executor.journal import reading
-from ipa_tpi.executor.removals import Removal, Removals
+from ipa_tpi.executor.removals import Removal, Removals, content
 from ipa_tpi.executor.retention import PER_ROUND, ROUND_SECONDS, Retention, Rule
 from ipa_tpi.executor.schedule import Schedule
 from ipa_tpi.executor.watch import Watch
@@ -119,7 +119,7 @@ def test_what_has_ended_long_ago_goes_whole(scene: Scene) -> None:
     assert scene.box.directory.children == {REQUEST_ID: {}}
     assert scene.rows() == [(REQUEST_ID, "executed", 1)]
     ((number, told),) = scene.rows("entries, content")
-    assert (number, told) == (len(there), retention.content(there))
+    assert (number, told) == (len(there), content(there))
     assert [left for left in PRUNED if scene.left(left)] == []
     assert scene.left("claims") == 1
 
@@ -521,13 +521,13 @@ def test_a_journal_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
 def test_the_digest_is_over_all_that_lies_there_in_any_order(scene: Scene) -> None:
     scene.executed()
     entries = FakeDirectory.whole(scene.box.directory, REQUEST_ID)
-    whole = retention.content(entries)
-    assert retention.content(list(reversed(entries))) == whole
-    assert retention.content(entries[:-1]) != whole
+    whole = content(entries)
+    assert content(list(reversed(entries))) == whole
+    assert content(entries[:-1]) != whole
     other = replace(entries[-1], attributes={**entries[-1].attributes, "ipatpientryid": [b"x"]})
-    assert retention.content([*entries[:-1], other]) != whole
+    assert content([*entries[:-1], other]) != whole
     stamped = replace(entries[-1], attributes={**entries[-1].attributes, "entryid": [b"7"]})
-    assert retention.content([*entries[:-1], stamped]) == whole
+    assert content([*entries[:-1], stamped]) == whole
 
 
 def _ended() -> Claim:
