@@ -464,16 +464,23 @@ def test_a_proof_that_the_target_refused_is_not_called_missing() -> None:
 @pytest.mark.parametrize("code", ["proof-stale", "proof-indicator-missing"])
 def test_a_proof_whose_ticket_was_not_enough_is_made_again(code: str) -> None:
     """R-A12, R-X11: nobody did wrong; who made it is told to make another."""
-    answer = why(entries().approval(BOB), verified=frozenset(), refused_proofs={(BOB.dn, "approve"): code})
-    lacks = {
-        "proof-stale": "was not got for this alone, just now, with the factor",
-        "proof-indicator-missing": "lacks the factor that the operation demands",
+    terms_now = terms(indicators=frozenset({"otp"}))
+    said = {"refused_proofs": {(BOB.dn, "approve"): code, (ALICE.dn, "request"): code}, "terms": terms_now}
+    lacks, first = {
+        "proof-stale": ("was not got for this alone, just now, with the factor", "runs: ipa-tpi prove"),
+        "proof-indicator-missing": (
+            "lacks the factor otp",
+            "runs kinit -T ARMOR (otp), then: ipa-tpi prove",
+        ),
     }[code]
-    told = f"the proof's ticket {lacks}; bob@TPI.TEST runs: ipa-tpi prove {ASKED.id}"
-    assert answer == (State.PENDING, Refuse(code, told))
-    found = standing(case(verified=frozenset(), refused_proofs={(ALICE.dn, "request"): code}))
+    answer = why(entries().approval(BOB), verified=frozenset(), **said)
+    assert answer == (
+        State.PENDING,
+        Refuse(code, f"the proof's ticket {lacks}; bob@TPI.TEST {first} {ASKED.id}"),
+    )
+    found = standing(case(verified=frozenset(), **said))
     assert (found.state, found.code) == (State.AWAITING_PREVIEW, code)
-    assert found.message == f"the proof's ticket {lacks}; the requester runs: ipa-tpi prove {ASKED.id}"
+    assert found.message == f"the proof's ticket {lacks}; the requester {first} {ASKED.id}"
 
 
 def test_where_the_floor_excepts_the_operation_an_approval_needs_no_proof() -> None:

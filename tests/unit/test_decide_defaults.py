@@ -14,7 +14,7 @@ from ipa_tpi.decide.quorum import Demand
 NOBODY: frozenset[str] = frozenset()
 DEFAULTS: tuple[tuple[type, dict[str, Any]], ...] = (
     (Voice, {"forged": False, "identity": None, "groups": NOBODY}),
-    (Terms, {"proof": True, "groups": NOBODY, "stages": ()}),
+    (Terms, {"proof": True, "groups": NOBODY, "stages": (), "indicators": NOBODY}),
     (
         Case,
         {
