@@ -444,7 +444,7 @@ def denies(world: World, ask: Ask, deed: Deed, note: Note, now: datetime) -> boo
         return False
     if note.what == "cancellation":
         return True  # another's is forged
-    if not inside(world, note.who, world.coarse):
+    if account_at(world, note.who) is None or not inside(world, note.who, world.coarse):
         return True  # the directory should have refused it
     return note.what == "denial" and (
         spoiled(world, ask, note.who, now) or says_no(world, ask, deed, note.who)
