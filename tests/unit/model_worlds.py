@@ -336,7 +336,7 @@ VOTERS = tuple(person_dn(uid) for uid in ("bob", "carol", "erin", "erin-admin"))
 @st.composite
 def quiet_scenes(draw: st.DrawFn) -> Scene:
     """Draw a request that may well run: it is about moments, people's second accounts, and who takes back what."""
-    times = st.sampled_from([0, 9, 10, 11, 20, 29, 30, 31])
+    times = st.sampled_from([0, 0, 10, 29, 30, 31])
     kinds = st.sampled_from(["approval"] * 4 + ["withdrawal"] * 2 + ["denial", "cancellation"])
     entries = [Note(an_id(100), "approval", VOTERS[0], at(draw(times)))]
     for number in range(draw(st.integers(0, 3))):
@@ -359,20 +359,25 @@ def quiet_scenes(draw: st.DrawFn) -> Scene:
         approval_seconds=draw(st.sampled_from([31, 300])),
     )
     preview = Note(an_id(1), "preview", EXECUTOR, at(0), says="a")
+    who = draw(st.sampled_from([person_dn("alice")] * 4 + [MACHINE]))
+    unproven = draw(st.sampled_from([None] * 6 + [who, VOTERS[0]]))
     ask = Ask(
-        draw(st.sampled_from([person_dn("alice")] * 4 + [MACHINE])),
+        who,
         T0,
         TARGET,
         tuple(draw(st.permutations([preview, *entries]))),
         EXECUTOR,
         first_sight=_first_sight(world),
         proven=frozenset(
-            (dn, purpose, "right") for dn in (*EVERYBODY, MACHINE) for purpose in ("approve", "request")
+            (dn, purpose, "right")
+            for dn in (*EVERYBODY, MACHINE)
+            for purpose in ("approve", "request")
+            if dn != unproven
         ),
         journal=frozenset({preview.id}),
         own_preview="a",
     )
-    return Scene(world, ask, deed, at(draw(st.sampled_from([31, 32, 40, 41, 50, 60, 61, 331]))), world)
+    return Scene(world, ask, deed, at(draw(st.sampled_from([31, 31, 31, 32, 40, 41, 60, 61, 331]))), world)
 
 
 def _first_sight(world: World) -> dict[str, tuple[str, str, str]]:
