@@ -58,6 +58,8 @@ def test_without_a_proof_nothing_is_told_yet() -> None:
 def test_what_was_shown_and_not_told_is_told_after_a_restart() -> None:
     answer = authorize(reading(Entries(asked()).preview()), "read").decision
     assert answer == Allow("the request's proof was verified, and nothing has to be approved")
+    unproven = reading(Entries(asked()).preview(), memory={"verified": frozenset()})
+    assert isinstance(authorize(unproven, "read").decision, NotYet)
 
 
 @pytest.mark.parametrize(
