@@ -125,7 +125,10 @@ def _opened(folder: int, path: Path) -> Iterator[int]:
 
 def _content(descriptor: int, path: Path) -> bytes:
     """Read it all, after a look at what it is."""
-    status = os.fstat(descriptor)
+    try:
+        status = os.fstat(descriptor)
+    except OSError as error:
+        raise UnavailableError(f"{path} cannot be read: {error.strerror}. Check the disk.") from error
     if not stat.S_ISREG(status.st_mode):
         raise ConfigError(f"{path} is no regular file. Name the product's configuration file.")
     if status.st_nlink != 1:

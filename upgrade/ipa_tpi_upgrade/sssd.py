@@ -77,7 +77,7 @@ class _InfoPipe:
         """Compare; see `Editor.wanted`."""
         main = ini.settings(data)
         view = _View(main, tuple(self._read_snippets()))
-        return tuple(self._wanted(view))
+        return tuple(dict.fromkeys(self._wanted(view)))  # a section is begun once
 
     def value(self, data: bytes, place: tuple[str, ...]) -> str | None:
         """Return a setting, or `""` for a section that is there."""
