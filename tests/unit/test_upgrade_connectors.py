@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from xml.etree import ElementTree as ET  # noqa: S405 (the files are ours)
+from xml.etree import ElementTree as ET
 
 import pytest
 from hypothesis import given
@@ -30,6 +30,8 @@ GOOD = 'secret="s"'
         ('secret="a" requiredSecret="b"', "two secrets"),
         (GOOD + ' packetSize="large"', "no number"),
         (GOOD + ' packetSize="-1"', "no number"),
+        (GOOD + ' TomcatAuthentication="true"', "Tomcat takes for tomcatAuthentication"),
+        (GOOD + ' Secret=""', "Tomcat takes for secret"),
     ],
 )
 def test_r_d05_nobody_is_let_in_without_a_secret(attributes: str, said: str, tmp_path: Path) -> None:

@@ -48,9 +48,11 @@ TEXTS = st.lists(st.sampled_from(PIECES), max_size=40).map("".join)
 NAME = st.sampled_from(["a", "b", "ifp", "domain/tpi.test"])
 KEY = st.sampled_from(["x", "allowed uids", "services"])
 VALUE = st.sampled_from(["1", "root, apache", "+roles"])
+LEAD = st.sampled_from(["", " ", "\t"])
+BLANK = st.sampled_from(["", "  "])
 LINE = st.one_of(
     st.builds("[{}]".format, NAME),
-    st.builds("{}{}{}={}{}".format, st.sampled_from(["", " ", "\t"]), KEY, st.sampled_from(["", " "]), st.sampled_from(["", "  "]), st.one_of(VALUE, st.just(""))),
+    st.builds("{}{}{}={}{}".format, LEAD, KEY, BLANK, BLANK, st.one_of(VALUE, st.just(""))),
     st.sampled_from(["", "  ", "# a comment = 1", "; [a]", "// x", "/* [b] */", "other = ünïcode # no comment"]),
 )  # fmt: skip
 FILES = st.builds(

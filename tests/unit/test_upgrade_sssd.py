@@ -100,7 +100,7 @@ def test_a_file_of_conf_d_that_has_less_is_refused_by_name(tmp_path: Path) -> No
     snippet.with_name("other.txt").write_text("[ifp]\nallowed_uids = root\n")
     assert step.plan().is_empty
     snippet.write_text("nothing that SSSD reads\n")
-    with pytest.raises(ConfigError, match=r"50-ours\.conf wins over it, and: line 1"):
+    with pytest.raises(ConfigError, match=r"50-ours\.conf, which wins over it, cannot be read; line 1"):
         step.plan()
 
 

@@ -60,7 +60,7 @@ def authz_step(
     """
 
     def ready() -> None:
-        if not is_stopped():
+        if not is_stopped():  # R-D06
             raise RefusedError(
                 f"the {subsystem.upper()} is running, and would write its own CS.cfg over this change. Stop it "
                 "(systemctl stop pki-tomcatd@pki-tomcat), and try again."
@@ -78,7 +78,7 @@ class _Authz:
 
     def wanted(self, data: bytes) -> tuple[Change, ...]:
         """Compare; see `Editor.wanted`."""
-        found = _instances(properties.settings(data))
+        found = _instances(properties.settings(data))  # R-D06
         _anchor(data)
         serving = [name for name, settings in found.items() if self._names_realm(name, settings)]
         if serving and not self._is_right(serving, found):

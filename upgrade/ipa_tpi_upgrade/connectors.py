@@ -29,6 +29,7 @@ PACKET_BYTES = 65536
 ATTRIBUTES = ("REMOTE_USER_GROUP_(?:N|[0-9]+)", "KRB5CCNAME")
 _SECRETS = ("secret", "requiredSecret")
 _PATTERN = "allowedRequestAttributesPattern"
+_OURS = frozenset({*_SECRETS, _PATTERN, "secretRequired", "tomcatAuthentication", "packetSize"})
 _GROUP = re.compile(r"(?<!\\)\((?!\?)")
 
 
@@ -59,7 +60,8 @@ class _Connectors:
                 "(pki_enable_proxy, or the connectors that stand in a comment), each with a secret."
             )
         for place, tag in found.items():
-            _demand_secret(place, tag)
+            _demand_plain_names(place, tag)
+            _demand_secret(place, tag)  # R-D05
         return tuple(change for place, tag in found.items() for change in self._wanted(place, tag))
 
     def value(self, data: bytes, place: tuple[str, ...]) -> str | None:
@@ -77,6 +79,7 @@ class _Connectors:
         return redact_attributes(text)
 
     def _wanted(self, place: str, tag: Tag) -> Iterator[Change]:
+        # R-D05, R-D20
         for name, value in (
             ("secretRequired", "true"),
             ("tomcatAuthentication", "false"),
@@ -118,6 +121,15 @@ def _found(data: bytes) -> dict[str, Tag]:
             )
         found[name] = tag
     return found
+
+
+def _demand_plain_names(place: str, tag: Tag) -> None:
+    """Refuse an attribute that is ours to Tomcat, which does not mind the case of the first letter, and not to XML."""
+    for name in tag.attributes:
+        if name not in _OURS and name[0].lower() + name[1:] in _OURS:
+            raise RefusedError(
+                f"{place} has an attribute {name}, which Tomcat takes for {name[0].lower()}{name[1:]}. Write it so."
+            )
 
 
 def _demand_secret(place: str, tag: Tag) -> None:

@@ -89,7 +89,7 @@ class FileStep:
         """Change the file; see `Step.apply`."""
         self._demand_own(plan)
         snapshot = files.read(self.path)
-        if snapshot.digest == plan.after:  # done before, by this process or by one that was killed
+        if snapshot.digest == plan.after:  # R-D15: done before, by this process or by one that was killed
             return
         if snapshot.digest != plan.before:
             raise RefusedError(
@@ -122,7 +122,7 @@ class FileStep:
         """Take the change back; see `Step.rollback`."""
         self._demand_own(plan)
         snapshot = files.read(self.path)
-        if snapshot.digest == plan.before:  # never applied, or taken back already
+        if snapshot.digest == plan.before:  # R-D15: never applied, or taken back already
             return
         data = self._backup(plan) if snapshot.digest == plan.after else None
         if data is None:
@@ -143,9 +143,9 @@ class FileStep:
         try:
             return self._editor.wanted(data)
         except ConfigError as error:
-            raise ConfigError(f"{self.path}: {error.message}") from error
+            raise ConfigError(f"{self.path} stays as it is; {error.message}") from error
         except RefusedError as error:
-            raise RefusedError(f"{self.path}: {error.message}", code=error.code) from error
+            raise RefusedError(f"{self.path} stays as it is; {error.message}", code=error.code) from error
 
     def _done(self, data: bytes, changes: tuple[Change, ...]) -> bytes:
         for change in changes:

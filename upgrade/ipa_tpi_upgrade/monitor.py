@@ -110,6 +110,7 @@ def _of_certificate(
     end = certificate.not_valid_after_utc
     seconds = (end - now).total_seconds()
     days = int(seconds // _SECONDS_PER_DAY)
+    # R-E07
     if certificate.not_valid_before_utc > now:
         level, message = Level.ERROR, "is not valid yet. Check the clock, or wait."
     elif seconds < 0:

@@ -97,6 +97,7 @@ class _InfoPipe:
         return redact_lines(text)
 
     def _wanted(self, view: "_View") -> Iterator[Change]:
+        # R-D03
         domain = _domain(view, self._wishes.realm)  # before anything is found to be missing: no half plan
         if items.parts(view.value("sssd", "services") or "", Kind.LIST):
             yield from view.missing("sssd", "services", ("ifp",))
@@ -141,7 +142,9 @@ class _InfoPipe:
                 try:
                     yield path, ini.settings(files.read(path).data)
                 except ConfigError as error:
-                    raise ConfigError(f"{path} wins over it, and: {error.message}") from error
+                    raise ConfigError(
+                        f"{path}, which wins over it, cannot be read; {error.message}"
+                    ) from error
 
 
 @dataclass(frozen=True)
