@@ -48,7 +48,13 @@ def test_r_d06_what_is_in_the_way_is_refused(text: str, said: str, tmp_path: Pat
 
 @pytest.mark.parametrize(
     ("text", "said"),
-    [("[sssd]\n", "no CS.cfg"), ("", "no CS.cfg"), (HEAD.rstrip() + "\\", "ends with a backslash")],
+    [
+        ("[sssd]\n", "no CS.cfg"),
+        ("", "no CS.cfg"),
+        (HEAD.rstrip() + "\\", "ends with a backslash"),
+        (HEAD.rstrip() + "\\\r", "ends with a backslash"),
+        (HEAD.rstrip() + "\\\r\n", "ends with a backslash"),
+    ],
 )
 def test_another_file_is_refused(text: str, said: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=said):
@@ -129,9 +135,7 @@ def test_a_line_is_put_and_taken_out_and_nothing_else_moves(
     texts: list[bytes], eol: bytes, last: bool, place: int
 ) -> None:
     data = eol.join(texts) + (eol if last else b"")
-    anchors = [
-        line for line in properties.lines(data) if line.name and (line.eol or not data.endswith(b"\\"))
-    ]
+    anchors = [line for line in properties.lines(data) if line.name and not line.is_unfinished]
     if not anchors:
         return
     anchor = anchors[place % len(anchors)]

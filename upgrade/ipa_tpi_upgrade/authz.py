@@ -162,7 +162,7 @@ def _anchor(data: bytes) -> properties.Line:
         raise ConfigError(
             f"it has no line that begins with {_PREFIX}, so it is no CS.cfg of a Dogtag subsystem. Check the path."
         )
-    if not found[-1].eol and data.endswith(b"\\"):
+    if found[-1].is_unfinished:
         raise ConfigError(
             "its last line ends with a backslash and joins what is not there. Correct it first."
         )

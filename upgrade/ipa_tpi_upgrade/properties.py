@@ -10,7 +10,7 @@ escapes:
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 _LINE = re.compile(rb"([^\r\n]*)(\r\n|\n|\r|\Z)")
 _BLANKS = b" \t\r\n\f"
@@ -28,6 +28,7 @@ class Line:
         eol: Its line end; empty at the end of a file without one.
         name: Of its setting; None for comments and empty lines.
         value: Of its setting.
+        is_unfinished: It ends with a backslash that joins a line which is not there.
     """
 
     start: int
@@ -35,6 +36,7 @@ class Line:
     eol: bytes
     name: str | None = None
     value: str = ""
+    is_unfinished: bool = False
 
 
 def lines(data: bytes) -> tuple[Line, ...]:
@@ -77,10 +79,12 @@ def _lines(data: bytes) -> Iterator[Line]:
         if not text or text[:1] in {b"#", b"!"}:
             yield Line(start, end, eol)
             continue
+        unfinished = False
         while _goes_on(text):
+            unfinished = position >= len(data)
             more, end, eol, position = _physical(data, position)
             text = text[:-1] + more.lstrip(_BLANKS)
-        yield _setting(text, Line(start, end, eol))
+        yield _setting(text, Line(start, end, eol, is_unfinished=unfinished))
 
 
 def _physical(data: bytes, position: int) -> tuple[bytes, int, bytes, int]:
@@ -101,4 +105,4 @@ def _setting(text: bytes, line: Line) -> Line:
     name = match[0] if match else b""
     sign = _SIGN.match(content, len(name))
     value = content[sign.end() if sign else len(name) :]
-    return Line(line.start, line.end, line.eol, name.decode("latin-1"), value.decode("latin-1"))
+    return replace(line, name=name.decode("latin-1"), value=value.decode("latin-1"))
