@@ -38,11 +38,21 @@ CASES = (
     b"[a]\n \x0cx=1\n",
     b"[a]\n\xa0x=1\n",
     b"[[a]]\nx==1=\n",
+    "[a]\nä=1\n".encode(),
+    "[ä]\nx=1\n".encode(),
+    b"[a]\nx\tx=1\n",
+    b"[a]\nx!=1\n",
+    b"[a\x7f]\nx=1\n",
+    b"[a]\n" + b"x" * 1023 + b"=1\n",
+    b"[a]\n" + b"x" * 1024 + b"=1\n",
+    b"[" + b"x" * 1024 + b"]\n",
+    b"[" + b"x" * 1025 + b"]\n",
+    b"[a]\nx=" + b"y" * 9000 + b"\n",
     b"[a]\nx y = 1\n",
 )
 PIECES = (
     "[", "]", "a", "b", "A", " ", "\t", "=", "#", ";", "/", "*", "/*", "*/", "//", "\r", "\n", "\n", "\\", ",",
-    "x=1\n", "[a]\n", "[b]\r\n", "\x0b", "\x0c", "ä", "ifp",
+    "x=1\n", "!", "\x7f", "\x01", "[a]\n", "[b]\r\n", "\x0b", "\x0c", "ä", "ifp",
 )  # fmt: skip
 TEXTS = st.lists(st.sampled_from(PIECES), max_size=40).map("".join)
 NAME = st.sampled_from(["a", "b", "ifp", "domain/tpi.test"])
@@ -126,6 +136,8 @@ def test_a_section_with_something_in_it_stays(data: bytes, section: str) -> None
         (b"[a]\nwords\n", "line 2 is neither a setting"),
         (b"[a\n", "line 1 begins with '['"),
         (b"[a]\n\x0bx=1\n", "line 2 begins with a control character"),
+        (b"[a]\nx!=1\n", "line 2 names a setting"),
+        (b"[a!]\n", "line 1 names a section"),
         (b"/* [a]\n", "does not end"),
     ],
 )

@@ -6,18 +6,22 @@ ini/ini_parse.c), so:
 - A line that begins with blanks is a setting of its own: there are no continuation lines.
 - `#` and `;` begin a comment in the first column only, and never behind a value; so do `//` and `/* … */`.
 - Names of sections and settings do not mind case. Sections of one name are one section.
+- Names are of printable ASCII without `!`, a setting's of at most 1023 characters, a section's of one more.
 - Of several settings with one name the last one counts.
 - A line that is none of this is an error, and SSSD does not start.
 
 `tests/unit/test_upgrade_ini.py` compares all of this with the library itself.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ipa_tpi.errors import ConfigError
 
 _BOM = b"\xef\xbb\xbf"
+_NAME = re.compile(rb"[ \x22-\x7f]+")
+_NAME_LIMIT = 1023
 _BLANK_THAT_IS_NONE = b"\r\x0b\x0c"
 
 
@@ -186,7 +190,9 @@ def _section(raw: bytes, number: int) -> str:
     name = content[1:-1].strip()
     if not content.endswith(b"]") or not name:
         raise _unreadable(number, "begins with '[' and names no section")
-    return name.lower().decode("utf-8")
+    if _NAME.fullmatch(name) is None or len(name) > _NAME_LIMIT + 1:
+        raise _unreadable(number, "names a section in characters, or at a length, that is not allowed")
+    return name.lower().decode("ascii")
 
 
 def _setting(raw: bytes, line: Line, number: int) -> Line:
@@ -196,11 +202,14 @@ def _setting(raw: bytes, line: Line, number: int) -> Line:
     key, sign, value = raw.partition(b"=")
     if not sign or not key.strip():
         raise _unreadable(number, "is neither a setting, nor a section, nor a comment in the first column")
+    name = key.strip()
+    if _NAME.fullmatch(name) is None or len(name) > _NAME_LIMIT:
+        raise _unreadable(number, "names a setting in characters, or at a length, that is not allowed")
     start = line.start + len(key) + 1 + len(value) - len(value.lstrip())
     stop = start + len(value.strip())
     if start == stop:
         start = stop = line.start + len(key) + 1
-    return Line(line.start, line.end, line.section, key.strip().lower().decode("utf-8"), (start, stop))
+    return Line(line.start, line.end, line.section, name.lower().decode("ascii"), (start, stop))
 
 
 def _unreadable(number: int, why: str) -> ConfigError:
