@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from upgrade_scene import DATA, holding
 
@@ -85,13 +85,22 @@ def test_r_d06_nothing_is_changed_while_the_subsystem_runs(tmp_path: Path) -> No
     assert path.read_bytes() == after
 
 
+def test_lines_that_only_look_like_instances_are_none(tmp_path: Path) -> None:
+    assert len(holding("authz", tmp_path, HEAD + "authz.instance.TPI=x\n").plan().changes) == 4
+
+
+def test_the_first_line_can_be_taken_out_and_what_is_not_there_is_no_trouble() -> None:
+    assert properties.remove(b"a=1\r\nb=2\r\n", "a") == b"b=2\r\n"
+    assert properties.remove(b"a=1\n", "b") == b"a=1\n"
+
+
 def test_each_subsystem_has_its_own_step() -> None:
     step = authz_step("kra", Instance("TPI.TEST"), is_stopped=lambda: True)
     assert (step.id, str(step.path)) == ("dogtag.kra.authz", "/etc/pki/pki-tomcat/kra/CS.cfg")
 
 
 @pytest.mark.parametrize(
-    ("data", "settings"),
+    ("data", "expected"),
     [
         (b"a=1\nb: 2\rc 3\r\n d\t=\t4", {"a": "1", "b": "2", "c": "3", "d": "4"}),
         (b"#a=1\n!b=2\n #c=3\n", {"#c": "3"}),
@@ -104,8 +113,8 @@ def test_each_subsystem_has_its_own_step() -> None:
         (b"a=x\\", {"a": "x"}),
     ],
 )
-def test_read_as_dogtag_reads(data: bytes, settings: dict[str, str]) -> None:
-    assert properties.settings(data) == settings
+def test_read_as_dogtag_reads(data: bytes, expected: dict[str, str]) -> None:
+    assert properties.settings(data) == expected
 
 
 LINE = st.one_of(
@@ -125,6 +134,7 @@ LINE = st.one_of(
 )
 
 
+@settings(deadline=None)  # on a machine that is busy with boxes
 @given(
     st.lists(LINE, max_size=10),
     st.sampled_from([b"\n", b"\r\n", b"\r"]),

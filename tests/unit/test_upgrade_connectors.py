@@ -5,7 +5,7 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from upgrade_scene import holding
 
@@ -67,6 +67,12 @@ def test_what_cannot_be_judged_is_refused(text: str, said: str, tmp_path: Path) 
         holding("connectors", tmp_path, text).plan()
 
 
+def test_a_tag_whose_attributes_are_not_found_again_is_refused(tmp_path: Path) -> None:
+    text = '<?xml version="1.0" encoding="iso-8859-1"?>' + OPEN.format(GOOD + ' größe="1"')
+    with pytest.raises(ConfigError, match="Write them plainly"):
+        holding("connectors", tmp_path, text.encode("latin-1")).plan()
+
+
 def test_utf_16_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="not like ASCII"):
         holding("connectors", tmp_path, OPEN.format(GOOD).encode("utf-16")).plan()
@@ -114,6 +120,7 @@ VALUES = st.text(alphabet=st.sampled_from("ab<>&'\"|=ä/ \t"), max_size=8)
 NAMES = st.sampled_from(["port", "secret", "a", "secretRequired", "x.y", "packetSize"])
 
 
+@settings(deadline=None)  # on a machine that is busy with boxes
 @given(st.dictionaries(NAMES, VALUES, min_size=1), NAMES, VALUES, st.sampled_from([" ", "\n\t", "\r\n  "]))
 def test_an_attribute_is_put_and_taken_out_and_nothing_else_moves(
     attributes: dict[str, str], name: str, value: str, blanks: str

@@ -54,7 +54,7 @@ def test_the_owner_passes_too(target: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "call", ["write", "fchown", "fchmod", "listxattr", "fsync", "replace", "open", "fstat"]
+    "call", ["write", "fchown", "fchmod", "listxattr", "fsync", "replace", "open", "fstat", "pread"]
 )
 @pytest.mark.parametrize("after", range(4))
 def test_each_call_that_fails_leaves_the_file_whole(
@@ -136,6 +136,14 @@ def test_what_is_no_file_of_one_name_is_refused(target: Path, tmp_path: Path) ->
         files.read(tmp_path / "none")
     with pytest.raises(UnavailableError, match="cannot be opened"):
         files.read(tmp_path / "none" / "none")
+
+
+def test_a_file_that_grows_while_it_is_read_is_left_alone(
+    target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "pread", lambda *_: OLD + b"more")
+    with pytest.raises(UnavailableError, match="was being written"):
+        files.read(target)
 
 
 def test_a_file_of_no_such_size_is_refused(target: Path) -> None:

@@ -1,7 +1,7 @@
 """sssd.conf is read as SSSD's own library reads it, and no byte but ours is touched."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from upgrade_scene import read_by_sssd
 
@@ -91,12 +91,14 @@ def test_read_as_sssd_reads(data: bytes) -> None:
     assert (read_here(data) is None) == (read_there(data) is None)
 
 
+@settings(deadline=None)  # on a machine that is busy with boxes
 @given(TEXTS)
 def test_anything_is_read_as_sssd_reads_it(text: str) -> None:
     data = text.encode()
     assert (read_here(data) or {}) == (read_there(data) or {})
 
 
+@settings(deadline=None)  # on a machine that is busy with boxes
 @given(FILES, NAME, KEY, VALUE)
 def test_a_setting_is_put_and_taken_out_and_nothing_else_moves(
     data: bytes, section: str, key: str, value: str
@@ -121,6 +123,7 @@ def test_a_setting_is_put_and_taken_out_and_nothing_else_moves(
         assert ini.end(ini.put(put, section, key, None), section) == (data or b"")
 
 
+@settings(deadline=None)  # on a machine that is busy with boxes
 @given(FILES, NAME)
 def test_a_section_with_something_in_it_stays(data: bytes, section: str) -> None:
     inside = [line for line in ini.lines(data) if line.section == section and not line.begins]

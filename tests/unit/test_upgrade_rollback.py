@@ -55,6 +55,15 @@ def test_r_d15_what_was_taken_out_already_is_no_trouble(tmp_path: Path) -> None:
     assert step.path.read_bytes() == (DATA / "sssd/freeipa-4.9.conf").read_bytes()
 
 
+def test_r_d15_a_file_that_holds_nothing_of_ours_any_more_stays(tmp_path: Path) -> None:
+    step, plan = applied("authz/ca-10.10.cfg", tmp_path)
+    text = (DATA / "authz/ca-10.10.cfg").read_text() + "new=1\n"
+    step.path.write_text(text)
+    inode = step.path.stat().st_ino
+    step.rollback(plan)
+    assert (step.path.read_text(), step.path.stat().st_ino) == (text, inode)
+
+
 def test_r_d15_a_value_that_others_changed_is_refused_and_nothing_is_taken_back(tmp_path: Path) -> None:
     step, plan = applied("connectors/pki-11.xml", tmp_path)
     text = edit(step, 'localhost6" name="Connector2"', 'localhost6" name="C2"')

@@ -127,9 +127,11 @@ def _content(descriptor: int, path: Path) -> bytes:
     """Read it all, after a look at what it is."""
     try:
         status = os.fstat(descriptor)
+        is_file = stat.S_ISREG(status.st_mode)
+        data = os.pread(descriptor, SIZE_LIMIT_BYTES + 1, 0) if is_file else b""
     except OSError as error:
         raise UnavailableError(f"{path} cannot be read: {error.strerror}. Check the disk.") from error
-    if not stat.S_ISREG(status.st_mode):
+    if not is_file:
         raise ConfigError(f"{path} is no regular file. Name the product's configuration file.")
     if status.st_nlink != 1:
         raise ConfigError(
@@ -137,23 +139,21 @@ def _content(descriptor: int, path: Path) -> bytes:
         )
     if status.st_size > SIZE_LIMIT_BYTES:
         raise ConfigError(f"{path} has {status.st_size} bytes, which no such file has. Check what it is.")
-    try:
-        with os.fdopen(os.dup(descriptor), "rb") as stream:
-            stream.seek(0)
-            return stream.read(SIZE_LIMIT_BYTES + 1)
-    except OSError as error:
-        raise UnavailableError(f"{path} cannot be read: {error.strerror}. Check the disk.") from error
+    if len(data) != status.st_size:
+        raise UnavailableError(f"{path} was being written while it was read. Try again.")
+    return data
 
 
 def _keep(folder: int, backup: Path, found: Snapshot, like: int) -> None:
     """Leave a copy, unless the same one is there from an earlier try."""
     try:
-        with _opened(folder, backup) as descriptor:
-            if Snapshot(_content(descriptor, backup)).digest == found.digest:
-                return
-    except UnavailableError:
+        os.stat(backup.name, dir_fd=folder, follow_symlinks=False)
+    except FileNotFoundError:
         _put(folder, backup, found.data, like)
         return
+    with _opened(folder, backup) as descriptor:
+        if Snapshot(_content(descriptor, backup)).digest == found.digest:
+            return
     raise RefusedError(
         f"{backup} is there and is not the copy that its name says. Look at it, and move it away.",
         code="precondition-changed",

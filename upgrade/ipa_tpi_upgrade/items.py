@@ -21,8 +21,6 @@ def with_items(value: str, items: Sequence[str], kind: Kind) -> str:
     Those of a list come last. Alternatives come first, so that no flag or open quotation in the pattern that is
     there reaches ours; ours must hold no capturing group, so that its back references stay true.
     """
-    if not items:
-        return value
     if kind is Kind.LIST:
         head = value.rstrip().removesuffix(",").rstrip()
         return ", ".join([head, *items] if head else items)
