@@ -224,8 +224,11 @@ def _state(case: Case, preview: Preview | Refuse | None, count: _Count) -> tuple
             "expired",
             f"the window ended at {count.deadline:%Y-%m-%d %H:%M:%S} UTC; make a new request",
         )
+    unasked = _unasked(case)
     if preview is None:
-        return _awaiting(case)
+        return State.AWAITING_PREVIEW, *(unasked or ("awaiting-preview", _NOT_SHOWN))
+    if unasked is not None:  # R-X01: the floor may have been tightened since the preview
+        return State.PENDING, *unasked
     if not count.missing:
         return State.APPROVED, "", ""
     unproven = sorted(refusal.message for refusal in count.why.values() if refusal.code.startswith("proof-"))
@@ -279,7 +282,10 @@ def _denied(case: Case, preview: Preview | Refuse | None, late: frozenset[str]) 
             return Refuse(
                 "denied-by-approver", f"denied by {_name(voice)}; ask why before you make a new request"
             )
-        if voice.refusal.code not in _BY_RULES:
+        other_account = (
+            voice.refusal.code == "self-approval" and denial.creator != case.subtree.request.creator
+        )
+        if voice.refusal.code not in _BY_RULES or other_account:
             return Refuse(
                 voice.refusal.code,
                 f"a denial lies below the request, and {voice.refusal.message}. Make a new request.",
@@ -294,18 +300,17 @@ def _denied(case: Case, preview: Preview | Refuse | None, late: frozenset[str]) 
 
 
 def _cancelled(case: Case, late: frozenset[str]) -> Refuse | None:
-    for cancellation in case.subtree.of(Cancellation):
-        if cancellation.entry_id in late:
-            continue
-        if cancellation.creator == case.subtree.request.creator:
-            return Refuse(
-                "cancelled",
-                "cancelled by the requester; make a new request if it is still needed",
-                Outcome.CANCELLED,
-            )
+    timely = [entry for entry in case.subtree.of(Cancellation) if entry.entry_id not in late]
+    if any(entry.creator == case.subtree.request.creator for entry in timely):
+        return Refuse(
+            "cancelled",
+            "cancelled by the requester; make a new request if it is still needed",
+            Outcome.CANCELLED,
+        )
+    for entry in timely:
         return Refuse(
             "forged-veto",
-            f"a cancellation by {cancellation.creator}, who did not request, lies below the request; make a new one, and tell an auditor",
+            f"a cancellation by {entry.creator}, who did not request, lies below the request; make a new one, and tell an auditor",
         )
     return None
 
@@ -339,23 +344,18 @@ def _borrowed(case: Case) -> Refuse | None:
     return None
 
 
-def _awaiting(case: Case) -> tuple[State, str, str]:
+def _unasked(case: Case) -> tuple[str, str] | None:
     request = case.subtree.request
-    if case.terms.proof and Verified(request.creator, Purpose.REQUEST, case.digest) not in case.verified:
-        code = case.refused_proofs.get((request.creator, Purpose.REQUEST), "proof-missing")
-        if code in _AGAIN:
-            happened, first = _again(case, code)
-            return (
-                State.AWAITING_PREVIEW,
-                code,
-                f"{happened}; the requester runs{first}: ipa-tpi prove {request.id}",
-            )
-        return (
-            State.AWAITING_PREVIEW,
-            "proof-missing",
-            f"the target has not verified the requester's proof; the requester runs: ipa-tpi prove {request.id}",
-        )
-    return State.AWAITING_PREVIEW, "awaiting-preview", "the target has not yet shown what it would do"
+    if not case.terms.proof or Verified(request.creator, Purpose.REQUEST, case.digest) in case.verified:
+        return None
+    code = case.refused_proofs.get((request.creator, Purpose.REQUEST), "proof-missing")
+    if code in _AGAIN:
+        happened, first = _again(case, code)
+        return code, f"{happened}; the requester runs{first}: ipa-tpi prove {request.id}"
+    return (
+        "proof-missing",
+        f"the target has not verified the requester's proof; the requester runs: ipa-tpi prove {request.id}",
+    )
 
 
 def _preview(case: Case) -> Preview | Refuse | None:
@@ -510,5 +510,6 @@ def _name(voice: Voice) -> str:
     return voice.identity.principal if voice.identity is not None else "an unknown account"
 
 
+_NOT_SHOWN = "the target has not yet shown what it would do"
 _NO_ACCOUNT = Refuse("unknown-principal", "the account of the writer cannot be used; ask an administrator")
 _NOBODY = Voice(_NO_ACCOUNT)
