@@ -96,7 +96,8 @@ def test_a_file_of_conf_d_that_has_less_is_refused_by_name(tmp_path: Path) -> No
         step.plan()
     snippet.write_text("[ifp]\nallowed_uids = root, www-data, 287, 1000\n")
     assert step.plan().is_empty
-    snippet.rename(snippet.with_name(".hidden.conf"))
+    snippet.unlink()
+    snippet.with_name(".hidden.conf").write_text("[ifp]\nallowed_uids = root\n")
     snippet.with_name("other.txt").write_text("[ifp]\nallowed_uids = root\n")
     assert step.plan().is_empty
     snippet.write_text("nothing that SSSD reads\n")
