@@ -31,6 +31,7 @@ from typing import Final, NamedTuple, TypeVar
 
 from ipa_tpi.decide.digest import approval_digest, parse_canonical, sha256
 from ipa_tpi.decide.identity import Identity, check_distinct
+from ipa_tpi.decide.proof import lacking
 from ipa_tpi.decide.quorum import Demand, check_turn, missing
 from ipa_tpi.model import (
     Approval,
@@ -52,10 +53,7 @@ from ipa_tpi.model import (
 
 C = TypeVar("C", bound=Child)
 # Why a proof did not count although nobody did wrong, and what its maker is told.
-_AGAIN: Final[Mapping[str, str]] = {
-    "proof-stale": "the proof's ticket was not got for this alone, just now, with the factor",
-    "proof-indicator-missing": "the proof's ticket lacks the factor that the operation demands",
-}
+_AGAIN: Final = frozenset({"proof-stale", "proof-indicator-missing"})
 _BY_RULES: Final = frozenset({"no-rule", "not-a-person", "self-approval"})
 
 
@@ -95,6 +93,7 @@ class Terms:
     proof: bool = True
     groups: frozenset[str] = frozenset()
     stages: tuple[Stage, ...] = ()
+    indicators: frozenset[str] = frozenset()
 
     @property
     def demand(self) -> Demand:
@@ -351,7 +350,8 @@ def _unasked(case: Case) -> tuple[str, str] | None:
         return None
     code = case.refused_proofs.get((request.creator, Purpose.REQUEST), "proof-missing")
     if code in _AGAIN:
-        return code, f"{_AGAIN[code]}; the requester runs: ipa-tpi prove {request.id}"
+        happened, first = _again(case, code)
+        return code, f"{happened}; the requester runs{first}: ipa-tpi prove {request.id}"
     return (
         "proof-missing",
         f"the target has not verified the requester's proof; the requester runs: ipa-tpi prove {request.id}",
@@ -467,7 +467,8 @@ def _judge(
 def _unproven(case: Case, approval: Approval, who: str) -> Refuse:
     code = case.refused_proofs.get((approval.creator, Purpose.APPROVE))
     if code is not None and code in _AGAIN:
-        return Refuse(code, f"{_AGAIN[code]}; {who} runs: ipa-tpi prove {case.subtree.request.id}")
+        happened, first = _again(case, code)
+        return Refuse(code, f"{happened}; {who} runs{first}: ipa-tpi prove {case.subtree.request.id}")
     if code is None:
         return Refuse(
             "proof-missing",
@@ -478,6 +479,14 @@ def _unproven(case: Case, approval: Approval, who: str) -> Refuse:
         f"the target refused the proof by {who}: what was signed is not what lies here. The service may have shown "
         "something else: tell an auditor, and look again before anything is signed",
     )
+
+
+def _again(case: Case, code: str) -> tuple[str, str]:
+    """Say why a proof has to be made again, and what has to be run before that."""
+    if code == "proof-stale":
+        return "the proof's ticket was not got for this alone, just now, with the factor", ""
+    lacks, way = lacking(case.terms.indicators)
+    return lacks, f" {way}, then"
 
 
 def _own(case: Case, kind: type[C]) -> list[C]:

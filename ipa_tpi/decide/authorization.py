@@ -254,6 +254,7 @@ def terms_of(operation: Operation, floor: FloorOperation | None, requester: Acco
         execution_seconds=operation.execution_seconds,
         timeout_seconds=operation.timeout_seconds,
         proof=floor.proof if floor is not None else True,
+        indicators=operation.indicators,
     )
 
 

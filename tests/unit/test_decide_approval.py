@@ -393,11 +393,17 @@ def test_a_proof_that_the_target_refused_is_not_called_missing() -> None:
 @pytest.mark.parametrize("code", ["proof-stale", "proof-indicator-missing"])
 def test_a_proof_whose_ticket_was_not_enough_is_made_again(code: str) -> None:
     """R-A12, R-X11: nobody did wrong; who made it is told to make another."""
-    answer = why(entries().approval(BOB), verified=frozenset(), refused_proofs={(BOB.dn, "approve"): code})
-    demand(answer, code, "bob@TPI.TEST runs: ipa-tpi prove")
-    found = standing(case(verified=frozenset(), refused_proofs={(ALICE.dn, "request"): code}))
+    terms_now = terms(indicators=frozenset({"otp"}))
+    said = {"refused_proofs": {(BOB.dn, "approve"): code, (ALICE.dn, "request"): code}, "terms": terms_now}
+    commands = {
+        "proof-stale": "runs: ipa-tpi prove",
+        "proof-indicator-missing": "runs kinit -T ARMOR (otp), then: ipa-tpi prove",
+    }
+    answer = why(entries().approval(BOB), verified=frozenset(), **said)
+    demand(answer, code, f"bob@TPI.TEST {commands[code]}")
+    found = standing(case(verified=frozenset(), **said))
     assert (found.state, found.code) == (State.AWAITING_PREVIEW, code)
-    assert "the requester runs: ipa-tpi prove" in found.message
+    assert f"the requester {commands[code]}" in found.message
 
 
 def test_where_the_floor_excepts_the_operation_an_approval_needs_no_proof() -> None:

@@ -17,8 +17,9 @@ import msgspec
 import pytest
 
 from ipa_tpi import __version__, config, contract
+from ipa_tpi.decide.definition import LONGEST_LIFE
 from ipa_tpi.errors import ValidatorUnavailableError
-from ipa_tpi.executor import claims, daemon
+from ipa_tpi.executor import claims, daemon, retention
 from ipa_tpi.executor.journal import create
 from ipa_tpi.executor.operations import OPERATIONS
 from ipa_tpi.executor.process import SIGNALS, Executor
@@ -41,6 +42,7 @@ PAGES = (EXECUTOR, FLOOR, TOML, VALIDATE)
 STRUCTS: dict[tuple[str, str], type[msgspec.Struct]] = {
     (TOML, "Keys of web.toml"): config.WebConfig,
     (TOML, "Keys of executor.toml"): config.ExecutorConfig,
+    (TOML, "Keys of [dogtag]"): config.DogtagConfig,
     (FLOOR, "Keys at the top"): config._Floor,
     (FLOOR, 'Keys of [operations."NAME"]'): config._FloorOperation,
     (VALIDATE, "Keys of topology.toml"): TopologySettings,
@@ -89,7 +91,7 @@ def _kind(shape: msgspec.inspect.Type) -> str:
             return "string"
         case msgspec.inspect.BoolType():
             return "boolean"
-        case msgspec.inspect.DictType():
+        case msgspec.inspect.DictType() | msgspec.inspect.UnionType(types=(msgspec.inspect.StructType(), _)):
             return "table"
     raise AssertionError(f"the page has no word for {shape}")
 
@@ -97,6 +99,8 @@ def _kind(shape: msgspec.inspect.Type) -> str:
 def _head(field: msgspec.inspect.Field) -> str:
     if field.required:
         return f"{field.encode_name} = {_kind(field.type)} (required)"
+    if field.default is None:
+        return f"{field.encode_name} = {_kind(field.type)} (optional)"
     default = field.default if field.default is not msgspec.NODEFAULT else field.default_factory()
     return f"{field.encode_name} = {_kind(field.type)} (default {json.dumps(default)})"
 
@@ -221,6 +225,15 @@ def test_audit_events_are_those_of_the_code() -> None:
         events |= set(found)
     assert _names(_part(EXECUTOR, "AUDIT")) == events
     assert all(outcome.value in _part(EXECUTOR, "AUDIT") for outcome in Outcome)
+
+
+def test_retention_is_as_described() -> None:
+    part = _part(EXECUTOR, "RETENTION")
+    assert retention.ROUND_SECONDS == 600
+    assert "every ten minutes" in part
+    assert f"with {retention.PER_ROUND} requests at a time" in part
+    assert f"in the last {retention.TRUSTED_SPANS[-1].days} days" in part
+    assert f"for up to {LONGEST_LIFE.days} days" in _part(TOML, "Keys of executor.toml")
 
 
 def test_signals_and_exit_statuses() -> None:
