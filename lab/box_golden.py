@@ -29,6 +29,7 @@ SOURCES = (
     "pyproject.toml",
     "requirements/runtime.lock",
     "systemd",
+    "upgrade",
 )
 KEPT_TREES = 3
 # No name that a box could have.
@@ -138,7 +139,7 @@ def _provision(snapshot: Path, root: Path, trouble: str) -> None:
         "--as-pid2",
         f"--bind-ro={snapshot}:/src",
         f"--bind-ro={DEV_VENV}",
-        "--setenv=PYTHONPATH=/src:/src/acls",
+        "--setenv=PYTHONPATH=/src:/src/acls:/src/upgrade",
         "--setenv=PYTHONDONTWRITEBYTECODE=1",
         f"--setenv={TROUBLE}={trouble}",
         "--chdir=/src",
