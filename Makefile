@@ -12,10 +12,10 @@ CACHE ?= /var/cache/ipa-tpi
 VENV := $(CACHE)/venv
 BIN := $(VENV)/bin
 PYTHON := $(BIN)/python
-export PYTHONPATH := $(CURDIR):$(CURDIR)/acls
+export PYTHONPATH := $(CURDIR):$(CURDIR)/acls:$(CURDIR)/validator
 export PYTHONDONTWRITEBYTECODE := 1
 
-SOURCES := ipa_tpi acls lab tests bench
+SOURCES := ipa_tpi acls validator lab tests bench
 UNIT_WORKERS ?= 2
 REALM_WORKERS ?= 2
 
