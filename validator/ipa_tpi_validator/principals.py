@@ -77,6 +77,19 @@ def read(text: str, realm: str) -> Principal:
     return Principal(found[1], found[2] or "", found[3])
 
 
+def read_or_none(text: str, realm: str) -> Principal | None:
+    """Read a principal of the realm, where it is one.
+
+    Args:
+        text: Untrusted.
+        realm: The realm.
+    """
+    try:
+        return read(text, realm)
+    except PrincipalError:
+        return None
+
+
 def same_name(one: str, other: str) -> bool:
     """Tell whether two names of hosts are the same: ASCII, letter case does not matter.
 
