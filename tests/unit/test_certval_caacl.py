@@ -43,7 +43,7 @@ def same(one: str, other: str) -> bool:
     return folded(one) == folded(other)
 
 
-def model(rules: Iterable[CaAcl], ca: str, profile: str, subject: Subject) -> bool:
+def model(rules: Iterable[CaAcl], ca: str, profile: str, subject: Subject) -> bool:  # noqa: C901, PLR0912 (slow, and plain)
     """Decide as the facts tell it, one sentence after the other."""
     for rule in rules:
         if not rule.enabled:

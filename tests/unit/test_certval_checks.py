@@ -140,7 +140,17 @@ CASES: dict[str, tuple[Scene, tuple[int, str]]] = {
     "a host that is managed": (replace(of_host(dns("db.tpi.test")), others=(DB,)), OK),
     "a service that is managed": (replace(of_service(dns("db.tpi.test")), others=(HTTP_DB,)), OK),
     "a name without a domain": (
+        replace(
+            of_host(dns("db")), others=(replace(DB, aliases=frozenset({"host/db@TPI.TEST"}), name="db"),)
+        ),
+        OK,
+    ),
+    "an alias of another host": (
         replace(of_host(dns("db")), others=(replace(DB, aliases=DB.aliases | {"host/db@TPI.TEST"}),)),
+        (4001, "no-other"),
+    ),
+    "a host that is managed, in capitals": (
+        replace(of_host(dns("DB.tpi.test")), others=(DB,)),
         OK,
     ),
     "a host whose entry is a service": (

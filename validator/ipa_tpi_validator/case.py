@@ -99,4 +99,4 @@ def wanted_principals(csr: Csr, subject: Principal) -> tuple[Principal, ...]:
     """
     if subject.is_user or subject.is_krbtgt:
         return ()
-    return tuple(subject.at(one.name) for one in csr.names if isinstance(one, Dns))
+    return tuple(subject.at(one.name.lower()) for one in csr.names if isinstance(one, Dns))

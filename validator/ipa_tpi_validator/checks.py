@@ -208,8 +208,7 @@ def _check_host(host: str, case: Case) -> Refusal | None:
         return None
     if subject.is_krbtgt:
         return None if case.ignores_acls else _check_kdc(case, host)
-    other = _kerberos(case).at(host)
-    entry = case.snapshot.others.get(subject.at(host))
+    entry = _other(host, case)
     if entry is None or entry.kind is not _kind(subject):
         text = (
             f"The service principal for subject alt name {shown(host)} in certificate request does not exist"
@@ -218,7 +217,7 @@ def _check_host(host: str, case: Case) -> Refusal | None:
     if not entry.writable:
         text = f"Insufficient privilege to create a certificate with subject alt name '{shown(host)}'."
         return access(text, "no-write-other")
-    return None if case.ignores_acls else _check_acls(case, other, entry)
+    return None if case.ignores_acls else _check_acls(case, subject.at(host), entry)
 
 
 def _check_acls(case: Case, principal: Principal, entry: Entry | None) -> Refusal | None:
@@ -245,10 +244,18 @@ def _full_names(case: Case) -> list[str]:
     for name in case.csr.names:
         if not isinstance(name, Dns):
             continue
-        entry = case.snapshot.others.get(case.subject.at(name.name))
+        entry = _other(name.name, case)
         if _is_alias(name.name, case) or (entry is not None and _bears(entry, service, name.name, case)):
             found.append(name.name)
     return found
+
+
+def _other(host: str, case: Case) -> Entry | None:
+    """Find the entry of the same service on another host; that of a host by its own name only, as FreeIPA does."""
+    entry = case.snapshot.others.get(case.subject.at(host.lower()))
+    if entry is not None and entry.kind is Kind.HOST and not same_name(entry.name, host):
+        return None
+    return entry
 
 
 def _is_alias(host: str, case: Case) -> bool:
