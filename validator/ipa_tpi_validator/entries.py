@@ -6,6 +6,7 @@ from typing import Final
 
 import ldap
 import ldap.dn
+import ldap.filter
 
 from ipa_tpi_validator.snapshot import Address, CaAcl, Entry, Kind, Records
 
@@ -122,6 +123,29 @@ def read_acl(raw: Raw, suffix: str) -> CaAcl:
         {kind: _named(texts(raw, _MEMBERS[kind]), place, suffix) for place, (kind, _) in _PLACES.items()},
         {kind: _named(texts(raw, _MEMBERS[kind]), place, suffix) for kind, place in _GROUPS.items()},
     )
+
+
+def acl_filter(profile: str, entries: Iterable[Entry], suffix: str) -> str:
+    """Give the filter of every CA ACL that can permit anything here; what it leaves out is about somebody else.
+
+    Args:
+        profile: The profile.
+        entries: Those for whom something is asked.
+        suffix: The suffix, in normal form.
+    """
+    member = ldap.filter.escape_filter_chars(f"cn={profile},cn=certprofiles,cn=ca,{suffix}")
+    terms: dict[str, None] = {}
+    for entry in entries:
+        terms[f"({_CATEGORIES[entry.kind]}=all)"] = None
+        for dn in (entry.dn, *_group_dns(entry, suffix)):
+            terms[f"({_MEMBERS[entry.kind]}={ldap.filter.escape_filter_chars(dn)})"] = None
+    about = f"(|(ipaCertProfileCategory=all)(ipaMemberCertProfile={member}))"
+    return f"(&(objectClass=ipaCaAcl)(ipaEnabledFlag=TRUE){about}(|{''.join(terms)}))" if terms else ""
+
+
+def _group_dns(entry: Entry, suffix: str) -> Iterable[str]:
+    for group in sorted(entry.groups):
+        yield f"cn={ldap.dn.escape_dn_chars(group)},{_GROUPS[entry.kind]},{suffix}"
 
 
 def read_records(raw: Raw, zone: str) -> Records:

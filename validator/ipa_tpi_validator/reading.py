@@ -23,7 +23,7 @@ from ipa_tpi_validator.altnames import Dns, Ip
 from ipa_tpi_validator.case import IGNORE_CAACL, REQUEST, wanted_principals
 from ipa_tpi_validator.checks import CA_NAME
 from ipa_tpi_validator.csr import Csr
-from ipa_tpi_validator.entries import Raw, first_text, may_write, read_acl, read_entry, read_records, texts
+from ipa_tpi_validator.entries import Raw, acl_filter, first_text, may_write, read_acl, read_entry, read_records, texts
 from ipa_tpi_validator.environment import Question
 from ipa_tpi_validator.principals import Principal
 from ipa_tpi_validator.settings import Settings
@@ -105,7 +105,7 @@ class Reader:
             ldap.LDAPError: Something could not be read completely.
         """
         dn = str(self._connection.whoami_s()).removeprefix("dn:").strip()
-        rights = LDAPControl(_GET_EFFECTIVE_RIGHTS, True, f"dn: {dn}".encode())  # noqa: FBT003 (python-ldap's order)
+        rights = LDAPControl(_GET_EFFECTIVE_RIGHTS, criticality=True, encodedControlValue=f"dn: {dn}".encode())
         others = wanted_principals(csr, subject)
         names = list(dict.fromkeys([question.user, subject, *others]))
         pending = [
@@ -119,13 +119,15 @@ class Reader:
             rights,
         )
         servers = self._send_servers(question, csr, subject)
-        cas, acls = self._certificate_authorities(question.profile)
         entries = [
             entry
             for message in pending
             for where, raw in self._receive(message)
             if (entry := read_entry(where, raw, self._suffix)) is not None
         ]
+        about = [_bearing(entries, one) for one in dict.fromkeys([subject, *others])]
+        wanted = acl_filter(question.profile, [entry for entry in about if entry is not None], self._suffix)
+        cas, acls = self._certificate_authorities(wanted)
         hosts, kdcs, configured = self._servers(servers)
         return Snapshot(
             bound=normal_dn(dn),
@@ -163,16 +165,11 @@ class Reader:
             raise ldap.REFERRAL
         return [(normal_dn(dn), {name.lower(): values for name, values in raw.items()}) for dn, raw in found]
 
-    def _certificate_authorities(self, profile: str) -> tuple[Mapping[str, str], tuple[CaAcl, ...]]:
+    def _certificate_authorities(self, wanted: str) -> tuple[Mapping[str, str], tuple[CaAcl, ...]]:
         place = f"cn=ca,{self._suffix}"
-        member = f"cn={profile},cn=certprofiles,{place}"
-        about = (
-            f"(|(ipaCertProfileCategory=all)(ipaMemberCertProfile={ldap.filter.escape_filter_chars(member)}))"
-        )
-        wanted = f"(|(objectClass=ipaCa)(&(objectClass=ipaCaAcl)(ipaEnabledFlag=TRUE){about}))"
         cas: dict[str, str] = {}
         acls: list[CaAcl] = []
-        for _, raw in self._paged(place, wanted):
+        for _, raw in self._paged(place, f"(|(objectClass=ipaCa){wanted})"):
             if "ipaca" in {name.lower() for name in texts(raw, "objectclass")}:
                 cas[first_text(raw, "ipacaid").lower()] = first_text(raw, "cn")
             else:

@@ -97,7 +97,7 @@ class Snapshot:
         subject: That of whom the certificate is for; None where there is none, or it is the realm's own krbtgt.
         others: Entries by the principal in whose name a further host was asked for; None where there is none.
         operations: Whether the caller has the right of a virtual operation; None where there is no such operation.
-        acls: All CA ACLs that are enabled and could be about the profile; never a part of them.
+        acls: All CA ACLs that are enabled and can be about profile and subjects; never a part of them.
         servers: Names of the servers of this domain, lower case.
         kdcs: Names of those that are active KDCs.
         records: DNS records by name, lower case, without the last dot; a name of no zone of ours is absent.
