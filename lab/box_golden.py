@@ -29,6 +29,7 @@ SOURCES = (
     "pyproject.toml",
     "requirements/runtime.lock",
     "systemd",
+    "validator",
 )
 KEPT_TREES = 3
 # No name that a box could have.

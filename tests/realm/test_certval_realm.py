@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -44,7 +43,9 @@ REQUEST, IGNORE = "request certificate", "request certificate ignore caacl"
 def acl(number: int, **attributes: Any) -> Any:
     name = f"acl{number}"
     dn = f"ipaUniqueID={name},{ACLS}"
-    return entry(dn, "ipaAssociation ipaCaAcl", cn=name, ipaUniqueID=name, ipaEnabledFlag="TRUE", **attributes)
+    return entry(
+        dn, "ipaAssociation ipaCaAcl", cn=name, ipaUniqueID=name, ipaEnabledFlag="TRUE", **attributes
+    )
 
 
 def tree(session: Session) -> list[Any]:
@@ -54,9 +55,27 @@ def tree(session: Session) -> list[Any]:
     managed = [("web.tpi.test", f"fqdn={host},{HOSTS}"), ("lone.tpi.test", f"fqdn=lone.tpi.test,{HOSTS}")]
     return [
         entry(f"cn={host},{masters}", "nsContainer", cn=host),
-        entry(f"cn=CA,cn={host},{masters}", "nsContainer ipaConfigObject", cn="CA", ipaConfigString=["enabledService"]),
-        entry(f"cn=ipa,cn=cas,{CA}", "ipaCa", cn="ipa", ipaCaId="5f0a1b2c-0000-4000-8000-00000000abcd", ipaCaSubjectDN="cn=x", ipaCaIssuerDN="cn=x"),
-        entry(profile, "ipaCertProfile", cn="caIPAserviceCert", description="x", ipaCertProfileStoreIssued="TRUE"),
+        entry(
+            f"cn=CA,cn={host},{masters}",
+            "nsContainer ipaConfigObject",
+            cn="CA",
+            ipaConfigString=["enabledService"],
+        ),
+        entry(
+            f"cn=ipa,cn=cas,{CA}",
+            "ipaCa",
+            cn="ipa",
+            ipaCaId="5f0a1b2c-0000-4000-8000-00000000abcd",
+            ipaCaSubjectDN="cn=x",
+            ipaCaIssuerDN="cn=x",
+        ),
+        entry(
+            profile,
+            "ipaCertProfile",
+            cn="caIPAserviceCert",
+            description="x",
+            ipaCertProfileStoreIssued="TRUE",
+        ),
         *(
             entry(
                 f"fqdn={name},{HOSTS}",
@@ -71,9 +90,16 @@ def tree(session: Session) -> list[Any]:
             for name, manager in managed
         ),
         *(entry(f"cn={name},{OPERATIONS}", "nsContainer", cn=name) for name in (REQUEST, IGNORE)),
-        *(acl(n, memberHost=[f"fqdn=h{n}.tpi.test,{HOSTS}"], ipaMemberCertProfile=[profile]) for n in range(MANY)),
+        *(
+            acl(n, memberHost=[f"fqdn=h{n}.tpi.test,{HOSTS}"], ipaMemberCertProfile=[profile])
+            for n in range(MANY)
+        ),
         acl(MANY, hostCategory="all", serviceCategory="all", ipaMemberCertProfile=[profile]),
-        acl(MANY + 1, memberUser=[f"cn=tpi-operators,cn=groups,cn=accounts,{SUFFIX}"], ipaMemberCertProfile=[profile]),
+        acl(
+            MANY + 1,
+            memberUser=[f"cn=tpi-operators,cn=groups,cn=accounts,{SUFFIX}"],
+            ipaMemberCertProfile=[profile],
+        ),
         entry(DNS_TREE, "nsContainer", cn="dns"),
     ]
 
@@ -84,7 +110,9 @@ def acis(session: Session) -> dict[str, bytes]:
     del session
     return {
         CA: f'(targetattr = "*")(version 3.0; acl "read CAs"; {everybody}'.encode(),
-        f"cn=masters,cn=ipa,cn=etc,{SUFFIX}": f'(targetattr = "objectClass || cn || ipaConfigString")(version 3.0; acl "read masters"; {everybody}'.encode(),
+        f"cn=masters,cn=ipa,cn=etc,{SUFFIX}": (
+            f'(targetattr = "objectClass || cn || ipaConfigString")(version 3.0; acl "read masters"; {everybody}'
+        ).encode(),
         HOSTS: f'(targetattr = "userCertificate")(version 3.0; acl "managed hosts"; {managers}'.encode(),
         OPERATIONS: (
             f'(targetattr = "objectClass")(target = "ldap:///cn={REQUEST},{OPERATIONS}")(version 3.0; acl "request";'
@@ -126,7 +154,14 @@ def settings(session: Session) -> Settings:
 
 
 def variables(user: str, text: str, profile: str = "caIPAserviceCert", **more: str) -> dict[str, bytes]:
-    told = {env.REQUEST: text, env.USER: user, env.PROFILE: profile, env.TYPE: "pkcs10", env.MANAGER: "external", **more}
+    told = {
+        env.REQUEST: text,
+        env.USER: user,
+        env.PROFILE: profile,
+        env.TYPE: "pkcs10",
+        env.MANAGER: "external",
+        **more,
+    }
     return {name: value.encode() for name, value in told.items()}
 
 
@@ -173,7 +208,10 @@ def test_another_persons_tickets_are_refused(asker: Asker) -> None:
 
 def test_what_is_no_cache_is_refused(asker: Asker, tmp_path: Path) -> None:
     (tmp_path / "cache").write_bytes(b"\5\4 nothing")
-    assert asker.ask(str(tmp_path / "cache"), variables("alice@TPI.TEST", pem(simple("alice")))) == (4000, "kerberos")
+    assert asker.ask(str(tmp_path / "cache"), variables("alice@TPI.TEST", pem(simple("alice")))) == (
+        4000,
+        "kerberos",
+    )
 
 
 @pytest.mark.parametrize(
@@ -189,9 +227,19 @@ def test_what_is_no_cache_is_refused(asker: Asker, tmp_path: Path) -> None:
         ("dave", "dave@TPI.TEST", simple("dave"), (2100, "ca-acl")),
         ("host", "host/{host}@TPI.TEST", simple("web.tpi.test"), (0, "")),
         ("host", "host/{host}@TPI.TEST", simple("lone.tpi.test"), (2100, "no-write")),
-        ("host", "host/{host}@TPI.TEST", simple("web.tpi.test", dns("lone.tpi.test")), (2100, "no-write-other")),
+        (
+            "host",
+            "host/{host}@TPI.TEST",
+            simple("web.tpi.test", dns("lone.tpi.test")),
+            (2100, "no-write-other"),
+        ),
         ("host", "host/{host}@TPI.TEST", simple("web.tpi.test", dns("gone.tpi.test")), (4001, "no-other")),
-        ("host", "host/{host}@TPI.TEST", simple("web.tpi.test", req.ip(10, 66, 0, 1)), (3009, "ip-unreachable")),
+        (
+            "host",
+            "host/{host}@TPI.TEST",
+            simple("web.tpi.test", req.ip(10, 66, 0, 1)),
+            (3009, "ip-unreachable"),
+        ),
     ],
 )
 def test_the_directorys_own_answers_decide(
@@ -221,7 +269,10 @@ def test_another_profile_and_another_ca(asker: Asker) -> None:
 def test_addresses_follow_the_domains_own_records(asker: Asker) -> None:
     session = asker.session
     root = session.ldap_root()
-    zones = {"tpi.test.": ("web", "aRecord", "10.66.0.7"), "66.10.in-addr.arpa.": ("7.0", "pTRRecord", "web.tpi.test.")}
+    zones = {
+        "tpi.test.": ("web", "aRecord", "10.66.0.7"),
+        "66.10.in-addr.arpa.": ("7.0", "pTRRecord", "web.tpi.test."),
+    }
     schema = [
         f"( 1.3.6.1.4.1.2428.20.9.{n} NAME '{name}' SYNTAX 1.3.6.1.4.1.1466.115.121.1.15 )"
         for n, name in enumerate(("idnsName", "idnsZoneActive", "aRecord", "pTRRecord"), 1)
@@ -231,23 +282,46 @@ def test_addresses_follow_the_domains_own_records(asker: Asker) -> None:
         "( 1.3.6.1.4.1.2428.20.9.9 NAME 'idnsRecord' SUP top STRUCTURAL MUST idnsName MAY ( aRecord $ pTRRecord ) )",
     ]
     for name, values in (("attributeTypes", schema), ("objectClasses", classes)):
-        known = b" ".join(root.search_s("cn=schema", ldap.SCOPE_BASE, "(objectClass=*)", [name])[0][1][name]).lower()
+        known = b" ".join(
+            root.search_s("cn=schema", ldap.SCOPE_BASE, "(objectClass=*)", [name])[0][1][name]
+        ).lower()
         root.modify_s(
             "cn=schema",
-            [(ldap.MOD_ADD, name, [one.encode()]) for one in values if one.split("'")[1].lower().encode() not in known],
+            [
+                (ldap.MOD_ADD, name, [one.encode()])
+                for one in values
+                if one.split("'")[1].lower().encode() not in known
+            ],
         )
-    rule = f'(targetattr = "*")(version 3.0; acl "dns"; allow (read, search, compare) userdn = "ldap:///all";)'.encode()
+    rule = (
+        b'(targetattr = "*")(version 3.0; acl "dns"; allow (read, search, compare) userdn = "ldap:///all";)'
+    )
     root.modify_s(DNS_TREE, [(ldap.MOD_ADD, "aci", [rule])])
     made = []
     for zone, (name, attribute, value) in zones.items():
-        made.append(entry(f"idnsName={zone},{DNS_TREE}", "idnsRecord idnsZone", idnsName=zone, idnsZoneActive="TRUE"))
-        made.append(entry(f"idnsName={name},idnsName={zone},{DNS_TREE}", "idnsRecord", idnsName=name, **{attribute: value}))
+        made.append(
+            entry(f"idnsName={zone},{DNS_TREE}", "idnsRecord idnsZone", idnsName=zone, idnsZoneActive="TRUE")
+        )
+        made.append(
+            entry(
+                f"idnsName={name},idnsName={zone},{DNS_TREE}",
+                "idnsRecord",
+                idnsName=name,
+                **{attribute: value},
+            )
+        )
     add_all(root, made)
     try:
-        host = variables(f"host/{session.host}@TPI.TEST", bare(simple("web.tpi.test", dns("web.tpi.test"), req.ip(10, 66, 0, 7))))
+        host = variables(
+            f"host/{session.host}@TPI.TEST",
+            bare(simple("web.tpi.test", dns("web.tpi.test"), req.ip(10, 66, 0, 7))),
+        )
         cache = session.kinit_keytab("host")
         assert asker.ask(cache, host) == (0, "")
-        other = variables(f"host/{session.host}@TPI.TEST", bare(simple("web.tpi.test", dns("web.tpi.test"), req.ip(10, 66, 0, 8))))
+        other = variables(
+            f"host/{session.host}@TPI.TEST",
+            bare(simple("web.tpi.test", dns("web.tpi.test"), req.ip(10, 66, 0, 8))),
+        )
         assert asker.ask(cache, other) == (3009, "ip-unreachable")
     finally:
         for one in reversed(made):
@@ -263,12 +337,17 @@ def program(asker: Asker, tmp_path: Path) -> Iterator[Path]:
     listener.bind(str(place))
     listener.listen()
     uid = place.stat().st_uid
-    service = Service(uid, asker.settings, directory(asker.settings), NoConsumer(), threading.BoundedSemaphore(4))
+    service = Service(
+        uid, asker.settings, directory(asker.settings), NoConsumer(), threading.BoundedSemaphore(4)
+    )
     threading.Thread(target=service.serve, args=(listener,), daemon=True).start()
     text = PROGRAM.read_text(encoding="utf-8")
     copy = tmp_path / "program"
     copy.write_text(
-        text.replace("/run/ipa-tpi-certval/certval.sock", str(place)).replace("LISTENER = 0 ", f"LISTENER = {uid} "), encoding="utf-8"
+        text.replace("/run/ipa-tpi-certval/certval.sock", str(place)).replace(
+            "LISTENER = 0 ", f"LISTENER = {uid} "
+        ),
+        encoding="utf-8",
     )
     copy.chmod(0o755)
     yield copy
@@ -282,12 +361,16 @@ def test_the_whole_way_from_dogtags_environment_to_the_directory(asker: Asker, p
     took = []
     for _ in range(60):
         started = time.perf_counter()
-        done = subprocess.run([program], env=asked, stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=20)
+        done = subprocess.run(
+            [program], env=asked, stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=20
+        )
         took.append(1000 * (time.perf_counter() - started))
         assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
     print(f"median {sorted(took)[30]:.1f} ms, best {min(took):.1f} ms")  # noqa: T201 (a figure for whoever asks for it, -s)
     asked[env.REQUEST] = pem(simple("bob")).encode()
-    done = subprocess.run([program], env=asked, stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=20)
+    done = subprocess.run(
+        [program], env=asked, stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=20
+    )
     assert (done.returncode, done.stderr) == (1, b"")
     assert done.stdout.startswith(b'{"code":2100,"name":"ACIError"')
     assert done.stdout.count(b"\n") == 1

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
+from certval_examples import some
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -73,11 +74,13 @@ def model(rules: Iterable[CaAcl], ca: str, profile: str, subject: Subject) -> bo
     return False
 
 
+@some
 @given(st.lists(acls, max_size=3), st.sampled_from(NAMES), st.sampled_from(NAMES), subjects)
 def test_it_decides_as_the_slow_model(rules: list[CaAcl], ca: str, profile: str, subject: Subject) -> None:
     assert permits(rules, ca, profile, subject) == model(rules, ca, profile, subject)
 
 
+@some
 @given(st.lists(acls, max_size=3), acls, st.sampled_from(NAMES), st.sampled_from(NAMES), subjects)
 def test_one_more_acl_never_takes_anything_away(
     rules: list[CaAcl], more: CaAcl, ca: str, profile: str, subject: Subject
@@ -201,6 +204,7 @@ def _plain(acl: CaAcl) -> dict[str, object]:
 def test_libipa_hbac_is_of_the_same_opinion() -> None:
     asked: list[tuple[list[CaAcl], str, str, Subject]] = []
 
+    @some
     @given(st.lists(acls, max_size=3), st.sampled_from(NAMES), st.sampled_from(NAMES), subjects)
     def collect(rules: list[CaAcl], ca: str, profile: str, subject: Subject) -> None:
         asked.append((rules, ca, profile, subject))

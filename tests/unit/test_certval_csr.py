@@ -10,6 +10,7 @@ from pathlib import Path
 import certval_requests as req
 import cryptography_vectors
 import pytest
+from certval_examples import some
 from certval_requests import CN, IA5, ORGANISATION, bare, dns, part, pem, request, sans, simple, tlv
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
@@ -284,12 +285,14 @@ def test_what_cryptography_writes_is_taken() -> None:
     assert read_csr(text).der == base64.b64decode(bare(made.public_bytes(serialization.Encoding.DER)))
 
 
+@some
 @given(st.text() | st.text(st.sampled_from("-ABEGINCRTFQUSD \n\r=Mz")) | st.binary().map(bare))
 def test_nothing_but_its_own_error_comes_out_of_any_text(text: str) -> None:
     with pytest.raises(CsrError):
         read_csr(text)
 
 
+@some
 @given(st.data())
 def test_a_changed_request_is_refused(data: st.DataObject) -> None:
     at = data.draw(st.integers(0, len(GOOD) - 1))
@@ -299,6 +302,7 @@ def test_a_changed_request_is_refused(data: st.DataObject) -> None:
         read_csr(bare(bytes(changed)))
 
 
+@some
 @given(st.data())
 def test_a_text_in_which_anything_was_put_is_refused(data: st.DataObject) -> None:
     make: Callable[[bytes], str] = data.draw(st.sampled_from([pem, bare]))

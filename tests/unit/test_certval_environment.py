@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from certval_examples import some
 from certval_requests import bare, simple
 from hypothesis import given
 from hypothesis import strategies as st
@@ -100,6 +101,7 @@ def test_two_subjects_are_refused() -> None:
     assert found.reason == "two-subjects"
 
 
+@some
 @given(
     st.dictionaries(st.sampled_from(sorted(env.VARIABLES)), st.binary() | st.sampled_from([*GOOD.values()]))
 )
@@ -126,7 +128,8 @@ def check(refusal: Refusal) -> None:
     assert 1 <= len(told["message"]) <= 500
 
 
-@given(st.text(min_size=1, max_size=3000))
+@some
+@given(st.text(min_size=1, max_size=3000) | st.sampled_from(["\U0001f600" * 900, "\\" * 900, '"' * 900]))
 def test_a_refusal_is_one_short_line_of_ascii_whatever_stands_in_it(text: str) -> None:
     for refusal in (access(text), invalid(text, "x"), missing(text, "x"), undecided(text, "x")):
         check(refusal)
@@ -136,6 +139,7 @@ def test_a_refusal_is_one_short_line_of_ascii_whatever_stands_in_it(text: str) -
     assert len(said) <= 200
 
 
+@some
 @given(st.text())
 def test_a_principal_is_read_in_one_spelling_only(text: str) -> None:
     try:
@@ -145,6 +149,7 @@ def test_a_principal_is_read_in_one_spelling_only(text: str) -> None:
     assert str(found) == text
 
 
+@some
 @given(st.from_regex(r"[A-Za-z0-9]{1,3}(/[a-z.]{1,5})?@TPI\.TEST", fullmatch=True))
 def test_a_principal_is_written_as_it_was_read(text: str) -> None:
     try:

@@ -23,7 +23,16 @@ from ipa_tpi_validator.altnames import Dns, Ip
 from ipa_tpi_validator.case import IGNORE_CAACL, REQUEST, wanted_principals
 from ipa_tpi_validator.checks import CA_NAME
 from ipa_tpi_validator.csr import Csr
-from ipa_tpi_validator.entries import Raw, acl_filter, first_text, may_write, read_acl, read_entry, read_records, texts
+from ipa_tpi_validator.entries import (
+    Raw,
+    acl_filter,
+    first_text,
+    may_write,
+    read_acl,
+    read_entry,
+    read_records,
+    texts,
+)
 from ipa_tpi_validator.environment import Question
 from ipa_tpi_validator.principals import Principal
 from ipa_tpi_validator.settings import Settings
@@ -105,7 +114,9 @@ class Reader:
             ldap.LDAPError: Something could not be read completely.
         """
         dn = str(self._connection.whoami_s()).removeprefix("dn:").strip()
-        rights = LDAPControl(_GET_EFFECTIVE_RIGHTS, criticality=True, encodedControlValue=f"dn: {dn}".encode())
+        rights = LDAPControl(
+            _GET_EFFECTIVE_RIGHTS, criticality=True, encodedControlValue=f"dn: {dn}".encode()
+        )
         others = wanted_principals(csr, subject)
         names = list(dict.fromkeys([question.user, subject, *others]))
         pending = [

@@ -33,12 +33,15 @@ class Refusal:
 
     def line(self) -> bytes:
         """Give the one line, at most `MAX_LINE_BYTES` with its newline, printable ASCII before it."""
-        for data in (self.data, ()):
-            told = {"code": self.code, "name": self.name, "message": _cut(self.message), "data": dict(data)}
-            line = json.dumps(told, ensure_ascii=True, separators=(",", ":")).encode("ascii") + b"\n"
-            if len(line) <= MAX_LINE_BYTES:
-                return line
-        told["message"] = _cut(self.message)[:100]
+        line = self._line(dict(self.data))
+        return line if len(line) <= MAX_LINE_BYTES else self._line({})
+
+    def _line(self, data: dict[str, str]) -> bytes:
+        # Each character is one of ASCII before it is counted, and at most two once it is quoted.
+        message = plain(self.message)
+        if len(message) > MAX_MESSAGE_CHARACTERS:
+            message = message[: MAX_MESSAGE_CHARACTERS - 3] + "..."
+        told = {"code": self.code, "name": self.name, "message": message, "data": data}
         return json.dumps(told, ensure_ascii=True, separators=(",", ":")).encode("ascii") + b"\n"
 
 
@@ -91,12 +94,17 @@ def shown(text: str) -> str:
     Args:
         text: Any text.
     """
-    plain = "".join(
-        one if " " <= one <= "~" and one != "\\" else one.encode("unicode_escape").decode("ascii")
-        for one in text[: _SHOWN_CHARACTERS + 1]
+    said = plain(text[: _SHOWN_CHARACTERS + 1])
+    return said if len(said) <= _SHOWN_CHARACTERS else said[: _SHOWN_CHARACTERS - 3] + "..."
+
+
+def plain(text: str) -> str:
+    """Give a text in printable ASCII, with escapes for everything else.
+
+    Args:
+        text: Any text.
+    """
+    return "".join(
+        one if " " <= one <= "~" else one.encode("unicode_escape", "backslashreplace").decode("ascii")
+        for one in text
     )
-    return plain if len(plain) <= _SHOWN_CHARACTERS else plain[: _SHOWN_CHARACTERS - 3] + "..."
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= MAX_MESSAGE_CHARACTERS else text[: MAX_MESSAGE_CHARACTERS - 3] + "..."
