@@ -346,3 +346,9 @@ def test_what_is_told_is_freeipas_error() -> None:
     refusal = decide(may(of_host(by=ALICE), request=False).case())
     assert refusal is not None
     assert refusal.message == "Insufficient access: not allowed to perform operation: request certificate"
+
+
+def test_the_first_principal_of_the_realm_is_found_behind_other_names() -> None:
+    encoded = simple("web.tpi.test", dns("web.tpi.test"), req.krb5("TPI.TEST", "HTTP", "web.tpi.test"))
+    question = Scene(ALICE, None, encoded).question()
+    assert str(subject_of(question, read_csr(question.text))) == HTTP.canonical

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives import serialization
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ipa_tpi_validator import csr
 from ipa_tpi_validator.altnames import Dns, Ip, Mail, Named, Unknown
 from ipa_tpi_validator.armour import MAX_TEXT_BYTES, CsrError
 from ipa_tpi_validator.csr import Csr, read_csr
@@ -190,6 +191,14 @@ def test_extensions_are_requested_in_one_way(attributes: list[bytes], why: str) 
         (req.krb5("TPI.TEST", "host/web"), "name-form"),
         (req.krb5("TPI.TEST"), "name-form"),
         (tlv(0xA0, req.oid("1.3.6.1.5.2.2"), tlv(0xA0, tlv(0x30))), "der"),
+        (
+            tlv(
+                0xA0,
+                req.oid("1.3.6.1.5.2.2"),
+                tlv(0xA0, tlv(0x30, tlv(0xA0, tlv(req.GENERAL, b"R")), tlv(0xA1, tlv(0x30, tlv(0xA1, b""))))),
+            ),
+            "der",
+        ),
         (tlv(0xA0, req.oid("1.2.3"), tlv(0xA1, tlv(0x05))), "der"),
         (tlv(0xA0, req.oid("1.2.3")), "der"),
         (tlv(0x89, b"x"), "name-form"),
@@ -217,16 +226,35 @@ def test_every_kind_of_name_is_read() -> None:
     assert len(found.digest) == 64
 
 
+def _with_unused_bits() -> bytes:
+    """Take a request whose signature ends with a zero bit, and call that bit unused; cryptography verifies it still."""
+    for number in range(20):
+        encoded = bytearray(simple(f"w{number}.tpi.test"))
+        if not encoded[-1] & 1:
+            encoded[
+                encoded.rindex(b"\x30\x44\x02\x20" if b"\x30\x44\x02\x20" in encoded else b"\x30\x45\x02") - 1
+            ] = 1
+            return bytes(encoded)
+    raise AssertionError
+
+
 @pytest.mark.parametrize(
     ("encoded", "why"),
     [
         (request(OK, spoil=True), "signature"),
         (request(OK, version=b"\x01"), "version"),
+        (_with_unused_bits(), "unused-bits"),
         (simple("w.tpi.test", tlv(0xA5, b"")), "unreadable"),
     ],
 )
 def test_it_is_version_1_and_signed_with_its_own_key(encoded: bytes, why: str) -> None:
     assert reason(bare(encoded)) == why
+
+
+def test_two_readers_that_do_not_agree_refuse() -> None:
+    for name, names in (("other", (Dns("web.tpi.test"),)), ("web.tpi.test", ())):
+        with pytest.raises(CsrError, match="two readers"):
+            csr._agree(GOOD, name, names)
 
 
 def vectors() -> Iterator[Path]:

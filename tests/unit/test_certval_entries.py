@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from ipaddress import ip_address
-from typing import Any
+from typing import Any, cast
 
+import gssapi
 import ldap
 import pytest
 from certval_requests import bare, dns, ip, simple
 from certval_scene import ALICE, HTTP, WEB
+from ldap.controls import RequestControl, SimplePagedResultsControl
 
+from ipa_tpi.errors import DirectoryUnavailableError
+from ipa_tpi_validator import reading
 from ipa_tpi_validator.caacl import Subject, permits
 from ipa_tpi_validator.csr import Csr, read_csr
 from ipa_tpi_validator.entries import Raw, acl_filter, may_write, read_acl, read_entry, read_records, texts
@@ -333,3 +337,70 @@ def test_records_are_read_in_the_longest_zone_of_ours_and_one_alias_further() ->
     found = Reader(Connection(answers), SETTINGS).snapshot(*asked).records
     assert set(found) == {"web.tpi.test", "real.tpi.test", "1.0.66.10.in-addr.arpa"}
     assert found["real.tpi.test"].addresses == {ip_address("10.66.0.1")}
+
+
+def test_pages_are_read_to_the_last() -> None:
+    place = f"cn=ca,{S}"
+    pages = [
+        [
+            entry(
+                f"ipauniqueid={n},cn=caacls,{place}", objectClass="ipaCaAcl", cn=str(n), ipaEnabledFlag="TRUE"
+            )
+        ]
+        for n in range(3)
+    ]
+    pages[1] = [entry(f"cn=ipa,cn=cas,{place}", objectClass=["top", "ipaCa"], cn="ipa", ipaCaId="AB")]
+
+    class Paged(Connection):
+        def result3(self, message: int, timeout: int) -> tuple[int, Any, int, list[Any]]:
+            if self.asked[message][0] != place:
+                return super().result3(message, timeout)
+            number = sum(base == place for base, _ in self.asked[:message])
+            cookie = SimplePagedResultsControl(True, 0, str(number) if number < 2 else "")  # noqa: FBT003 (python-ldap's order)
+            return 101, pages[number], message, [RequestControl("1.2.3"), cookie]
+
+    connection = Paged({ACCOUNTS: [WEB_ENTRY]})
+    found = Reader(connection, SETTINGS).snapshot(*question(simple("web.tpi.test")))
+    assert [acl.name for acl in found.acls] == ["0", "2"]
+    assert found.cas == {"ab": "ipa"}
+    assert sum(base == place for base, _ in connection.asked) == 3
+
+
+def test_a_server_that_answers_about_something_else_counts_for_nothing() -> None:
+    masters = f"cn=masters,cn=ipa,cn=etc,{S}"
+    answers: dict[str, Any] = {
+        f"cn=CA,cn=ca1.tpi.test,{masters}": [
+            entry(f"cn=x,cn=ca1.tpi.test,{masters}", ipaConfigString="enabledService")
+        ]
+    }
+    found = Reader(Connection(answers), SETTINGS).snapshot(*question(simple("web.tpi.test")))
+    assert (found.ca_configured, found.kdcs, found.servers) == (False, frozenset(), frozenset())
+
+
+def test_whoever_is_not_bound_reads_nothing_and_the_connection_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    unbound = []
+
+    class Closing(Connection):
+        def unbind_s(self) -> None:
+            unbound.append(1)
+            raise ldap.SERVER_DOWN
+
+    made = Closing({})
+    monkeypatch.setattr(reading, "prepare", lambda *_: made)
+    monkeypatch.setattr(reading, "bind", lambda *_: None)
+    with reading.opened(SETTINGS, cast("gssapi.Credentials", None)) as bound:
+        assert isinstance(bound, Reader)
+
+    def fail(*_: object) -> None:
+        raise ldap.INVALID_CREDENTIALS
+
+    monkeypatch.setattr(reading, "bind", fail)
+    with (
+        pytest.raises(DirectoryUnavailableError, match="INVALID_CREDENTIALS"),
+        reading.opened(SETTINGS, cast("gssapi.Credentials", None)),
+    ):
+        pass
+    assert len(unbound) == 2
+    monkeypatch.setattr(reading, "prepare", fail)
+    with pytest.raises(DirectoryUnavailableError), reading.opened(SETTINGS, cast("gssapi.Credentials", None)):
+        pass

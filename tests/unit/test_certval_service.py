@@ -24,6 +24,7 @@ from hypothesis import strategies as st
 from ipa_tpi.errors import DirectoryUnavailableError, RefusedError, TpiError
 from ipa_tpi_validator import environment as env
 from ipa_tpi_validator import question as wire
+from ipa_tpi_validator import service
 from ipa_tpi_validator.csr import Csr
 from ipa_tpi_validator.decision import Consumer, NoConsumer, Reader, answer
 from ipa_tpi_validator.environment import Question
@@ -342,6 +343,52 @@ def test_it_does_not_start_without_systemds_socket_or_settings(
     assert main(["--config", str(path)]) == 1
     path.write_text("\n".join([*lines, 'ldap = "x"']), encoding="utf-8")
     assert main(["--config", str(path)]) == 1
+
+
+def test_it_serves_at_systemds_socket_with_the_callers_tickets_until_it_is_told_to_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "certval.toml"
+    lines = [
+        'realm = "TPI.TEST"',
+        'domain = "tpi.test"',
+        'suffix = "dc=tpi,dc=test"',
+        'host = "ca1.tpi.test"',
+    ]
+    lines += ['ldap_uri = "ldaps://ca1.tpi.test"', 'ldap_host = "ca1.tpi.test"', 'asker = "root"']
+    path.write_text("\n".join(lines), encoding="utf-8")
+    opened_as: list[str] = []
+
+    def credentials(ccache: str, principal: str) -> str:
+        opened_as.append(principal)
+        assert Path(ccache.removeprefix("FILE:")).read_bytes() == b"\5\4tickets"
+        return "his"
+
+    @contextmanager
+    def opened(_: Settings, credentials: str) -> Iterator[Reader]:
+        assert credentials == "his"
+        yield Directory(of_user())
+
+    handlers: list[Callable[[], None]] = []
+    monkeypatch.setattr(service, "caller_credentials", credentials)
+    monkeypatch.setattr(service, "opened", opened)
+    monkeypatch.setattr(service.signal, "signal", lambda _, handler: handlers.append(handler))
+    monkeypatch.setattr(service.pwd, "getpwnam", lambda _: type("Entry", (), {"pw_uid": os.getuid()}))
+    with listening(tmp_path / "s") as listener:
+        monkeypatch.setattr(service, "_FIRST_DESCRIPTOR", os.dup(listener.fileno()))
+        monkeypatch.setenv("LISTEN_PID", str(os.getpid()))
+        monkeypatch.setenv("LISTEN_FDS", "1")
+        ended: list[int] = []
+        serving_thread = threading.Thread(
+            target=lambda: ended.append(main(["--config", str(path)])), daemon=True
+        )
+        serving_thread.start()
+        assert ask(tmp_path / "s", encoded(asked())) == wire.ACCEPTED
+        assert opened_as == ["alice@TPI.TEST"]
+        listener.shutdown(socket.SHUT_RDWR)
+        serving_thread.join(5)
+        handlers[0]()
+    assert ended == [0]
 
 
 @dataclass

@@ -186,17 +186,26 @@ def _check_name(name: AltName, case: Case) -> Refusal | None:
                 "subject alt name type RFC822Name is forbidden for non-user principals", "mail-for-host"
             )
         case Mail(address):
-            if not _are_own((address,), case.snapshot.subject):
-                return invalid("RFC822Name does not match any of user's email addresses", "mail")
+            return _check_mail(address, case)
         case Named(principal):
-            if principal not in _aliases(case):
-                text = (
-                    f"Principal '{shown(principal)}' in subject alt name does not match requested principal"
-                )
-                return invalid(text, "principal")
+            return _check_principal(principal, case)
         case Dns(host):
             return _check_host(host, case)
-    return None
+        case _:
+            return None  # addresses: all together, later
+
+
+def _check_mail(address: str, case: Case) -> Refusal | None:
+    if _are_own((address,), case.snapshot.subject):
+        return None
+    return invalid("RFC822Name does not match any of user's email addresses", "mail")
+
+
+def _check_principal(principal: str, case: Case) -> Refusal | None:
+    if principal in _aliases(case):
+        return None
+    text = f"Principal '{shown(principal)}' in subject alt name does not match requested principal"
+    return invalid(text, "principal")
 
 
 def _check_host(host: str, case: Case) -> Refusal | None:
@@ -222,11 +231,11 @@ def _check_host(host: str, case: Case) -> Refusal | None:
 
 def _check_acls(case: Case, principal: Principal, entry: Entry | None) -> Refusal | None:
     ca, profile = case.ca or "", case.question.profile
-    if entry is not None:
-        names = {Kind.USER: principal.first, Kind.HOST: principal.second, Kind.SERVICE: str(principal)}
-        subject = Subject(entry.kind, names[entry.kind], entry.groups)
-        if permits(case.snapshot.acls, ca, profile, subject):
-            return None
+    names = {Kind.USER: principal.first, Kind.HOST: principal.second, Kind.SERVICE: str(principal)}
+    groups = entry.groups if entry is not None else frozenset()
+    kind = _kind(principal)
+    if permits(case.snapshot.acls, ca, profile, Subject(kind, names[kind], groups)):
+        return None
     text = f"Principal '{shown(str(principal))}' is not permitted to use CA '{shown(ca)}' with profile '{profile}' for certificate issuance."
     return access(text, "ca-acl")
 
@@ -239,15 +248,13 @@ def _check_kdc(case: Case, host: str) -> Refusal | None:
 
 def _full_names(case: Case) -> list[str]:
     """List the names of hosts by which addresses may be reached: those that an entry bears in full."""
-    service = case.subject.first
-    found = []
-    for name in case.csr.names:
-        if not isinstance(name, Dns):
-            continue
-        entry = _other(name.name, case)
-        if _is_alias(name.name, case) or (entry is not None and _bears(entry, service, name.name, case)):
-            found.append(name.name)
-    return found
+    names = [name.name for name in case.csr.names if isinstance(name, Dns)]
+    return [name for name in names if _is_alias(name, case) or _is_other(name, case)]
+
+
+def _is_other(host: str, case: Case) -> bool:
+    entry = _other(host, case)
+    return entry is not None and _bears(entry, case.subject.first, host, case)
 
 
 def _other(host: str, case: Case) -> Entry | None:

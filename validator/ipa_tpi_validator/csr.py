@@ -97,6 +97,9 @@ def _structure(encoded: bytes) -> tuple[Element, Element]:
     whole = der.read(encoded).expect(der.SEQUENCE)
     if [child.tag for child in whole.children] != [der.SEQUENCE, der.SEQUENCE, der.BIT_STRING]:
         raise CsrError("it is no PKCS #10 request; send one", "not-pkcs10")
+    # Readers pass over the count of unused bits; none of a signature's, or a key's, are.
+    if whole.children[2].content[0] != 0:
+        raise CsrError("its signature does not end with a whole byte; make it anew", "unused-bits")
     info = whole.children[0]
     tags = [child.tag for child in info.children]
     if tags != [der.INTEGER, der.SEQUENCE, der.SEQUENCE, _ATTRIBUTES]:
