@@ -79,6 +79,22 @@ class WebConfig(_Place, frozen=True, forbid_unknown_fields=True, kw_only=True):
     executor_socket: MaybePath = ""
 
 
+class DogtagConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The table ``[dogtag]`` of executor.toml, on a CA's host: the executor's own way into Dogtag (D16).
+
+    Attributes:
+        ca_file: Path of the PEM of who issued Apache's certificate.
+        certificate: Path of the PEM of the executor's client certificate.
+        key: Path of the PEM of its key.
+        port: Of the operator location's listener on the loopback address.
+    """
+
+    ca_file: FilePath = "/etc/ipa/ca.crt"
+    certificate: FilePath
+    key: FilePath
+    port: Annotated[int, msgspec.Meta(ge=1, le=65535)] = 8446
+
+
 class ExecutorConfig(_Place, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """``/etc/ipa/tpi/executor.toml``.
 
@@ -98,6 +114,7 @@ class ExecutorConfig(_Place, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         socket_answer_bytes: The longest answer (E12).
         socket_timeout_seconds: How long a connection may take for its line, and for the answer.
         socket_audit_seconds: How long refusals of one user that repeat themselves are summed up.
+        dogtag: On a CA's host, how the executor reaches it.
     """
 
     keytab: FilePath
@@ -115,6 +132,7 @@ class ExecutorConfig(_Place, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     socket_answer_bytes: Annotated[int, msgspec.Meta(ge=1024, le=MAX_ANSWER_BYTES)] = MAX_ANSWER_BYTES
     socket_timeout_seconds: Annotated[int, msgspec.Meta(ge=1, le=60)] = 2
     socket_audit_seconds: Positive = 60
+    dogtag: DogtagConfig | None = None
 
 
 class _FloorOperation(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -314,10 +314,15 @@ class FakeDirectory:
         self._maybe_fail("whoami")
         return self._dn
 
-    def policy(self) -> Policy:
-        """Give all rules and operations."""
+    def policy(self, about: frozenset[str] | None = None) -> Policy:
+        """Give all rules and operations; here they are few."""
+        del about
         self._maybe_fail("policy")
         return self._realm.policy
+
+    def operations(self) -> Policy:
+        """Give all operations, and no rules."""
+        return replace(self.policy(), rules=(), whole=False)
 
     def account(self, principal: str) -> Account | None:
         """Find an account by any of its names."""

@@ -20,8 +20,8 @@ from ldap.controls.psearch import PersistentSearchControl
 
 from ipa_tpi.adapters.gss import bind
 from ipa_tpi.adapters.ldap_options import prepare
-from ipa_tpi.adapters.people import AT_ONCE, Sought, bearing, by_dn, by_name, hosts_named, parent_of
-from ipa_tpi.decide.definition import load_operation, load_rule
+from ipa_tpi.adapters.people import AT_ONCE, Sought, bearing, by_dn, by_name, hosts_named
+from ipa_tpi.adapters.rules import read_operations, read_policy
 from ipa_tpi.decide.intake import RawEntry, read_child, read_request
 from ipa_tpi.errors import (
     DirectoryLimitError,
@@ -36,11 +36,9 @@ from ipa_tpi.model import (
     Group,
     HostEntry,
     Kind,
-    Operation,
     Policy,
     Refuse,
     Request,
-    Rule,
     Subtree,
 )
 from ipa_tpi.ports import Heading, NewEntry, People, Query
@@ -82,11 +80,6 @@ _ALL: Final = "(|(objectClass=*)(objectClass=ldapSubEntry))"
 # creatorsName and memberUser included, without touching it. Critical: a server without it is not read from.
 _REAL_ATTRIBUTES: Final = RequestControl("2.16.840.1.113730.3.4.17", criticality=True)
 _UNREADABLE: Final[Mapping[str, Sequence[bytes]]] = {"nsaccountlock": [b"unreadable"]}
-_POLICY: Final = {
-    "cn=tpirules": "ipaTpiRule",
-    "cn=tpioperations": "ipaTpiOperation",
-    "cn=tpioperationgroups": "ipaTpiOperationGroup",
-}
 # A DN with nothing in it that could be spelled otherwise, apart from the case: nearly all that servers send.
 _PLAIN_DN: Final = re.compile(
     r"[A-Za-z][A-Za-z0-9-]*=[\w@./:-]+(?: [\w@./:-]+)*(?:,[A-Za-z][A-Za-z0-9-]*=[\w@./:-]+(?: [\w@./:-]+)*)*",
@@ -217,30 +210,20 @@ class LdapDirectory:
             answer: str = self._connection.whoami_s()
         return normal_dn(answer.removeprefix("dn: ").removeprefix("dn:"))
 
-    def policy(self) -> Policy:
-        """Read all rules, operations and operation groups, in one search."""
-        classes = "".join(f"(objectClass={name})" for name in _POLICY.values())
-        found = self._search(f"cn=tpi,{self._suffix}", ldap.SCOPE_SUBTREE, f"(|{classes})", ["*"])
-        entries = dict(self._below("cn=tpirules", found))
-        rules = {dn: load_rule(dn, raw) for dn, raw in entries.items()}
-        operations: dict[str, Operation] = {}
-        malformed: dict[str, str] = {}
-        for dn, raw in self._below("cn=tpioperations", found):
-            loaded = load_operation(dn, raw)
-            name = next(iter(raw.get("cn", [b""]))).decode("utf-8", "replace")
-            if isinstance(loaded, Operation):
-                operations[name] = loaded
-            else:
-                malformed[name] = loaded.message
-        groups = {
-            dn: frozenset(value.decode() for value in raw.get("member", ()))
-            for dn, raw in self._below("cn=tpioperationgroups", found)
-        }
-        broken = {dn: rule.message for dn, rule in rules.items() if isinstance(rule, Refuse)}
-        usable = tuple(rule for rule in rules.values() if isinstance(rule, Rule))
-        return Policy(
-            usable, operations, malformed, groups, broken, {dn: _first(entries[dn], "cn") for dn in broken}
-        )
+    def policy(self, about: frozenset[str] | None = None) -> Policy:
+        """Read rules, operations and operation groups."""
+        return read_policy(self._policy_entries, self._top, about)
+
+    def operations(self) -> Policy:
+        """Read all operations, and no rules."""
+        return read_operations(self._policy_entries, self._top)
+
+    @property
+    def _top(self) -> str:
+        return normal_dn(f"cn=tpi,{self._suffix}")
+
+    def _policy_entries(self, wanted: str, at_most: int) -> list[tuple[str, Raw]]:
+        return self._search(self._top, ldap.SCOPE_SUBTREE, wanted, ["*"], at_most=at_most)
 
     def account(self, principal: str) -> Account | None:
         """Read the one account that bears this principal name."""
@@ -507,22 +490,22 @@ class LdapDirectory:
             return Kind.PERSON
         return Kind.HOST if parent == normal_dn(f"cn=computers,cn=accounts,{self._suffix}") else Kind.SERVICE
 
-    def _below(self, container: str, found: Sequence[tuple[str, Raw]]) -> list[tuple[str, Raw]]:
-        parent = normal_dn(f"{container},cn=tpi,{self._suffix}")
-        name = _POLICY[container].lower().encode()
-        return [
-            (dn, raw)
-            for dn, raw in found
-            if parent_of(dn) == parent and name in (value.lower() for value in raw.get("objectclass", ()))
-        ]
-
     def _search(
-        self, base: str, scope: int, wanted: str, attributes: list[str], *, virtual: bool = False
+        self,
+        base: str,
+        scope: int,
+        wanted: str,
+        attributes: list[str],
+        *,
+        virtual: bool = False,
+        at_most: int = 0,
     ) -> list[tuple[str, Raw]]:
         controls = [] if virtual else [_REAL_ATTRIBUTES]
         try:
             with _translated("read"):
-                found = self._connection.search_ext_s(base, scope, wanted, attributes, serverctrls=controls)
+                found = self._connection.search_ext_s(
+                    base, scope, wanted, attributes, serverctrls=controls, sizelimit=at_most
+                )
         except NotFoundError:
             return []
         return [(normal_dn(dn), _normal(raw)) for dn, raw in found if dn is not None]
@@ -643,7 +626,7 @@ def _translated(what: str) -> Iterator[None]:
         ) from error
     except (ldap.SIZELIMIT_EXCEEDED, ldap.ADMINLIMIT_EXCEEDED) as error:
         raise DirectoryLimitError(
-            f"the directory holds more requests than it gives at once ({_info(error)}); tell an administrator, "
+            f"the directory holds more entries than it gives at once ({_info(error)}); tell an administrator, "
             "and ask for fewer: ipa-tpi list --mine"
         ) from error
     except ldap.LDAPError as error:

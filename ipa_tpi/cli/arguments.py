@@ -32,6 +32,7 @@ _OTHER_VERBS: Final = {
     "operations": "list what can be asked for, and what each needs",
     "hosts": "list the hosts that an operation can run on",
     "converge": "bring the directory's schema and access control up to date (root)",
+    "dogtag": "keep Dogtag's ACLs for people who come by Kerberos (root, on a CA's host)",
     "completion": "print what completes this command line in a shell",
 }
 _SHELLS: Final = ("bash", "zsh")

@@ -34,6 +34,8 @@ _PROGRAM: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _INDICATOR: Final = re.compile(r"[A-Za-z0-9_-]{1,32}")
 _STAGE: Final = re.compile(r"([1-9][0-9]?):([1-9][0-9]?):(.+=.+)", re.DOTALL)
 _MAX_SECONDS: Final = 14 * 86400
+# From a request to the end of what it started: both windows, a second one for what was interrupted, the timeout.
+LONGEST_SECONDS: Final = 4 * _MAX_SECONDS
 _MAX_AGE_SECONDS: Final = 366 * 86400
 _MAX_APPROVALS: Final = 16
 _CLASSES: Final = frozenset({"top", "ipatpioperation"})

@@ -18,13 +18,14 @@ from ipa_tpi.adapters.gss import GssVerifier, keytab_credentials
 from ipa_tpi.adapters.systemd import Systemd
 from ipa_tpi.adapters.validation import ValidationSocket
 from ipa_tpi.config import ExecutorConfig, read_executor_config, read_floor
-from ipa_tpi.errors import EXIT_ERROR, EXIT_OK, TpiError
+from ipa_tpi.errors import EXIT_ERROR, EXIT_OK, AuthorityUnavailableError, TpiError
 from ipa_tpi.executor.claims import Claims, utc_now
 from ipa_tpi.executor.journal import create
 from ipa_tpi.executor.operations import check_floor
 from ipa_tpi.executor.polkit import render_rule
 from ipa_tpi.executor.process import SIGNALS, Executor, Outside
 from ipa_tpi.model import Floor
+from ipa_tpi.ports import Authority
 
 _LOG: Final = logging.getLogger(__name__)
 _USER: Final = "ipatpi-exec"
@@ -80,8 +81,9 @@ def _run(config: ExecutorConfig, floor: Floor) -> None:
     outside = Outside(
         connect=partial(_connect, config, floor, principal),
         services=Systemd(),
+        authority=partial(_authority, config),
         validators=ValidationSocket(config.validator_socket, config.validator_network_socket),
-        verifier=GssVerifier(config.keytab, principal),
+        verifier=GssVerifier(config.keytab, principal, evidence=config.dogtag is not None),
         audit=open_audit(config.audit, "executor"),
         clock=utc_now,
         notify=_notify,
@@ -103,6 +105,18 @@ def _connect(config: ExecutorConfig, floor: Floor, principal: str) -> LdapDirect
         keytab_credentials(config.keytab, principal, ccache),
         floor.person_attribute,
     )
+
+
+def _authority(config: ExecutorConfig, evidence: object) -> Authority:
+    """Reach this host's CA as whose proof it was."""
+    place = config.dogtag
+    if place is None:
+        raise AuthorityUnavailableError("executor.toml has no [dogtag], so there is no way to a CA; add it")
+    # Where there is no CA, nothing here loads HTTP and TLS.
+    from ipa_tpi.adapters.dogtag import Dogtag, OperatorLocation, ProxyTicket  # noqa: PLC0415
+
+    location = OperatorLocation(config.host, place.port, place.ca_file, place.certificate, place.key)
+    return Dogtag(ProxyTicket(location, evidence))
 
 
 def _notify(state: str) -> None:

@@ -22,6 +22,7 @@ from ipa_tpi.config import ExecutorConfig
 from ipa_tpi.errors import AuditError, TpiError
 from ipa_tpi.executor.claims import Claims
 from ipa_tpi.executor.dispatch import Dispatcher, Place
+from ipa_tpi.executor.evidence import Evidence
 from ipa_tpi.executor.limits import SocketLimits
 from ipa_tpi.executor.publication import Entries, Publication
 from ipa_tpi.executor.receipts import Receipts
@@ -32,7 +33,7 @@ from ipa_tpi.executor.troubles import Troubles
 from ipa_tpi.executor.watch import Watch, Watched
 from ipa_tpi.executor.worker import Worker
 from ipa_tpi.model import Floor, Json
-from ipa_tpi.ports import Audit, Directory, ProofVerifier, ServiceManager, Validators
+from ipa_tpi.ports import Audit, Authority, Directory, ProofVerifier, ServiceManager, Validators
 from ipa_tpi.wire import SocketMessage
 
 _LOG: Final = logging.getLogger(__name__)
@@ -54,6 +55,7 @@ class Outside:
     Attributes:
         connect: Opens the directory.
         services: systemd.
+        authority: Reaches the CA with what a proof yielded.
         validators: Runs validation programs.
         verifier: Holds the keytab.
         audit: The audit trail.
@@ -64,6 +66,7 @@ class Outside:
 
     connect: Callable[[], Bound]
     services: ServiceManager
+    authority: Callable[[object], Authority]
     validators: Validators
     verifier: ProofVerifier
     audit: Audit
@@ -94,6 +97,7 @@ class Executor:
         self._place = Place(self._me, config.host, config.realm, floor, permission)
         self._stop = threading.Event()
         self._schedule = Schedule()
+        self._evidence = Evidence()
         self._watch = Watch(
             outside.connect,
             self._schedule,
@@ -200,6 +204,7 @@ class Executor:
             self._outside.verifier,
             self._outside.audit,
             self._config.realm,
+            self._evidence,
         )
         dispatcher = Dispatcher(
             self._place,
@@ -208,6 +213,7 @@ class Executor:
             receipts,
             publication,
             self._outside.services,
+            self._outside.authority,
             self._outside.validators,
             self._outside.audit,
             self._outside.clock,

@@ -179,7 +179,7 @@ class Flow:
         with self._recorded("operations", caller, ""):
             reading = self._reading()
             self._who(caller, reading)
-            return Catalogue(reading.policy, self.directory.targets(), self.site)
+            return Catalogue(self.directory.operations(), self.directory.targets(), self.site)
 
     def policy(self, caller: str, question: Question) -> Trial:
         """Tell what the policy says of a user, an operation and a host (X10)."""
@@ -195,7 +195,8 @@ class Flow:
             reading = self._reading()
             self._who(caller, reading)
             account = self._named(wanted.user) if wanted.user else None
-            return find_rules(wanted, account, reading.policy)
+            policy = reading.policy_for({wanted.operation}) if wanted.operation else reading.policy
+            return find_rules(wanted, account, policy)
 
     def approve(self, caller: str, request_id: str, body: VoiceBody) -> Seen:
         """Approve exactly what was shown (K10), as another person than the requester (A04)."""
@@ -284,7 +285,7 @@ class Flow:
         return account
 
     def _judge(self, request: Request, who: Account, reading: Reading) -> bytes:
-        operation = usable_operation(reading.policy, request.operation)
+        operation = usable_operation(reading.policy_for({request.operation}), request.operation)
         if isinstance(operation, Refuse):
             raise _refused(operation)
         if reading.host(request.target) is None:

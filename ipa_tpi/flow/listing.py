@@ -106,6 +106,7 @@ def turn_to(
             break
         subtrees = [tree for one in some if (tree := _whole(directory, one.id)) is not None]
         reading.meet_all(subtrees)
+        reading.policy_for({subtree.request.operation for subtree in subtrees})
         fitting += [seen for subtree in subtrees if selection.takes(seen := reading.judge(subtree, who))]
     return Page(fitting[: selection.limit], more=len(fitting) > selection.limit)
 

@@ -58,6 +58,7 @@ class Host:
         return Outside(
             connect=lambda: box.directory,
             services=box.systemd,
+            authority=box.authority,
             validators=box.validators,
             verifier=FakeVerifier(box.weather),
             audit=box.audit,

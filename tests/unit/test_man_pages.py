@@ -44,6 +44,7 @@ PAGES = (EXECUTOR, FLOOR, TOML, VALIDATE, CERTVAL)
 STRUCTS: dict[tuple[str, str], type[msgspec.Struct]] = {
     (TOML, "Keys of web.toml"): config.WebConfig,
     (TOML, "Keys of executor.toml"): config.ExecutorConfig,
+    (TOML, "Keys of [dogtag]"): config.DogtagConfig,
     (FLOOR, "Keys at the top"): config._Floor,
     (FLOOR, 'Keys of [operations."NAME"]'): config._FloorOperation,
     (VALIDATE, "Keys of topology.toml"): TopologySettings,
@@ -93,7 +94,7 @@ def _kind(shape: msgspec.inspect.Type) -> str:
             return "string"
         case msgspec.inspect.BoolType():
             return "boolean"
-        case msgspec.inspect.DictType():
+        case msgspec.inspect.DictType() | msgspec.inspect.UnionType(types=(msgspec.inspect.StructType(), _)):
             return "table"
     raise AssertionError(f"the page has no word for {shape}")
 
@@ -101,6 +102,8 @@ def _kind(shape: msgspec.inspect.Type) -> str:
 def _head(field: msgspec.inspect.Field) -> str:
     if field.required:
         return f"{field.encode_name} = {_kind(field.type)} (required)"
+    if field.default is None:
+        return f"{field.encode_name} = {_kind(field.type)} (optional)"
     default = field.default if field.default is not msgspec.NODEFAULT else field.default_factory()
     return f"{field.encode_name} = {_kind(field.type)} (default {json.dumps(default)})"
 
