@@ -19,7 +19,8 @@ import pytest
 from certval_requests import bare, dns, pem, simple
 
 from ipa_tpi_validator import environment as env
-from ipa_tpi_validator.decision import NoConsumer, answer
+from ipa_tpi_validator.consuming import NoConsumer
+from ipa_tpi_validator.decision import answer
 from ipa_tpi_validator.question import Asked
 from ipa_tpi_validator.service import Service, directory
 from ipa_tpi_validator.settings import Settings

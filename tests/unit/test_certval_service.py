@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import os
 import socket
 import subprocess
@@ -25,8 +26,9 @@ from ipa_tpi.errors import DirectoryUnavailableError, RefusedError, TpiError
 from ipa_tpi_validator import environment as env
 from ipa_tpi_validator import question as wire
 from ipa_tpi_validator import service
+from ipa_tpi_validator.consuming import NoConsumer, SocketConsumer, consumer_of
 from ipa_tpi_validator.csr import Csr
-from ipa_tpi_validator.decision import Consumer, NoConsumer, Reader, answer
+from ipa_tpi_validator.decision import Consumer, Reader, answer
 from ipa_tpi_validator.environment import Question
 from ipa_tpi_validator.principals import Principal
 from ipa_tpi_validator.question import Asked, QuestionError, parse, receive
@@ -157,7 +159,7 @@ def test_a_profile_under_control_asks_the_executor_last(profile: str) -> None:
     assert decided(Directory(replace(of_user(), acls=())), question, refused) == (2100, "ca-acl")
     assert refused.asked == []
     # Nobody to ask: nothing is issued.
-    assert decided(everything, question) == (2100, "controlled")
+    assert decided(everything, question) == (2100, "no-executor")
     free = Consuming()
     assert decided(everything, asked(), free) == (0, "")
     assert free.asked == []
@@ -603,3 +605,65 @@ def test_the_program_says_what_the_service_reads_and_imports_nothing_from_files(
     assert values["ACCEPTED"] == wire.ACCEPTED
     assert values["MAX_ANSWER_BYTES"] == MAX_LINE_BYTES
     assert PROGRAM.stat().st_mode & 0o777 == 0o755
+
+
+def executor_says(place: Path, said: bytes, heard: list[bytes]) -> threading.Thread:
+    """Let something answer at the executor's socket, once."""
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    listener.bind(str(place))
+    listener.listen()
+
+    def answer_once() -> None:
+        with listener, listener.accept()[0] as peer:
+            heard.append(peer.recv(65536))
+            try:
+                peer.sendall(said)
+            except OSError:
+                return
+
+    thread = threading.Thread(target=answer_once, daemon=True)
+    thread.start()
+    return thread
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        (b'{"ok":true}\n', None),
+        (
+            b'{"ok":false,"code":"approvals-missing","message":"nobody agreed yet; ask somebody"}\n',
+            (2100, "approvals-missing"),
+        ),
+        (b'{"ok":false}\n', (2100, "executor")),
+        (b'{"ok":true,"code":"odd"}\n', (2100, "odd")),
+        (b'{"ok":1}\n', (4000, "executor-unreachable")),
+        (b'{"ok":true}', (4000, "executor-unreachable")),
+        (b"", (4000, "executor-unreachable")),
+        (b"yes\n", (4000, "executor-unreachable")),
+        (b"x" * 200_000, (4000, "executor-unreachable")),
+    ],
+)
+def test_only_the_executors_plain_yes_is_a_yes(
+    tmp_path: Path, said: bytes, expected: tuple[int, str] | None
+) -> None:
+    heard: list[bytes] = []
+    thread = executor_says(tmp_path / "s", said, heard)
+    found = consumer_of(str(tmp_path / "s")).consume("ab" * 32, "p", "ipa", "alice@TPI.TEST")
+    thread.join(5)
+    assert (None if found is None else (found.code, found.reason)) == expected
+    message = {"csr": "ab" * 32, "profile": "p", "ca": "ipa", "user": "alice@TPI.TEST"}
+    assert json.loads(heard[0]) == {"verb": "consume", "consume": message}
+    assert heard[0].endswith(b"\n")
+
+
+def test_an_executor_that_is_not_there_or_says_nothing_refuses(tmp_path: Path) -> None:
+    found = SocketConsumer(str(tmp_path / "s")).consume("ab" * 32, "p", "ipa", "alice@TPI.TEST")
+    assert found is not None
+    assert found.reason == "executor-unreachable"
+    with listening(tmp_path / "s"):
+        started = time.monotonic()
+        found = SocketConsumer(str(tmp_path / "s"), 0.2).consume("ab" * 32, "p", "ipa", "alice@TPI.TEST")
+        assert found is not None
+        assert found.reason == "executor-unreachable"
+        assert time.monotonic() - started < 3
+    assert isinstance(consumer_of(""), NoConsumer)

@@ -45,18 +45,6 @@ class Consumer(Protocol):
         """
 
 
-class NoConsumer:
-    """Where no executor can be asked: nothing under control is issued."""
-
-    def consume(self, digest: str, profile: str, ca: str, user: str) -> Refusal | None:
-        """Refuse."""
-        _LOG.info("not consumed: %s %s %s %s", digest, profile, ca, user)
-        return access(
-            f"certificates by the profile '{profile}' need a second person; run: ipa-tpi request create dogtag.cert.request",
-            "controlled",
-        )
-
-
 def answer(asked: Asked, settings: Settings, opened: Open, consumer: Consumer) -> Refusal | None:
     """Decide one question.
 

@@ -28,7 +28,8 @@ from typing import Final
 from ipa_tpi import __version__
 from ipa_tpi.adapters.gss import caller_credentials
 from ipa_tpi.errors import TpiError
-from ipa_tpi_validator.decision import Consumer, NoConsumer, Open, answer
+from ipa_tpi_validator.consuming import consumer_of
+from ipa_tpi_validator.decision import Consumer, Open, answer
 from ipa_tpi_validator.question import ACCEPTED, QuestionError, receive
 from ipa_tpi_validator.reading import Reader, opened
 from ipa_tpi_validator.refusal import Refusal, undecided
@@ -159,7 +160,11 @@ def main(argv: list[str] | None = None) -> int:
         return 1
     signal.signal(signal.SIGTERM, lambda *_: listener.close())
     service = Service(
-        asker, settings, directory(settings), NoConsumer(), threading.BoundedSemaphore(settings.decisions)
+        asker,
+        settings,
+        directory(settings),
+        consumer_of(settings.executor_socket),
+        threading.BoundedSemaphore(settings.decisions),
     )
     service.serve(listener)
     return 0
