@@ -7,16 +7,15 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import certval_requests as req
 import gssapi
 import ldap
 import pytest
 from certval_requests import bare, dns, pem, simple
+from certval_tree import DNS_TREE, SUFFIX, planted
 
 from ipa_tpi_validator import environment as env
 from ipa_tpi_validator.consuming import NoConsumer
@@ -28,115 +27,13 @@ from lab.entries import add_all, entry
 from lab.session import Session
 
 PROGRAM = Path(__file__).parents[2] / "validator" / "ipa-pki-validate-cert-request"
-SUFFIX = "dc=tpi,dc=test"
-CA = f"cn=ca,{SUFFIX}"
-ACLS = f"cn=caacls,{CA}"
-PROFILES = f"cn=certprofiles,{CA}"
-HOSTS = f"cn=computers,cn=accounts,{SUFFIX}"
-OPERATIONS = f"cn=virtual operations,cn=etc,{SUFFIX}"
-DNS_TREE = f"cn=dns,{SUFFIX}"
-ALICE = f"uid=alice,cn=users,cn=accounts,{SUFFIX}"
-BOB = f"uid=bob,cn=users,cn=accounts,{SUFFIX}"
-MANY = 700
-REQUEST, IGNORE = "request certificate", "request certificate ignore caacl"
-
-
-def acl(number: int, **attributes: Any) -> Any:
-    name = f"acl{number}"
-    dn = f"ipaUniqueID={name},{ACLS}"
-    return entry(
-        dn, "ipaAssociation ipaCaAcl", cn=name, ipaUniqueID=name, ipaEnabledFlag="TRUE", **attributes
-    )
-
-
-def tree(session: Session) -> list[Any]:
-    host = session.host
-    masters = f"cn=masters,cn=ipa,cn=etc,{SUFFIX}"
-    profile = f"cn=caIPAserviceCert,{PROFILES}"
-    managed = [("web.tpi.test", f"fqdn={host},{HOSTS}"), ("lone.tpi.test", f"fqdn=lone.tpi.test,{HOSTS}")]
-    return [
-        entry(f"cn={host},{masters}", "nsContainer", cn=host),
-        entry(
-            f"cn=CA,cn={host},{masters}",
-            "nsContainer ipaConfigObject",
-            cn="CA",
-            ipaConfigString=["enabledService"],
-        ),
-        entry(
-            f"cn=ipa,cn=cas,{CA}",
-            "ipaCa",
-            cn="ipa",
-            ipaCaId="5f0a1b2c-0000-4000-8000-00000000abcd",
-            ipaCaSubjectDN="cn=x",
-            ipaCaIssuerDN="cn=x",
-        ),
-        entry(
-            profile,
-            "ipaCertProfile",
-            cn="caIPAserviceCert",
-            description="x",
-            ipaCertProfileStoreIssued="TRUE",
-        ),
-        *(
-            entry(
-                f"fqdn={name},{HOSTS}",
-                "nsHost ipaObject ipaHost ipaService pkiUser krbPrincipalAux",
-                cn=name,
-                fqdn=name,
-                ipaUniqueID=f"id-{name}",
-                krbPrincipalName=f"host/{name}@{session.realm}",
-                krbCanonicalName=f"host/{name}@{session.realm}",
-                managedBy=manager,
-            )
-            for name, manager in managed
-        ),
-        *(entry(f"cn={name},{OPERATIONS}", "nsContainer", cn=name) for name in (REQUEST, IGNORE)),
-        *(
-            acl(n, memberHost=[f"fqdn=h{n}.tpi.test,{HOSTS}"], ipaMemberCertProfile=[profile])
-            for n in range(MANY)
-        ),
-        acl(MANY, hostCategory="all", serviceCategory="all", ipaMemberCertProfile=[profile]),
-        acl(
-            MANY + 1,
-            memberUser=[f"cn=tpi-operators,cn=groups,cn=accounts,{SUFFIX}"],
-            ipaMemberCertProfile=[profile],
-        ),
-        entry(DNS_TREE, "nsContainer", cn="dns"),
-    ]
-
-
-def acis(session: Session) -> dict[str, bytes]:
-    everybody = 'allow (read, search, compare) userdn = "ldap:///all";)'
-    managers = 'allow (write) userattr = "managedBy#USERDN";)'
-    del session
-    return {
-        CA: f'(targetattr = "*")(version 3.0; acl "read CAs"; {everybody}'.encode(),
-        f"cn=masters,cn=ipa,cn=etc,{SUFFIX}": (
-            f'(targetattr = "objectClass || cn || ipaConfigString")(version 3.0; acl "read masters"; {everybody}'
-        ).encode(),
-        HOSTS: f'(targetattr = "userCertificate")(version 3.0; acl "managed hosts"; {managers}'.encode(),
-        OPERATIONS: (
-            f'(targetattr = "objectClass")(target = "ldap:///cn={REQUEST},{OPERATIONS}")(version 3.0; acl "request";'
-            f' allow (write) userdn = "ldap:///{BOB}";)'
-        ).encode(),
-    }
 
 
 @pytest.fixture(scope="module")
 def session(realm: Session) -> Iterator[Session]:
     root = realm.ldap_root()
-    made = tree(realm)
-    add_all(root, made)
-    rules = acis(realm)
-    for dn, rule in rules.items():
-        root.modify_s(dn, [(ldap.MOD_ADD, "aci", [rule])])
-    yield realm
-    for dn, rule in rules.items():
-        root.modify_s(dn, [(ldap.MOD_DELETE, "aci", [rule])])
-    # cn=HOST,cn=masters was there before, with services of its own below it.
-    for one in reversed(made):
-        with suppress(ldap.NOT_ALLOWED_ON_NONLEAF):
-            root.delete_s(one.dn)
+    with planted(root, realm.host, realm.realm):
+        yield realm
     root.unbind_s()
 
 

@@ -67,6 +67,14 @@ CASES: dict[str, tuple[Scene, tuple[int, str]]] = {
         replace(of_host(by=ALICE), subject=replace(WEB, canonical="root@TPI.TEST")),
         (4001, "no-subject"),
     ),
+    "a host whose own name is another realm's": (
+        replace(of_host(by=ALICE), subject=replace(WEB, canonical="host/web.tpi.test@OTHER.TEST")),
+        (4001, "no-subject"),
+    ),
+    "a host that has a user's name, too": (
+        replace(of_user(), subject=replace(WEB, aliases=WEB.aliases | ALICE.aliases)),
+        (4001, "no-subject"),
+    ),
     "a service that is another service": (
         replace(
             of_service(by=ALICE, subject=replace(HTTP, canonical="ldap/web.tpi.test@TPI.TEST")),
