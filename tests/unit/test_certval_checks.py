@@ -258,6 +258,23 @@ CASES: dict[str, tuple[Scene, tuple[int, str]]] = {
         ),
         (3009, "ip-unreachable"),
     ),
+    "an address by ipa-ca, which nobody bears": (
+        replace(
+            of_service(
+                dns("ipa-ca.tpi.test"), ip(10, 66, 0, 1), by=IPA1, subject=HTTP_IPA1, cn="ipa1.tpi.test"
+            ),
+            records=records(**{"ipa-ca_tpi_test": ("10.66.0.1",)}),
+        ),
+        (3009, "ip-unreachable"),
+    ),
+    "an address by another host that is managed": (
+        replace(
+            of_host(dns("db.tpi.test"), ip(10, 66, 0, 1)),
+            others=(DB,),
+            records=records(**{"db_tpi_test": ("10.66.0.1",), "1_0_66_10_in-addr_arpa": ("<db.tpi.test",)}),
+        ),
+        OK,
+    ),
     "an IPv6 address": (
         replace(
             of_host(dns("web.tpi.test"), ip(*[0] * 15, 1)),
