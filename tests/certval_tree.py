@@ -31,7 +31,7 @@ def acl(number: int, **attributes: Any) -> Entry:
     )
 
 
-def tree(host: str, realm: str) -> Sequence[Entry]:
+def tree(host: str, realm: str, many: int = MANY) -> Sequence[Entry]:
     masters = f"cn=masters,cn=ipa,cn=etc,{SUFFIX}"
     profile = f"cn=caIPAserviceCert,{PROFILES}"
     managed = [("web.tpi.test", f"fqdn={host},{HOSTS}"), ("lone.tpi.test", f"fqdn=lone.tpi.test,{HOSTS}")]
@@ -74,7 +74,7 @@ def tree(host: str, realm: str) -> Sequence[Entry]:
         *(entry(f"cn={name},{OPERATIONS}", "nsContainer", cn=name) for name in (REQUEST, IGNORE)),
         *(
             acl(n, memberHost=[f"fqdn=h{n}.tpi.test,{HOSTS}"], ipaMemberCertProfile=[profile])
-            for n in range(MANY)
+            for n in range(many)
         ),
         acl(MANY, hostCategory="all", serviceCategory="all", ipaMemberCertProfile=[profile]),
         acl(
@@ -103,9 +103,9 @@ def acis() -> dict[str, bytes]:
 
 
 @contextmanager
-def planted(root: Any, host: str, realm: str) -> Iterator[None]:
+def planted(root: Any, host: str, realm: str, many: int = MANY) -> Iterator[None]:
     """Add it all, and take it away again."""
-    made = tree(host, realm)
+    made = tree(host, realm, many)
     add_all(root, made)
     rules = acis()
     for dn, rule in rules.items():
