@@ -20,7 +20,7 @@ SOURCES := ipa_tpi acls validator lab tests bench
 UNIT_WORKERS ?= 2
 REALM_WORKERS ?= 2
 
-.PHONY: help setup check lint types imports trace unit fuzz test realm box demo bench load kill-matrix down lock clean coverage
+.PHONY: help setup check lint types imports trace unit fuzz test realm box demo bench load model kill-matrix down lock clean coverage
 help:
 	@sed -n '1,6s/^# //p' Makefile
 
@@ -69,6 +69,11 @@ bench: setup
 # Takes about a minute and a half.
 load: setup
 	lab/bench.sh bench/load.py
+
+# Compares the decision core with the slow model in so many worlds for each property; 20000 take about ten minutes.
+EXAMPLES ?= 20000
+model: setup
+	EXAMPLES=$(EXAMPLES) $(PYTHON) -m pytest -q --timeout=0 -n $(UNIT_WORKERS) tests/unit/test_against_model.py
 
 # Kills executor, web service and directory at every point, ROUNDS times each; 20 rounds take about an hour.
 ROUNDS ?= 20

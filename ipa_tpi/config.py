@@ -17,6 +17,8 @@ from ipa_tpi.model import Floor, FloorOperation
 
 MAX_MESSAGE_BYTES: Final = 1024 * 1024  # R-E03
 MAX_ANSWER_BYTES: Final = 10 * 1024 * 1024  # R-E12
+# R-K17: a month and more beyond what `decide.definition.LONGEST_LIFE` allows.
+SHORTEST_RETENTION_DAYS: Final = 90
 
 Positive = Annotated[int, msgspec.Meta(ge=1, le=86400)]
 Realm = Annotated[str, msgspec.Meta(pattern=r"^[A-Z0-9]([A-Z0-9.-]*[A-Z0-9])?\Z")]
@@ -108,6 +110,7 @@ class ExecutorConfig(_Place, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         validator_network_socket: Path of the socket behind which those with network run.
         poll_seconds: How often the directory is searched beside the persistent search.
         stop_seconds: How long the end waits for what is being done.
+        retention_days: How long after its end a request stays in the directory (K17).
         socket_connections: How many connections are served at once, in equal shares for the users.
         socket_connections_per_second: How many connections one user may open (E01).
         socket_message_bytes: The longest line that is read (E03).
@@ -126,6 +129,7 @@ class ExecutorConfig(_Place, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     validator_network_socket: FilePath = "/run/ipa-tpi-validate/validate-network.sock"
     poll_seconds: Positive = 10
     stop_seconds: Annotated[int, msgspec.Meta(ge=1, le=3600)] = 90
+    retention_days: Annotated[int, msgspec.Meta(ge=SHORTEST_RETENTION_DAYS, le=36500)] = 400
     socket_connections: Annotated[int, msgspec.Meta(ge=2, le=40)] = 10
     socket_connections_per_second: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 10
     socket_message_bytes: Annotated[int, msgspec.Meta(ge=256, le=MAX_MESSAGE_BYTES)] = MAX_MESSAGE_BYTES

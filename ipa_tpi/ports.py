@@ -38,6 +38,7 @@ class Query:
         prefix: Only requests whose id begins so.
         until: Only requests made at or before this time.
         operation: Only requests for this operation.
+        target: Only requests that are to run on this host.
     """
 
     creator: str = ""
@@ -46,6 +47,7 @@ class Query:
     prefix: str = ""
     until: datetime | None = None
     operation: str = ""
+    target: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +150,18 @@ class Directory(Protocol):
             executor: DN of the executor whose results count.
             since: Only results made at or after this time.
             until: Only results made at or before this time.
+
+        Raises:
+            DirectoryLimitError: As `ids`.
+        """
+
+    def spoken(self, creator: str, since: datetime | None, until: datetime | None) -> frozenset[str]:
+        """List the ids of requests that bear an approval or a denial.
+
+        Args:
+            creator: DN of whose voices count.
+            since: Only voices given at or after this time.
+            until: Only voices given at or before this time.
 
         Raises:
             DirectoryLimitError: As `ids`.

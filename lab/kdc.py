@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 import ldap
 
+from lab import otp, pkinit
 from lab.directory import connect
 from lab.entries import add_values
 from lab.files import give_to, make_folder, write
@@ -51,6 +52,7 @@ def krb5_conf(layout: Layout) -> str:
   {layout.realm} = {{
     kdc = {kdc}
     master_kdc = {kdc}
+    pkinit_anchors = FILE:{layout.product.ca_file}
   }}
 
 [domain_realm]
@@ -60,8 +62,9 @@ def krb5_conf(layout: Layout) -> str:
 
 
 def kdc_conf(layout: Layout) -> str:
-    """Return the KDC's own configuration."""
+    """Return the KDC's own configuration: what each way to log in says of itself is as in FreeIPA."""
     listen = f"127.0.0.1:{layout.ports.kdc}" if layout.host == "localhost" else str(layout.ports.kdc)
+    certificate, key = pkinit.kdc_identity(layout)
     return f"""\
 [libdefaults]
   spake_preauth_groups = edwards25519
@@ -80,6 +83,17 @@ def kdc_conf(layout: Layout) -> str:
     max_renewable_life = 7d
     default_principal_flags = +preauth
     spake_preauth_indicator = hardened
+    encrypted_challenge_indicator = hardened
+    pkinit_identity = FILE:{certificate},{key}
+    pkinit_anchors = FILE:{layout.product.ca_file}
+    pkinit_indicator = pkinit
+  }}
+
+[otp]
+  DEFAULT = {{
+    server = {otp.socket_path(layout)}
+    strip_realm = true
+    indicator = otp
   }}
 
 [dbmodules]

@@ -327,6 +327,8 @@ class LdapDirectory:
             terms.append(ldap.filter.filter_format("(ipaTpiExecutor=%s)", [query.executor]))
         if query.operation:
             terms.append(ldap.filter.filter_format("(ipaTpiOperationName=%s)", [query.operation]))
+        if query.target:
+            terms.append(ldap.filter.filter_format("(ipaTpiTarget=%s)", [query.target]))
         terms.append(_between(query.since, query.until))
         found = self._search(self._requests_dn(), ldap.SCOPE_ONELEVEL, f"(&{''.join(terms)})", _HEADING)
         headings = [
@@ -352,10 +354,12 @@ class LdapDirectory:
         Raises:
             DirectoryLimitError: There are more than the directory gives at once.
         """
-        creator = ldap.filter.filter_format("(creatorsName=%s)", [executor])
-        wanted = f"(&(objectClass=ipaTpiResult){creator}{_between(since, until)})"
-        found = self._search(self._requests_dn(), ldap.SCOPE_SUBTREE, wanted, ["1.1"])
-        return frozenset(self._request_id_of(dn) for dn, _ in found)
+        return self._above("(objectClass=ipaTpiResult)", executor, since, until)
+
+    def spoken(self, creator: str, since: datetime | None, until: datetime | None) -> frozenset[str]:
+        """List the ids of requests that bear somebody's approval or denial."""
+        classes = "(|(objectClass=ipaTpiApproval)(objectClass=ipaTpiDenial))"
+        return self._above(classes, creator, since, until)
 
     def add_request(self, entry: NewEntry) -> None:
         """Add a request."""
@@ -374,6 +378,47 @@ class LdapDirectory:
             _WITH_OPERATIONAL,
         )
         return _to_raw(*found[0]) if found else None
+
+    def whole(self, request_id: str) -> Sequence[RawEntry]:
+        """Read a request and all below it as it lies there, malformed or not.
+
+        Returns:
+            The request first; nothing where it is not there.
+
+        Raises:
+            DirectoryUnavailableError: It does not show all that lies there.
+        """
+        return [_to_raw(*entry) for entry in self._whole(self._request_dn(request_id))]
+
+    def remove(self, dn: str) -> None:
+        """Delete one entry below cn=requests that has none below it; one that is gone is gone.
+
+        Args:
+            dn: Its DN, as `whole` gave it.
+
+        Raises:
+            DirectoryRefusedError: The directory's access control says no.
+            DirectoryUnavailableError: It could not be deleted, or nobody knows whether it was.
+        """
+        if not normal_dn(dn).endswith(
+            "," + normal_dn(self._requests_dn())
+        ):  # R-K17: nothing else is ever deleted
+            raise DirectoryRefusedError(f"{dn} is not below cn=requests, so it is left alone; report this")
+        try:
+            with _translated("remove"):
+                self._connection.delete_s(dn)
+        except NotFoundError:
+            return
+
+    def maintains(self, executor: str) -> bool:
+        """Tell whether an executor is one of those who may maintain policy and remove requests.
+
+        Args:
+            executor: Its DN.
+        """
+        wanted = ldap.filter.filter_format("(member=%s)", [executor])
+        group = f"cn=policy-executors,cn=tpi,{self._suffix}"
+        return bool(self._search(group, ldap.SCOPE_BASE, wanted, ["1.1"]))
 
     def child_dn(self, request_id: str, entry_id: str) -> str:
         """Give the DN of an entry below a request."""
@@ -433,6 +478,14 @@ class LdapDirectory:
             f"the directory shows {len(below)} of {count or 'an unknown number of'} entries below {dn}; "
             "look for an access rule above cn=tpi that hides some"
         )
+
+    def _above(
+        self, classes: str, creator: str, since: datetime | None, until: datetime | None
+    ) -> frozenset[str]:
+        made_by = ldap.filter.filter_format("(creatorsName=%s)", [creator])
+        wanted = f"(&{classes}{made_by}{_between(since, until)})"
+        found = self._search(self._requests_dn(), ldap.SCOPE_SUBTREE, wanted, ["1.1"])
+        return frozenset(self._request_id_of(dn) for dn, _ in found)
 
     def _request_id_of(self, dn: str) -> str:
         parts = normal_dn(dn).removesuffix("," + normal_dn(self._requests_dn())).split(",")

@@ -67,6 +67,7 @@ from ipa_tpi.model import (
     Refuse,
     Request,
     Right,
+    Rule,
     State,
     Subtree,
 )
@@ -253,6 +254,7 @@ def terms_of(operation: Operation, floor: FloorOperation | None, requester: Acco
         execution_seconds=operation.execution_seconds,
         timeout_seconds=operation.timeout_seconds,
         proof=floor.proof if floor is not None else True,
+        indicators=operation.indicators,
     )
 
 
@@ -407,16 +409,23 @@ def check_age(account: Account, right: Right, setting: Setting) -> Refuse | None
     always |= {stage.group for stage in setting.operation.stages if stage.group in account.member_of}
     young = ""
     for rule in granting(setting.policy, right, account, setting.operation, setting.host):
-        young = _young(
-            account, always | ((rule.members | rule.requesting) & account.member_of), latest, setting
-        )
-        if not young:
-            return None
+        for way in _ways(rule, account):
+            young = _young(account, always | way, latest, setting)
+            if not young:
+                return None
     return Refuse(
         "membership-too-young",
         f"{young or 'a group'} gives {account.principal} the right and was changed less than {age} s ago; "
         f"{setting.operation.name} counts only older memberships. Wait, or ask somebody else",
     )
+
+
+def _ways(rule: Rule, account: Account) -> list[frozenset[str]]:
+    """Give each way by which a rule names an account: by nothing but itself, or by one group."""
+    person = account.kind is Kind.PERSON
+    named = rule.members if person else rule.requesting
+    by_itself = account.dn in named or (person and rule.all_users)
+    return [frozenset()] * by_itself + [frozenset({group}) for group in sorted(named & account.member_of)]
 
 
 def _young(account: Account, through: AbstractSet[str], latest: datetime, setting: Setting) -> str:
@@ -525,7 +534,9 @@ def _by_state(result: Standing, stage: Stage) -> Allow | NotYet | Refuse:
     shows = stage in {"preview", "read"} and result.code == "awaiting-preview"
     if result.state is State.AWAITING_PREVIEW and shows:
         return Allow("the request's proof is verified")
-    if result.state is State.PENDING and stage == "read":  # shown before a restart, and not yet told
+    if (
+        result.state is State.PENDING and stage == "read" and result.code == "approvals-missing"
+    ):  # shown before a restart, and not yet told
         return Allow("the request's proof was verified, and nothing has to be approved")
     if stage == "last" and not result.complete and result.state in _WAS_APPROVED:  # R-K15: it is so no longer
         return Refuse("withdrawn", "an approval was withdrawn or no longer counts; make a new request")

@@ -1,4 +1,4 @@
-"""The running executor: workers, watch and socket, wired by hand; how it starts, and how it ends.
+"""The running executor: workers, watch, socket and retention, wired by hand; how it starts, and how it ends.
 
 What is being worked on when it is told to end is finished, for `stop_seconds` at most: what it
 claimed by then and has not ended shows as indeterminate after the next start, by the journal (K13).
@@ -26,6 +26,7 @@ from ipa_tpi.executor.evidence import Evidence
 from ipa_tpi.executor.limits import SocketLimits
 from ipa_tpi.executor.publication import Entries, Publication
 from ipa_tpi.executor.receipts import Receipts
+from ipa_tpi.executor.retention import Removable, Retention, Rule
 from ipa_tpi.executor.schedule import Schedule
 from ipa_tpi.executor.sessions import Sessions
 from ipa_tpi.executor.socket import LocalSocket, uid_of
@@ -44,7 +45,7 @@ _NOTICE_SECONDS: Final = 15  # for the last records, beside `stop_seconds`
 _LEAVE_SECONDS: Final = 3.0
 
 
-class Bound(Directory, Watched, Entries, Protocol):
+class Bound(Directory, Watched, Entries, Removable, Protocol):
     """The directory, bound as tpi/HOST, with all that the executor needs of it."""
 
 
@@ -104,6 +105,15 @@ class Executor:
             journal,
             self._me,
             config.poll_seconds,
+            outside.clock,
+            stop=self._stop,
+        )
+        self._retention = Retention(
+            outside.connect,
+            journal,
+            self._schedule,
+            outside.audit,
+            Rule(self._me, config.retention_days),
             outside.clock,
             stop=self._stop,
         )
@@ -177,7 +187,12 @@ class Executor:
             ).run
             for number in range(WORKERS)
         }
-        others = {"watch": self._watch.listen, "poll": self._watch.poll, "socket": self._socket.serve}
+        others = {
+            "watch": self._watch.listen,
+            "poll": self._watch.poll,
+            "socket": self._socket.serve,
+            "retention": self._retention.run,
+        }
         return self._named(workers), self._named(others)
 
     def _named(self, targets: dict[str, Callable[[], None]]) -> list[threading.Thread]:

@@ -130,14 +130,17 @@ def slow_state(case: Case, digest: bytes) -> State:
     life.live()
     cancellations = [veto for veto in life.heard if isinstance(veto, Cancellation)]
     if cancellations:
-        first = min(cancellations, key=lambda each: (each.created, each.entry_id))
-        return State.CANCELLED if first.creator == request.creator else State.DENIED
+        own = any(veto.creator == request.creator for veto in cancellations)
+        return State.CANCELLED if own else State.DENIED
     if any(_denies(case, veto) for veto in life.heard) or _is_spoiled(case):
         return State.DENIED
     if case.now > life.ends():
         return State.EXPIRED
     if not digest:
         return State.AWAITING_PREVIEW
+    asked = (request.creator, "request", case.digest)
+    if case.terms.proof and not any(tuple(proof) == asked for proof in case.verified):
+        return State.PENDING
     return State.APPROVED if len(life.counting()) >= case.terms.required_approvals else State.PENDING
 
 

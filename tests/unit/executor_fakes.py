@@ -162,6 +162,8 @@ class FakeDirectory:
         self.children: dict[str, dict[str, RawEntry]] = {}
         self.seen: list[str] = []
         self.closed = 0
+        self.may_remove = False
+        self.removed: list[str] = []
 
     def close(self) -> None:
         """End the connection; the same one serves again."""
@@ -247,6 +249,10 @@ class FakeDirectory:
                 if raw.creator == executor and since <= raw.created <= until
             )
 
+    def spoken(self, creator: str, since: datetime | None, until: datetime | None) -> frozenset[str]:
+        """The executor asks for no history."""
+        raise AssertionError((creator, since, until))
+
     def add_request(self, entry: NewEntry) -> None:
         """The executor adds none."""
         raise AssertionError(entry)
@@ -260,6 +266,31 @@ class FakeDirectory:
         """Read one entry."""
         with self.weather.around("directory.raw_child"):
             return self.children.get(request_id, {}).get(entry_id)
+
+    def whole(self, request_id: str) -> Sequence[RawEntry]:
+        """Read a request and all below it."""
+        with self.weather.around("directory.whole"):
+            top = self.requests.get(request_id)
+            return [] if top is None else [top, *self.children.get(request_id, {}).values()]
+
+    def remove(self, dn: str) -> None:
+        """Delete an entry that has none below it; one that is gone is gone."""
+        with self.weather.around("directory.remove"):
+            self.removed.append(dn)
+            *entry_id, request_id = (
+                part.partition("=")[2] for part in dn.removesuffix("," + REQUESTS).split(",")
+            )
+            if entry_id:
+                self.children[request_id].pop(entry_id[0], None)
+            elif self.children.get(request_id):
+                raise DirectoryUnavailableError("there are entries below it")
+            else:
+                self.requests.pop(request_id, None)
+
+    def maintains(self, executor: str) -> bool:
+        """Tell whether the executor may remove."""
+        with self.weather.around("directory.maintains"):
+            return self.may_remove and executor == EXECUTOR
 
     # What the laboratory does, past the weather.
 

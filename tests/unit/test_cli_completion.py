@@ -118,7 +118,7 @@ def test_general_options(complete: Complete) -> None:
             "list",
             {
                 *("--state", "--mine", "--approvable", "--limit", "--before"),
-                *("--operation", "--user", "--since", "--until"),
+                *("--operation", "--user", "--since", "--until", "--approver", "--host", "--outcome"),
             },
         ),
         ("approvers", {"--user"}),

@@ -382,7 +382,7 @@ def test_a_proof_that_the_target_refused_is_not_called_missing() -> None:
         case(
             made.preview(),
             made.approval(BOB),
-            verified=frozenset(),
+            verified=proven(ASKED),
             refused_proofs={(BOB.dn, "approve"): "proof-wrong-digest"},
         )
     )
@@ -393,11 +393,17 @@ def test_a_proof_that_the_target_refused_is_not_called_missing() -> None:
 @pytest.mark.parametrize("code", ["proof-stale", "proof-indicator-missing"])
 def test_a_proof_whose_ticket_was_not_enough_is_made_again(code: str) -> None:
     """R-A12, R-X11: nobody did wrong; who made it is told to make another."""
-    answer = why(entries().approval(BOB), verified=frozenset(), refused_proofs={(BOB.dn, "approve"): code})
-    demand(answer, code, "bob@TPI.TEST runs: ipa-tpi prove")
-    found = standing(case(verified=frozenset(), refused_proofs={(ALICE.dn, "request"): code}))
+    terms_now = terms(indicators=frozenset({"otp"}))
+    said = {"refused_proofs": {(BOB.dn, "approve"): code, (ALICE.dn, "request"): code}, "terms": terms_now}
+    commands = {
+        "proof-stale": "runs: ipa-tpi prove",
+        "proof-indicator-missing": "runs kinit -T ARMOR (otp), then: ipa-tpi prove",
+    }
+    answer = why(entries().approval(BOB), verified=frozenset(), **said)
+    demand(answer, code, f"bob@TPI.TEST {commands[code]}")
+    found = standing(case(verified=frozenset(), **said))
     assert (found.state, found.code) == (State.AWAITING_PREVIEW, code)
-    assert "the requester runs: ipa-tpi prove" in found.message
+    assert f"the requester {commands[code]}" in found.message
 
 
 def test_where_the_floor_excepts_the_operation_an_approval_needs_no_proof() -> None:
@@ -489,10 +495,36 @@ def test_a_forged_denial_denies_and_is_named() -> None:
     assert CAROL.dn in found.message
 
 
-@pytest.mark.parametrize("code", ["no-rule", "self-approval", "not-a-person"])
+@pytest.mark.parametrize("code", ["no-rule", "not-a-person"])
 def test_a_denial_by_somebody_who_has_the_coarse_role_but_no_rule_has_no_effect(code: str) -> None:
     refused = Voice(Refuse(code, "may not approve"), identity=identity_of(CAROL))
     assert approved(entries().denial(CAROL), voices=voices(BOB) | {CAROL.dn: refused}).state is State.APPROVED
+
+
+def test_the_requesters_own_denial_has_no_effect_and_that_of_an_account_like_his_denies() -> None:
+    """Whoever can make an approver's account look like the requester's does not silence him by that."""
+    assert approved(entries().denial(ALICE)).state is State.APPROVED
+    twin = Voice(Refuse("self-approval", "same user"), identity=identity_of(CAROL))
+    found = approved(entries().denial(CAROL), voices=voices(BOB) | {CAROL.dn: twin})
+    assert (found.state, found.code) == (State.DENIED, "self-approval")
+
+
+def test_the_requesters_cancellation_stands_before_another_ones() -> None:
+    made = entries()
+    found = approved(made.cancellation(CAROL, 20), made.cancellation(ALICE, 30))
+    assert (found.state, found.code) == (State.CANCELLED, "cancelled")
+
+
+def test_without_the_requesters_proof_nothing_is_approved_whatever_the_preview_says() -> None:
+    """R-X01: the floor may have been tightened after the preview was made without a proof."""
+    made = Entries(ASKED, number=300)
+    shown = (made.preview(), made.approval(BOB))
+    without = proven(ASKED, BOB, requested=False)
+    found = standing(case(*shown, verified=without))
+    assert (found.state, found.code) == (State.PENDING, "proof-missing")
+    assert "the requester runs: ipa-tpi prove" in found.message
+    assert standing(case(*shown, verified=without, terms=terms(proof=False))).state is State.APPROVED
+    assert standing(case(*shown, verified=proven(ASKED, BOB))).state is State.APPROVED
 
 
 @pytest.mark.parametrize(

@@ -77,6 +77,25 @@ def test_a_floor_that_opens_what_may_never_be_opened_stops_everything(
     assert not (Path(config).parent / "journal.sqlite").exists()
 
 
+def test_what_would_be_removed_is_not_told_without_the_directory(
+    config: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert daemon.main(["--config", config, "init"]) == 0
+    capsys.readouterr()
+    assert daemon.main(["--config", config, "retention"]) == 1
+    said = capsys.readouterr()
+    assert (said.out, said.err.count("ipa-tpi-executor: ERROR: ")) == ("", 1)
+
+
+def test_a_retention_that_is_shorter_than_what_can_still_happen_stops_the_start(
+    config: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Path(config).open("a") as file:
+        file.write("retention_days = 89\n")
+    assert daemon.main(["--config", config]) == 1
+    assert "Expected `int` >= 90 - at `$.retention_days`" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("what", ["journal", "configuration", "floor"])
 def test_without_one_of_its_files_it_does_not_start(
     config: str, what: str, capsys: pytest.CaptureFixture[str]

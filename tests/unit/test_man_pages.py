@@ -17,8 +17,9 @@ import msgspec
 import pytest
 
 from ipa_tpi import __version__, config, contract
+from ipa_tpi.decide.definition import LONGEST_LIFE
 from ipa_tpi.errors import ValidatorUnavailableError
-from ipa_tpi.executor import claims, daemon
+from ipa_tpi.executor import claims, daemon, retention
 from ipa_tpi.executor.journal import create
 from ipa_tpi.executor.operations import OPERATIONS
 from ipa_tpi.executor.process import SIGNALS, Executor
@@ -249,6 +250,15 @@ def test_audit_events_are_those_of_the_code() -> None:
         events |= set(found)
     assert _names(_part(EXECUTOR, "AUDIT")) == events
     assert all(outcome.value in _part(EXECUTOR, "AUDIT") for outcome in Outcome)
+
+
+def test_retention_is_as_described() -> None:
+    part = _part(EXECUTOR, "RETENTION")
+    assert retention.ROUND_SECONDS == 600
+    assert "every ten minutes" in part
+    assert f"with {retention.PER_ROUND} requests at a time" in part
+    assert f"in the last {retention.TRUSTED_SPANS[-1].days} days" in part
+    assert f"for up to {LONGEST_LIFE.days} days" in _part(TOML, "Keys of executor.toml")
 
 
 def test_signals_and_exit_statuses() -> None:

@@ -100,6 +100,8 @@ def test_without_a_proof_nothing_is_told_yet() -> None:
 
 def test_what_was_shown_and_not_told_is_told_after_a_restart() -> None:
     assert isinstance(authorize(reading(Entries(asked()).preview()), "read").decision, Allow)
+    unproven = reading(Entries(asked()).preview(), memory={"verified": frozenset()})
+    assert isinstance(authorize(unproven, "read").decision, NotYet)
 
 
 @pytest.mark.parametrize(
