@@ -30,6 +30,7 @@ SOURCES = (
     "requirements/runtime.lock",
     "systemd",
     "upgrade",
+    "validator",
 )
 KEPT_TREES = 3
 # No name that a box could have.
