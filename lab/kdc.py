@@ -13,13 +13,11 @@ from lab.delegation import translate
 from lab.directory import connect
 from lab.entries import add_values
 from lab.files import give_to, make_folder, write
-from lab.layout import Layout
+from lab.layout import CA_FOLDER, Layout
 from lab.people import PEOPLE, host_dn, service_dn, services, unique_id
 
 KADMIN = "/usr/sbin/kadmin.local"
 KDB_UTIL = "/usr/sbin/kdb5_ldap_util"
-# What a system keeps for its CA host.
-CA_FOLDER = Path("/var/lib/ipa-tpi-lab/ca1")
 _MASTER_PASSWORD = "laboratory"
 _SERVICE_CLASSES = ("ipaObject", "ipaService", "pkiUser")
 

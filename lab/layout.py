@@ -31,6 +31,8 @@ SUFFIX = "dc=tpi,dc=test"
 INSTANCE = "TPI-TEST"
 OTHER_HOST = "other.tpi.test"
 CA_HOST = "ca1.tpi.test"
+# What a system keeps for its CA host until that gets it: keytabs, a certificate.
+CA_FOLDER = Path("/var/lib/ipa-tpi-lab/ca1")
 REPOSITORY = Path(__file__).resolve().parent.parent
 UNIX_SOCKET_PATH_LIMIT = 107
 HTTPS_PORT = 443
@@ -187,6 +189,7 @@ def system(host: str = "ipa1.tpi.test") -> Layout:
             socket=Path(f"/run/slapd-{INSTANCE}.socket"),
             keytab=Path("/etc/dirsrv/ds.keytab"),
             user="dirsrv",
+            secure_port=636,
         ),
         kdc=KdcPaths(
             krb5_conf=Path("/etc/krb5.conf"),
