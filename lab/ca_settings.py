@@ -130,8 +130,13 @@ def ajp_connector() -> str:
 
 
 def ca_parameters(layout: Layout) -> dict[str, str]:
-    """Return what CS.cfg is to say: who decides about principals of the realm; no nonces, as in FreeIPA."""
+    """Return what CS.cfg is to say.
+
+    Where its directory is (pkispawn writes the host's own name for localhost), who decides about principals of the
+    realm, and no nonces, as in FreeIPA.
+    """
     return {
+        "internaldb.ldapconn.host": "localhost",
         "authz.instance.TPI.pluginName": "DirAclAuthz",
         "authz.instance.TPI.realm": layout.realm,
         "authz.instance.TPI.ldap": "internaldb",
