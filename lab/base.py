@@ -207,7 +207,7 @@ def debian_sources(suite: str = SUITE) -> list[str]:
             f"deb [signed-by={KEYRING}] {uri} {release if suite == SUITE else suite} {component}"
             for origin, uri, release, codename, component in rows
             if origin == "Debian" and codename.removesuffix("-security").removesuffix("-updates") == SUITE
-            if suite == SUITE or release == SUITE
+            if SUITE in (suite, release)
         }
     )
     if not found:

@@ -15,6 +15,7 @@ from lab.base import CACHE, SOURCE
 from lab.box_container import Plan
 from lab.box_state import Box, BoxError
 
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Carry out one command line and return the exit status."""
     return box_command.carry_out(_parser(), arguments, ("--name", "--user"), "box")

@@ -73,9 +73,7 @@ def run(box: Box, words: Sequence[str], user: str) -> None:
 def test(box: Box, words: Sequence[str]) -> None:
     """Become pytest inside, as root, on the checkout."""
     command = [DEV_PYTHON, "-m", "pytest", "-p", "no:cacheprovider", *words]
-    box_enter.replace_process(
-        box_enter.command_line(box, command, env=TEST_ENVIRONMENT, cwd="/src"), box
-    )
+    box_enter.replace_process(box_enter.command_line(box, command, env=TEST_ENVIRONMENT, cwd="/src"), box)
 
 
 def show(fields: Mapping[str, Any], *, as_json: bool) -> None:

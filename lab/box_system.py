@@ -9,7 +9,7 @@ from pathlib import Path
 
 from lab.box_state import SERVICES, SOCKETS
 from lab.files import write
-from lab.layout import INSTANCE, Layout
+from lab.layout import INSTANCE
 from lab.people import PEOPLE
 
 SHIPPED = Path("/src/systemd")

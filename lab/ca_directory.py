@@ -57,9 +57,7 @@ def ca_acl(layout: Layout, name: str, **who: str | list[str]) -> Entry:
     """
     number = str(uuid.uuid5(_NAMESPACE, name))
     dn = f"ipaUniqueID={number},cn=caacls,cn=ca,{layout.suffix}"
-    return entry(
-        dn, "ipaAssociation ipaCaAcl", ipaUniqueID=number, cn=name, ipaEnabledFlag="TRUE", **who
-    )
+    return entry(dn, "ipaAssociation ipaCaAcl", ipaUniqueID=number, cn=name, ipaEnabledFlag="TRUE", **who)
 
 
 def authority_entry(layout: Layout, authority: Mapping[str, str]) -> Entry:

@@ -9,8 +9,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from lab import box_container, box_enter, box_golden, box_health, box_state, ca_network, ca_settings, ca_tree
-from lab import base
+from lab import (
+    base,
+    box_container,
+    box_enter,
+    box_golden,
+    box_health,
+    box_state,
+    ca_network,
+    ca_settings,
+    ca_tree,
+)
 from lab.box_container import Plan
 from lab.box_golden import Kind
 from lab.box_state import Box, BoxError
@@ -89,9 +98,7 @@ def running(name: str, host: str) -> Box:
         if host in (full, full.partition(".")[0]):
             found = box_state.load(box)
             if found is None or not found.is_alive():
-                raise BoxError(
-                    f"the pair {name} is not up; start it with: python -m lab.ca up --name {name}"
-                )
+                raise BoxError(f"the pair {name} is not up; start it with: python -m lab.ca up --name {name}")
             return found
     raise BoxError(f"there is no host {host} in a pair: it is {' or '.join(ADDRESSES)}")
 
