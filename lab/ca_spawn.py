@@ -40,7 +40,8 @@ port = 389
 self_sign_cert = False
 """
 
-# The second entry is one that pkispawn itself makes with other versions of 389-ds; without it the CA does not start
+# Dogtag follows profiles and authorities in the directory by entryUSN, as FreeIPA has it; without it none are found.
+# The last entry is one that pkispawn itself makes with other versions of 389-ds; without it the CA does not start
 # ("Password test execution failed").
 _CHANGES = f"""\
 dn: cn=config
@@ -55,6 +56,11 @@ dn: cn=config,cn=ldbm database,cn=plugins,cn=config
 changetype: modify
 replace: nsslapd-cache-autosize
 nsslapd-cache-autosize: 2
+
+dn: cn=USN,cn=plugins,cn=config
+changetype: modify
+replace: nsslapd-pluginEnabled
+nsslapd-pluginEnabled: on
 
 dn: cn=Replication Manager masterAgreement1-{HOST}-pki-tomcat,cn=config
 changetype: add

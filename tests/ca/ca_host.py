@@ -6,6 +6,7 @@ issued by Dogtag.
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -145,7 +146,7 @@ class Profile:
     Attributes:
         host: where it is.
         name: its id.
-        program: what it asks; told by `say` what to answer.
+        program: what it asks; told by `say` what to answer, or by `do` what to do.
         seen: where that program notes its environment.
     """
 
@@ -156,9 +157,12 @@ class Profile:
 
     def say(self, status: int, text: str = "") -> None:
         """Let the program end with a status, after a text on standard output."""
+        self.do(f"printf '%s' {shlex.quote(text)}; exit {status}")
+
+    def do(self, script: str) -> None:
+        """Let the program do something, in the shell's language."""
         self.seen.unlink(missing_ok=True)
-        self.program.with_suffix(".status").write_text(f"{status}\n")
-        self.program.with_suffix(".text").write_text(text)
+        self.program.with_suffix(".sh").write_text(f"{script}\n")
 
     def environment(self) -> dict[str, str]:
         """Return the environment that the program was last started with."""

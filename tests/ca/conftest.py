@@ -13,10 +13,9 @@ from ca_profile import profile_text
 
 _PROGRAM = """\
 #!/bin/sh
-# Notes what it was started with, and answers as the test told it.
+# Notes what it was started with, and does as the test told it.
 cat /proc/self/environ >"{seen}"
-cat "{text}"
-exit "$(cat "{status}")"
+. "{script}"
 """
 
 
@@ -32,8 +31,7 @@ def profile(ca: CaHost) -> Iterator[Profile]:
     (folder / "seen").mkdir(parents=True)
     (folder / "seen").chmod(0o777)
     program, seen = folder / "ask", folder / "seen" / "environment"
-    text, status = program.with_suffix(".text"), program.with_suffix(".status")
-    program.write_text(_PROGRAM.format(seen=seen, text=text, status=status))
+    program.write_text(_PROGRAM.format(seen=seen, script=program.with_suffix(".sh")))
     program.chmod(0o755)
     name = f"tpi{uuid.uuid4().hex[:8]}"
     made = ca.call("alice", "POST", "/profiles/raw", raw=profile_text(name, program))

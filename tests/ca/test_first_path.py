@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from ca_host import CaHost, Profile, certificate_request
 from cryptography import x509
@@ -84,3 +86,15 @@ def test_who_is_not_in_the_group_does_not_even_get_to_the_program(ca: CaHost, pr
     answer = ca.enroll("carol", profile.name, certificate_request("carol.tpi.test"))
     assert answer.status == 401, answer
     assert not profile.was_asked()
+
+
+def test_the_program_is_the_caller_at_the_directory(ca: CaHost, profile: Profile) -> None:
+    """The caller's own ticket for the directory is there while the request runs, and gone when it has ended."""
+    kept = profile.seen.parent / "whoami"
+    whoami = "ldapwhoami -Q -N -O maxssf=0 -Y GSSAPI -H ldaps://ipa1.tpi.test"
+    profile.do(f"LDAPTLS_CACERT=/etc/ipa/ca.crt {whoami} >{kept} 2>&1; exit 0")
+    answer = ca.enroll("bob", profile.name, certificate_request("whoami.tpi.test"))
+    assert answer.json["entries"][0]["requestStatus"] == "complete", answer
+    assert kept.read_text().strip() == "dn: uid=bob,cn=users,cn=accounts,dc=tpi,dc=test"
+    ccache = Path(profile.environment()["KRB5CCNAME"].removeprefix("FILE:"))
+    assert not ccache.exists()
