@@ -5,6 +5,8 @@ Settings and traps: facts/dogtag-observed.md, "External authentication" and "S4U
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from lab.ca_spawn import AJP_SECRET
 from lab.entries import Entry, entry
 from lab.layout import Layout
@@ -24,8 +26,22 @@ APACHE_MODULES = (
     "proxy_ajp",
     "ssl",
 )
+SUBSYSTEMS = ("ca", "kra")
 # The branch of Dogtag's own directory with the ACLs for the realm; not cn=aclResources, which the main ones are.
 ACL_BRANCH = "cn=tpi-acls"
+# Where each subsystem keeps its own, and what operators may do there.
+_ACLS = {
+    "ca": (
+        "o=ipaca",
+        (
+            "certServer.profile.configuration:read,modify",
+            "certServer.ca.profile:approve",
+            "certServer.ca.certs:execute",
+            "certServer.ca.certrequests:execute",
+        ),
+    ),
+    "kra": ("o=kra,o=ipaca", ("certServer.kra.keys:execute", "certServer.kra.keyrequests:execute")),
+}
 SYSUSERS = f"g {TICKET_GROUP} -\nm www-data {TICKET_GROUP}\nm pkiuser {TICKET_GROUP}\n"
 TMPFILES = f"""\
 d {CCACHES} 0755 root root -
@@ -73,7 +89,8 @@ user_attributes = +mail, +roles, +groups
 
 
 def apache_conf(layout: Layout) -> str:
-    """Return the site: one location, in which the caller's own ticket decides what Dogtag lets him do."""
+    """Return the site: a location for each subsystem, in which the caller's own ticket decides what he may do."""
+    locations = "\n".join(_location(layout, subsystem) for subsystem in SUBSYSTEMS)
     return f"""\
 ServerName {layout.ca_host}
 SSLProtocol -all +TLSv1.2 +TLSv1.3
@@ -85,7 +102,13 @@ TraceEnable off
     # Memberships of people in very many groups; the connector's packetSize is the same.
     ProxyIOBufferSize 65536
 
-    <Location /ca/rest>
+{locations}</VirtualHost>
+"""
+
+
+def _location(layout: Layout, subsystem: str) -> str:
+    return f"""\
+    <Location /{subsystem}/rest>
         AuthType GSSAPI
         AuthName "CA"
         GssapiSSLonly On
@@ -112,10 +135,9 @@ TraceEnable off
         Header always unset Set-Cookie
         Header unset Set-Cookie
 
-        ProxyPass ajp://127.0.0.1:8009/ca/rest secret={AJP_SECRET}
-        ProxyPassReverse ajp://127.0.0.1:8009/ca/rest
+        ProxyPass ajp://127.0.0.1:8009/{subsystem}/rest secret={AJP_SECRET}
+        ProxyPassReverse ajp://127.0.0.1:8009/{subsystem}/rest
     </Location>
-</VirtualHost>
 """
 
 
@@ -129,7 +151,7 @@ def ajp_connector() -> str:
 """
 
 
-def ca_parameters(layout: Layout) -> dict[str, str]:
+def parameters(layout: Layout, subsystem: str) -> dict[str, str]:
     """Return what CS.cfg is to say.
 
     Where its directory is (pkispawn writes the host's own name for localhost), who decides about principals of the
@@ -141,22 +163,23 @@ def ca_parameters(layout: Layout) -> dict[str, str]:
         "authz.instance.TPI.realm": layout.realm,
         "authz.instance.TPI.ldap": "internaldb",
         "authz.instance.TPI.searchBase": ACL_BRANCH,
-        "ca.enableNonces": "false",
+        f"{subsystem}.enableNonces": "false",
     }
 
 
-def acl_entry() -> Entry:
-    """Return the ACLs for people of the realm: enough for the laboratory's own tests."""
-    operators = 'group="ca-operators"'
-    return entry(
-        f"{ACL_BRANCH},o=ipaca",
-        "CertACLS",
-        cn=ACL_BRANCH.partition("=")[2],
-        resourceACLS=[
-            'certServer.ca.account:login,logout:allow (login,logout) user="anybody":anybody may say who he is',
-            f"certServer.profile.configuration:read,modify:allow (read,modify) {operators}:profiles",
-            f"certServer.ca.profile:approve:allow (approve) {operators}:enabling profiles",
-            f"certServer.ca.certs:execute:allow (execute) {operators}:revoking certificates",
-            f"certServer.ca.certrequests:execute:allow (execute) {operators}:certificate requests",
-        ],
-    )
+def acl_entries() -> Iterator[Entry]:
+    """Yield the ACLs of each subsystem for people of the realm: enough for the laboratory's own tests."""
+    for subsystem, (base, rights) in _ACLS.items():
+        account = f"certServer.{subsystem}.account:login,logout:allow (login,logout)"
+        yield entry(
+            f"{ACL_BRANCH},{base}",
+            "CertACLS",
+            cn=ACL_BRANCH.partition("=")[2],
+            resourceACLS=[
+                f'{account} user="anybody":anybody may say who he is',
+                *(
+                    f'{right}:allow ({right.partition(":")[2]}) group="ca-operators":operators'
+                    for right in rights
+                ),
+            ],
+        )

@@ -1,4 +1,4 @@
-"""Makes the CA itself, with pkispawn; runs inside a booted tree that has Dogtag's packages and nothing of ours.
+"""Makes the CA itself and a KRA beside it, with pkispawn; runs inside a booted tree that has Dogtag's packages and nothing of ours.
 
 Dogtag's own database (o=ipaca) is a 389-ds instance on the CA host that listens on loopback only. FreeIPA keeps it
 as a second backend in each CA replica's one server; here the directory of the domain is another host's, and the
@@ -71,7 +71,7 @@ sn: manager
 userPassword: {REPLICATION_PASSWORD}
 """
 
-_CA = f"""\
+_SETTINGS = f"""\
 [DEFAULT]
 pki_instance_name = pki-tomcat
 pki_hostname = {HOST}
@@ -106,6 +106,23 @@ pki_subsystem_subject_dn = cn=CA Subsystem,o=TPI.TEST
 pki_ocsp_signing_subject_dn = cn=OCSP Subsystem,o=TPI.TEST
 pki_audit_signing_subject_dn = cn=CA Audit,o=TPI.TEST
 pki_default_ocsp_uri = http://{HOST}:8080/ca/ocsp
+
+[KRA]
+pki_admin_name = kraadmin
+pki_admin_uid = kraadmin
+pki_admin_email = kraadmin@tpi.test
+pki_admin_nickname = kraadmin
+pki_admin_subject_dn = cn=kraadmin,o=TPI.TEST
+pki_ds_base_dn = o=kra,o=ipaca
+pki_ds_database = ipaca
+pki_ds_create_new_db = False
+pki_security_domain_hostname = {HOST}
+pki_security_domain_https_port = 8443
+pki_security_domain_user = caadmin
+pki_security_domain_password = {ADMIN_PASSWORD}
+pki_audit_signing_subject_dn = cn=KRA Audit,o=TPI.TEST
+pki_storage_subject_dn = cn=KRA Storage Certificate,o=TPI.TEST
+pki_transport_subject_dn = cn=KRA Transport Certificate,o=TPI.TEST
 """
 
 # The CA's database starts before it.
@@ -120,7 +137,7 @@ def main() -> int:
     """Carry out all steps and return the exit status."""
     work = Path("/root/ipa-tpi-lab")
     work.mkdir(mode=0o700)
-    for name, text in (("directory.inf", _DIRECTORY), ("changes.ldif", _CHANGES), ("ca.cfg", _CA)):
+    for name, text in (("directory.inf", _DIRECTORY), ("changes.ldif", _CHANGES), ("pki.cfg", _SETTINGS)):
         (work / name).write_text(text)
     drop_in = Path("/etc/systemd/system/pki-tomcatd@pki-tomcat.service.d/lab.conf")
     drop_in.parent.mkdir(parents=True)
@@ -129,7 +146,8 @@ def main() -> int:
         ("database", ["dscreate", "from-file", str(work / "directory.inf")]),
         ("settings", ["ldapmodify", "-Q", "-H", LDAPI, "-Y", "EXTERNAL", "-f", str(work / "changes.ldif")]),
         ("restart", ["systemctl", "restart", f"dirsrv@{INSTANCE}"]),
-        ("CA", ["pkispawn", "-s", "CA", "-f", str(work / "ca.cfg")]),
+        ("CA", ["pkispawn", "-s", "CA", "-f", str(work / "pki.cfg")]),
+        ("KRA", ["pkispawn", "-s", "KRA", "-f", str(work / "pki.cfg")]),
         ("start", ["systemctl", "enable", "pki-tomcatd.target", f"dirsrv@{INSTANCE}"]),
     )
     for name, command in steps:

@@ -26,6 +26,7 @@ SERVICES = ("apache2.service", "sssd.service", f"dirsrv@{INSTANCE}.service", "pk
 _TOMCAT = Path("/etc/pki/pki-tomcat")
 _SLAPD_SOCKET = Path(f"/run/slapd-{INSTANCE}.socket")
 _PATIENCE_SECONDS = 30.0
+_VALVE = '<Valve className="com.netscape.cms.tomcat.ExternalAuthenticationValve"/>'
 # People are looked up over the network, which is there before the host starts.
 _SSSD_DROP_IN = "[Unit]\nBefore=apache2.service\n"
 
@@ -41,7 +42,8 @@ def main() -> int:
         ("realm", lambda: _join_realm(layout)),
         ("apache", lambda: _configure_apache(layout)),
         ("connector", _add_connector),
-        ("parameters", lambda: _set_parameters(ca_settings.ca_parameters(layout))),
+        ("parameters", lambda: _set_parameters(layout)),
+        ("valve", _add_valve),
         ("acls", _add_acls),
     )
     for name, step in steps:
@@ -109,12 +111,23 @@ def _add_connector() -> None:
     path.write_text(text[:place] + ca_settings.ajp_connector() + text[place:], encoding="utf-8")
 
 
-def _set_parameters(parameters: dict[str, str]) -> None:
-    path = _TOMCAT / "ca" / "CS.cfg"
-    lines = path.read_text(encoding="utf-8").splitlines()
-    kept = [line for line in lines if line.partition("=")[0] not in parameters]
-    added = [f"{name}={value}" for name, value in parameters.items()]
-    path.write_text("\n".join([*kept, *added]) + "\n", encoding="utf-8")
+def _set_parameters(layout: Layout) -> None:
+    for subsystem in ca_settings.SUBSYSTEMS:
+        parameters = ca_settings.parameters(layout, subsystem)
+        path = _TOMCAT / subsystem / "CS.cfg"
+        lines = path.read_text(encoding="utf-8").splitlines()
+        kept = [line for line in lines if line.partition("=")[0] not in parameters]
+        added = [f"{name}={value}" for name, value in parameters.items()]
+        path.write_text("\n".join([*kept, *added]) + "\n", encoding="utf-8")
+
+
+def _add_valve() -> None:
+    """Let the KRA take a caller's name from the connector; the CA has that valve already."""
+    path = _TOMCAT / "Catalina" / "localhost" / "kra.xml"
+    text = path.read_text(encoding="utf-8")
+    if _VALVE not in text:
+        place = text.index("  <Valve ")
+        path.write_text(f"{text[:place]}  {_VALVE}\n{text[place:]}", encoding="utf-8")
 
 
 def _add_acls() -> None:
@@ -131,7 +144,7 @@ def _add_acls() -> None:
         processes.wait_until(answers, server, "Dogtag's directory", log, _PATIENCE_SECONDS)
         connection = ldap.initialize(LDAPI)
         connection.sasl_non_interactive_bind_s("EXTERNAL")
-        add_all(connection, [ca_settings.acl_entry()])
+        add_all(connection, ca_settings.acl_entries())
         connection.unbind_s()
     finally:
         processes.stop(server, patience_seconds=_PATIENCE_SECONDS)

@@ -24,7 +24,7 @@ from requests_gssapi import REQUIRED, HTTPSPNEGOAuth
 from lab.layout import CA_HOST, REALM
 from lab.people import PEOPLE
 
-URL = f"https://{CA_HOST}/ca/rest"
+URL = f"https://{CA_HOST}"
 TLS_AUTHORITY = "/etc/ipa/ca.crt"
 SECONDS = 60.0
 PASSWORDS = {person.uid: person.password for person in PEOPLE}
@@ -67,16 +67,18 @@ class CaHost:
         body: Any = None,
         raw: str | None = None,
         headers: Mapping[str, str] | None = None,
+        subsystem: str = "ca",
     ) -> Answer:
         """Ask Dogtag through Apache, by Negotiate with a person's ticket; nobody's when `person` is empty.
 
         Args:
             person: who asks.
             method: of HTTP.
-            path: below /ca/rest, with its query.
+            path: below the subsystem's REST interface, with its query.
             body: sent as JSON.
             raw: sent as it is, in place of `body`.
             headers: further ones.
+            subsystem: ca or kra.
         """
         auth = None
         if person:
@@ -87,7 +89,7 @@ class CaHost:
             sent.setdefault("Content-Type", "application/octet-stream")
         found = requests.request(
             method,
-            f"{URL}{path}",
+            f"{URL}/{subsystem}/rest{path}",
             json=body,
             data=raw,
             headers=sent,
