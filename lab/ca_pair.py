@@ -109,7 +109,9 @@ def environment(name: str) -> dict[str, Any]:
     return {
         "realm": fields["realm"],
         "suffix": fields["suffix"],
-        "ca_url": f"https://{CA_HOST}/ca/rest/",
+        "ca_url": f"https://{CA_HOST}/tpi/ca/rest/",
+        "kra_url": f"https://{CA_HOST}/tpi/kra/rest/",
+        "operator_url": "https://127.0.0.1:8444/tpi-dispatch/ca/rest/",
         "direct_url": f"https://{CA_HOST}:8443/ca/",
         "ldap_uri": f"ldaps://{IPA_HOST}",
         "ca_file": fields["ca_file"],

@@ -6,9 +6,11 @@ Settings and traps: facts/dogtag-observed.md, "External authentication" and "S4U
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from lab.ca_spawn import AJP_SECRET
 from lab.entries import Entry, entry
+from lab.httpd_conf import SHIPPED
 from lab.layout import Layout
 
 # Members may read the callers' proxy tickets while a request runs: Apache, and Dogtag for its validator.
@@ -17,6 +19,11 @@ CCACHES = "/run/ipa-tpi-ca"
 HTTP_KEYTAB = "/etc/ipa/tpi/http.keytab"
 CERTIFICATE = "/var/lib/ipa/certs/httpd.crt"
 KEY = "/var/lib/ipa/private/httpd.key"
+# By which the executor shows Apache on its own host who it is; each host makes its own.
+EXECUTOR_CERTIFICATE = "/etc/ipa/tpi/executor.crt"
+EXECUTOR_KEY = "/etc/ipa/tpi/executor.key"
+SITE = Path("/etc/apache2/conf-enabled/ipa-tpi-ca.conf")
+LOCATION = Path("/usr/share/ipa-tpi/ca-location.conf")
 APACHE_MODULES = (
     "auth_gssapi",
     "authz_user",
@@ -29,18 +36,25 @@ APACHE_MODULES = (
 SUBSYSTEMS = ("ca", "kra")
 # The branch of Dogtag's own directory with the ACLs for the realm; not cn=aclResources, which the main ones are.
 ACL_BRANCH = "cn=tpi-acls"
-# Where each subsystem keeps its own, and what operators may do there.
+# By what memberOf says, as the directory writes it.
+OPERATORS = "cn=ca-operators,cn=groups,cn=accounts,dc=tpi,dc=test"
+_GROUP = f'group="{OPERATORS}"'
+_DISPATCHED = f'{_GROUP} && group="tpi-dispatch"'
+# Where each subsystem keeps its own, and what operators may do there: by themselves, or through the executor.
 _ACLS = {
     "ca": (
         "o=ipaca",
         (
-            "certServer.profile.configuration:read,modify",
-            "certServer.ca.profile:approve",
-            "certServer.ca.certs:execute",
-            "certServer.ca.certrequests:execute",
+            ("certServer.profile.configuration:read,modify", _GROUP),
+            ("certServer.ca.profile:approve", _GROUP),
+            ("certServer.ca.certs:execute", _DISPATCHED),
+            ("certServer.ca.certrequests:execute", _DISPATCHED),
         ),
     ),
-    "kra": ("o=kra,o=ipaca", ("certServer.kra.keys:execute", "certServer.kra.keyrequests:execute")),
+    "kra": (
+        "o=kra,o=ipaca",
+        (("certServer.kra.keys:execute", _GROUP), ("certServer.kra.keyrequests:execute", _GROUP)),
+    ),
 }
 SYSUSERS = f"g {TICKET_GROUP} -\nm www-data {TICKET_GROUP}\nm pkiuser {TICKET_GROUP}\n"
 TMPFILES = f"""\
@@ -88,57 +102,30 @@ user_attributes = +mail, +roles, +groups
 """
 
 
-def apache_conf(layout: Layout) -> str:
-    """Return the site: a location for each subsystem, in which the caller's own ticket decides what he may do."""
-    locations = "\n".join(_location(layout, subsystem) for subsystem in SUBSYSTEMS)
-    return f"""\
+def apache_files(layout: Layout) -> dict[Path, str]:
+    """Return the files that configure Apache: what ships, what a site sets for it, and a virtual host with TLS."""
+    defines = {
+        "TPI_CA_HOST": layout.ca_host,
+        "TPI_CA_SECRET": AJP_SECRET,
+        "TPI_CA_CERTIFICATE": CERTIFICATE,
+        "TPI_CA_KEY": KEY,
+        "TPI_CA_KEYTAB": HTTP_KEYTAB,
+        "TPI_CA_SERVICE_CCACHE": f"{CCACHES}/own/ccache",
+    }
+    text = "".join(f"Define {name} {value}\n" for name, value in defines.items())
+    return {
+        Path("/etc/ipa/tpi/ca-httpd.conf"): text,
+        SITE: (SHIPPED / "ipa-tpi-ca.conf").read_text(encoding="utf-8"),
+        LOCATION: (SHIPPED / "ca-location.conf").read_text(encoding="utf-8"),
+        Path("/etc/apache2/sites-enabled/ipa-lab.conf"): f"""\
 ServerName {layout.ca_host}
-SSLProtocol -all +TLSv1.2 +TLSv1.3
-TraceEnable off
 <VirtualHost *:443>
     SSLEngine on
     SSLCertificateFile {CERTIFICATE}
     SSLCertificateKeyFile {KEY}
-    # Memberships of people in very many groups; the connector's packetSize is the same.
-    ProxyIOBufferSize 65536
-
-{locations}</VirtualHost>
-"""
-
-
-def _location(layout: Layout, subsystem: str) -> str:
-    return f"""\
-    <Location /{subsystem}/rest>
-        AuthType GSSAPI
-        AuthName "CA"
-        GssapiSSLonly On
-        GssapiAllowedMech krb5
-        GssapiAcceptorName HTTP@{layout.ca_host}
-        GssapiBasicAuth Off
-        GssapiConnectionBound Off
-        GssapiLocalName Off
-        GssapiCredStore keytab:{HTTP_KEYTAB}
-        GssapiCredStore client_keytab:{HTTP_KEYTAB}
-        GssapiCredStore ccache:FILE:{CCACHES}/own/ccache
-        GssapiUseS4U2Proxy On
-        GssapiDelegCcacheDir {CCACHES}/callers
-        GssapiDelegCcacheUnique On
-        GssapiDelegCcachePerms mode:0640 gid:{TICKET_GROUP}
-        GssapiDelegCcacheEnvVar AJP_KRB5CCNAME
-        Require valid-user
-
-        LookupUserGroupsIter AJP_REMOTE_USER_GROUP
-        LookupUserAttrIter roles +AJP_REMOTE_USER_GROUP
-
-        # Dogtag's session is as good as a ticket; nobody gets one from here, and nobody's is taken.
-        RequestHeader unset Cookie
-        Header always unset Set-Cookie
-        Header unset Set-Cookie
-
-        ProxyPass ajp://127.0.0.1:8009/{subsystem}/rest secret={AJP_SECRET}
-        ProxyPassReverse ajp://127.0.0.1:8009/{subsystem}/rest
-    </Location>
-"""
+</VirtualHost>
+""",
+    }
 
 
 def ajp_connector() -> str:
@@ -177,9 +164,6 @@ def acl_entries() -> Iterator[Entry]:
             cn=ACL_BRANCH.partition("=")[2],
             resourceACLS=[
                 f'{account} user="anybody":anybody may say who he is',
-                *(
-                    f'{right}:allow ({right.partition(":")[2]}) group="ca-operators":operators'
-                    for right in rights
-                ),
+                *(f"{right}:allow ({right.partition(':')[2]}) {who}:operators" for right, who in rights),
             ],
         )

@@ -7,29 +7,30 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-SITE = Path("/etc/apache2/sites-enabled/ipa-tpi-ca.conf")
+from lab.ca_settings import LOCATION
 
 
 @contextmanager
-def weakened(changes: Mapping[str, str]) -> Iterator[None]:
+def weakened(changes: Mapping[str, str], file: Path = LOCATION) -> Iterator[None]:
     """Put other lines in place of some, while the block runs.
 
     Args:
-        changes: what stands there once, whole, and what stands there meanwhile.
+        changes: what stands there, each a whole line, and what stands there meanwhile.
+        file: where; by default in what all locations have in common.
     """
-    whole = SITE.read_text(encoding="utf-8")
+    whole = file.read_text(encoding="utf-8")
     lines = [line.strip() for line in whole.splitlines()]
     for text in changes:
-        assert lines.count(text) == 1, text
-    _serve("\n".join(changes.get(line, line) for line in lines) + "\n")
+        assert text in lines, text
+    _serve(file, "\n".join(changes.get(line, line) for line in lines) + "\n")
     try:
         yield
     finally:
-        _serve(whole)
+        _serve(file, whole)
 
 
-def _serve(configuration: str) -> None:
-    SITE.write_text(configuration, encoding="utf-8")
+def _serve(file: Path, configuration: str) -> None:
+    file.write_text(configuration, encoding="utf-8")
     subprocess.run(["apachectl", "configtest"], check=True, capture_output=True)
     # systemd takes a service that is started this often for a broken one.
     subprocess.run(["systemctl", "reset-failed", "apache2"], check=True)

@@ -68,6 +68,7 @@ class CaHost:
         raw: str | None = None,
         headers: Mapping[str, str] | None = None,
         subsystem: str = "ca",
+        prefix: str = "/tpi",
     ) -> Answer:
         """Ask Dogtag through Apache, by Negotiate with a person's ticket; nobody's when `person` is empty.
 
@@ -79,6 +80,7 @@ class CaHost:
             raw: sent as it is, in place of `body`.
             headers: further ones.
             subsystem: ca or kra.
+            prefix: what comes before that in the path.
         """
         auth = None
         if person:
@@ -89,7 +91,7 @@ class CaHost:
             sent.setdefault("Content-Type", "application/octet-stream")
         found = requests.request(
             method,
-            f"{URL}/{subsystem}/rest{path}",
+            f"{URL}{prefix}/{subsystem}/rest{path}",
             json=body,
             data=raw,
             headers=sent,

@@ -59,7 +59,7 @@ def profile_text(name: str, program: Path, *, timeout_seconds: int = 10) -> str:
         "visible=true",
         "enable=false",
         "auth.instance_id=SessionAuthentication",
-        'authz.acl=group="ca-operators"',
+        'authz.acl=group="cn=ca-operators,cn=groups,cn=accounts,dc=tpi,dc=test"',
         "input.list=i1,i2",
         "input.i1.class_id=certReqInputImpl",
         "input.i2.class_id=submitterInfoInputImpl",

@@ -14,7 +14,7 @@ ALICE = "alice@TPI.TEST"
 def test_a_person_logs_in(ca: CaHost) -> None:
     answer = ca.call("alice", "GET", "/account/login", subsystem="kra")
     assert (answer.status, answer.json["id"]) == (200, ALICE)
-    assert "ca-operators" in answer.json["Roles"]["Role"]
+    assert "cn=ca-operators,cn=groups,cn=accounts,dc=tpi,dc=test" in answer.json["Roles"]["Role"]
 
 
 def test_without_a_ticket_nothing_reaches_the_kra(ca: CaHost) -> None:
