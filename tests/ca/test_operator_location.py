@@ -126,7 +126,7 @@ def test_no_path_leads_out_of_the_interface(ca: CaHost) -> None:
         assert "<Status>running</Status>" in ca.call("alice", "GET", path).text
 
 
-def test_a_password_that_only_dogtag_knows_is_of_no_use(ca: CaHost) -> None:
+def test_a_password_that_only_dogtag_knows_is_of_no_use() -> None:
     answer = requests.get(
         f"https://{CA_HOST}/tpi/ca/rest/account/login",
         auth=("caadmin", "caadmin-Secret.1"),
