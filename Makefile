@@ -1,6 +1,7 @@
 # make demo   sets everything up and plays the story, leaving the laboratory up
 # make test   sets everything up and runs every test
 # make check  the quick loop: lint, types, imports, unit tests
+# make ca     runs the tests on a real Dogtag CA, in a pair of hosts; its trees are made the first time
 # make bench  prints our figures beside those of our peers
 # make fuzz   many more examples for everything that reads hostile input
 # make load   four clients for a minute: nothing fails, nothing grows, nothing is left behind
@@ -20,7 +21,7 @@ SOURCES := ipa_tpi acls upgrade validator lab tests bench
 UNIT_WORKERS ?= 2
 REALM_WORKERS ?= 2
 
-.PHONY: help setup check lint types imports trace unit fuzz test realm box demo bench load model kill-matrix mutation down lock clean coverage
+.PHONY: help setup check lint types imports trace unit fuzz test realm box ca demo bench load model kill-matrix mutation down lock clean coverage
 help:
 	@sed -n '1,6s/^# //p' Makefile
 
@@ -56,6 +57,9 @@ realm: setup
 
 box: setup
 	lab/test-boxes.sh
+
+ca: setup
+	lab/test-ca.sh tests/ca
 
 test: check realm box
 

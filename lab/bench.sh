@@ -4,7 +4,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 python=${PYTHON:-/var/cache/ipa-tpi/venv/bin/python}
 name=${BOX:-bench}
-export PYTHONPATH="$PWD:$PWD/acls:$PWD/upgrade" PYTHONDONTWRITEBYTECODE=1
+export PYTHONPATH="$PWD:$PWD/acls:$PWD/upgrade:$PWD/validator" PYTHONDONTWRITEBYTECODE=1
 # sudo, one of the peers, is put into this one box and nowhere else; without it that row is missing.
 peers=${CACHE:-/var/cache/ipa-tpi}/peers
 mkdir -p "$peers"
