@@ -286,7 +286,7 @@ CASES: dict[str, tuple[Scene, tuple[int, str]]] = {
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_each_case_has_freeipas_answer(name: str) -> None:
+def test_r_d10_each_case_has_freeipas_answer(name: str) -> None:
     scene, expected = CASES[name]
     assert scene.answer() == expected
 
