@@ -3,8 +3,8 @@
 import sys
 from pathlib import Path
 
-# The laboratory runs from the repository, where some packages have folders of their own; nothing of it is installed.
-for _folder in ("acls", "validator"):
-    _path = str(Path(__file__).resolve().parent.parent / _folder)
-    if _path not in sys.path:
-        sys.path.insert(1, _path)
+# The laboratory runs from the repository, where these packages have folders of their own; nothing of it is installed.
+_HERE = Path(__file__).resolve().parent.parent
+for _folder in (str(_HERE / "acls"), str(_HERE / "upgrade"), str(_HERE / "validator")):
+    if _folder not in sys.path:
+        sys.path.insert(1, _folder)

@@ -4,7 +4,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 python=${PYTHON:-/var/cache/ipa-tpi/venv/bin/python}
 name=${BOX:-bench}
-export PYTHONPATH="$PWD:$PWD/acls" PYTHONDONTWRITEBYTECODE=1
+export PYTHONPATH="$PWD:$PWD/acls:$PWD/upgrade:$PWD/validator" PYTHONDONTWRITEBYTECODE=1
 # sudo, one of the peers, is put into this one box and nowhere else; without it that row is missing.
 peers=${CACHE:-/var/cache/ipa-tpi}/peers
 mkdir -p "$peers"
@@ -22,6 +22,6 @@ if command -v cc >/dev/null; then
         sh -c 'mkdir -p /var/cache/peers && cat >/var/cache/peers/round_trip && chmod 755 /var/cache/peers/round_trip' <"$round_trip"
     rm -f "$round_trip"
 fi
-"$python" -m lab.box run --name "$name" -- env PYTHONPATH=/src:/src/acls:/src/validator:/src/tests PYTHONDONTWRITEBYTECODE=1 \
+"$python" -m lab.box run --name "$name" -- env PYTHONPATH=/src:/src/acls:/src/upgrade:/src/validator:/src/tests PYTHONDONTWRITEBYTECODE=1 \
     /var/cache/ipa-tpi/venv/bin/python "/src/${1:-bench/first_path.py}" "${@:2}"
 if [ $# -eq 0 ]; then "$python" -m bench.decision; fi

@@ -99,6 +99,10 @@ _NEWS: Final = f"(!(|{''.join(f'(objectClass={name})' for name in _EXECUTORS)}))
 _WATCH_SLICE_SECONDS: Final = 1.0
 # How often a request is read that gained an entry while it was read.
 _LOADS: Final = 3
+# R-E22: the directory takes megabytes in one attribute of one entry, so what is read is held only up to a limit. A proof
+# has some ten thousand; nothing else that counts has more than a few thousand.
+_MOST_BYTES: Final = 8 * 1024 * 1024
+_LONGEST_HINT: Final = 1024
 
 
 def normal_dn(text: str) -> str:
@@ -330,13 +334,13 @@ class LdapDirectory:
         if query.target:
             terms.append(ldap.filter.filter_format("(ipaTpiTarget=%s)", [query.target]))
         terms.append(_between(query.since, query.until))
-        found = self._search(self._requests_dn(), ldap.SCOPE_ONELEVEL, f"(&{''.join(terms)})", _HEADING)
+        found = self._stream(self._requests_dn(), ldap.SCOPE_ONELEVEL, f"(&{''.join(terms)})", _HEADING)
         headings = [
             Heading(
-                _first(raw, "ipatpirequestid"),
+                _first(raw, "ipatpirequestid")[:_LONGEST_HINT],
                 _created(dn, raw),
-                _first(raw, "ipatpioperationname"),
-                _first(raw, "ipatpiexecutor"),
+                _first(raw, "ipatpioperationname")[:_LONGEST_HINT],
+                _first(raw, "ipatpiexecutor")[:_LONGEST_HINT],
                 int(_first(raw, "numsubordinates") or 0),
             )
             for dn, raw in found
@@ -465,7 +469,7 @@ class LdapDirectory:
         # count of the entries below, which the server keeps without regard to access control.
         dn = normal_dn(base)
         for _ in range(_LOADS):
-            found = self._search(base, ldap.SCOPE_SUBTREE, _ALL, _WITH_OPERATIONAL)
+            found = self._held(base)
             top = [entry for entry in found if entry[0] == dn]
             below = [entry for entry in found if entry[0] != dn]
             # "+" brings it only where it is not 0.
@@ -562,6 +566,44 @@ class LdapDirectory:
         except NotFoundError:
             return []
         return [(normal_dn(dn), _normal(raw)) for dn, raw in found if dn is not None]
+
+    def _stream(self, base: str, scope: int, wanted: str, attributes: list[str]) -> Iterator[tuple[str, Raw]]:
+        """Search, and give one entry after the other, so that no more of them need be held than are wanted."""
+        try:
+            with _translated("read"):
+                message = self._connection.search_ext(
+                    base, scope, wanted, attributes, serverctrls=[_REAL_ATTRIBUTES]
+                )
+                kind = ldap.RES_SEARCH_ENTRY
+                try:
+                    while kind != ldap.RES_SEARCH_RESULT:
+                        kind, data, _, _ = self._connection.result3(message, all=0)
+                        yield from ((normal_dn(dn), _normal(raw)) for dn, raw in data if dn is not None)
+                except GeneratorExit:
+                    self._connection.abandon(message)
+                    raise
+        except NotFoundError:
+            return
+
+    def _held(self, request_dn: str) -> list[tuple[str, Raw]]:
+        """Read a request and all below it, which may be no more than the directory gives and we hold."""
+        held: list[tuple[str, Raw]] = []
+        left = _MOST_BYTES
+        try:
+            for dn, raw in self._stream(request_dn, ldap.SCOPE_SUBTREE, _ALL, _WITH_OPERATIONAL):
+                left -= len(dn) + sum(len(name) + sum(map(len, values)) for name, values in raw.items())
+                if left < 0:
+                    break
+                held.append((dn, raw))
+        except DirectoryLimitError:
+            left = -1
+        if left < 0:
+            # No error that passes: whoever reads many requests would be stopped by this one for good.
+            raise RefusedError(
+                "the request and what lies below it are larger than can be read; make a new request, and tell an auditor",
+                code="malformed-request",
+            )
+        return held
 
     def _add(self, dn: str, rdn: str, entry: NewEntry) -> None:
         values = {name: list(given) for name, given in entry.attributes.items()}

@@ -74,6 +74,9 @@ from ipa_tpi.model import (
 
 Stage = Literal["preview", "read", "dispatch", "last"]
 _WAS_APPROVED: Final = frozenset({State.PENDING, State.AWAITING_PREVIEW, State.EXPIRED})
+_REQUESTER_GONE: Final = Refuse(
+    "requester-gone", "the requester's account is gone (renamed or deleted); make a new request"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,18 +216,18 @@ def authorize(facts: Facts, stage: Stage) -> Authorization:
         approve_permission=facts.approve_permission,
         groups=facts.groups,
     )
+    refusal = check_definition(request, operation) or check_floor_parameters(request, floor, facts.target)
+    if requester is None:
+        return Authorization(refusal or _REQUESTER_GONE)
     refusal = (
-        check_definition(request, operation)
-        or check_floor_parameters(request, floor, facts.target)
+        refusal
         or judge_requester(request, requester, setting)
-        or check_principal(requester.principal if requester else "", facts.realm)
+        or check_principal(requester.principal, facts.realm)
         or _check_remembered(facts, request.creator)
         or _check_digest(request, requester)
     )
-    if refusal is not None or requester is None:
-        return Authorization(
-            refusal or Refuse("requester-gone", "the requester's account is gone; make a new request")
-        )
+    if refusal is not None:
+        return Authorization(refusal)
     case = _case(facts, setting, floor, requester)
     result = standing(case)
     return Authorization(_by_state(result, stage), result)
@@ -247,7 +250,7 @@ def terms_of(operation: Operation, floor: FloorOperation | None, requester: Acco
         requester_is_person=requester is not None and requester.kind is Kind.PERSON,
     )
     return Terms(
-        required_approvals=Demand(least, operation.required_groups, operation.stages).total,
+        required_approvals=Demand(least, stages=operation.stages).total,
         groups=operation.required_groups,
         stages=operation.stages,
         approval_seconds=operation.approval_seconds,
@@ -331,9 +334,7 @@ def judge_requester(request: Request, requester: Account | None, setting: Settin
         None, or the refusal.
     """
     if requester is None:
-        return Refuse(
-            "requester-gone", "the requester's account is gone (renamed or deleted); make a new request"
-        )
+        return _REQUESTER_GONE
     refusal = check_account(requester, "", setting.now, setting.floor.person_attribute)
     if refusal is not None:
         return refusal
@@ -497,8 +498,8 @@ def _check_remembered(facts: Facts, dn: str) -> Refuse | None:
     return check_unchanged(then, facts.accounts.get(dn)) if then is not None else None
 
 
-def _check_digest(request: Request, requester: Account | None) -> Refuse | None:
-    if requester is None or request_digest(request, requester.principal) != request.digest:  # R-K10
+def _check_digest(request: Request, requester: Account) -> Refuse | None:
+    if request_digest(request, requester.principal) != request.digest:  # R-K10
         return Refuse(
             "digest-mismatch",
             "the digest that the request bears is not that of what it asks for; make a new request, and tell an auditor",

@@ -153,10 +153,12 @@ def newest(directory: Directory, query: Query, now: datetime) -> Iterator[Headin
     """
     begin, end = query.since or _BEGINNING, (query.until or now).replace(microsecond=0)
     recent = end - _RECENT
+    # With an end, or who plants createTimestamp;lang-en far ahead is in every search for ever; clocks may differ.
+    until = query.until or end + _RECENT
     if begin >= recent:
-        yield from _between(directory, query, begin, query.until)
+        yield from _between(directory, query, begin, until)
         return
-    yield from _between(directory, query, recent, query.until)
+    yield from _between(directory, query, recent, until)
     try:
         older = _sorted(one for one in directory.headings(query) if one.created < recent)
     except DirectoryLimitError:
@@ -191,14 +193,12 @@ def _later(one: datetime | None, other: datetime | None) -> datetime | None:
     return max(one, other) if one is not None and other is not None else one or other
 
 
-def _between(
-    directory: Directory, query: Query, since: datetime, until: datetime | None
-) -> Iterator[Heading]:
+def _between(directory: Directory, query: Query, since: datetime, until: datetime) -> Iterator[Heading]:
     try:
         found = _sorted(directory.headings(replace(query, since=since, until=until)))
     except DirectoryLimitError:
         # Stamps have whole seconds, so those of one second cannot be divided.
-        seconds = 1 + ((until or since + 2 * _RECENT) - since) // _SECOND
+        seconds = 1 + (until - since) // _SECOND
         if seconds == 1:
             raise
         middle = since + seconds // 2 * _SECOND

@@ -93,8 +93,8 @@ def test_row_01_zero_missing_negative_or_huge_counts_pass_nothing(world: World, 
 
 def test_row_02_a_group_of_the_same_name_elsewhere_gives_nothing(world: World) -> None:
     """OpenBao 3815: groups were compared by their names."""
-    elsewhere = f"cn=tpi-operators-day,cn=roles,cn=accounts,{SUFFIX}"
-    values = {"cn": b"tpi-operators-day", "member": user_dn("dave").encode()}
+    elsewhere = f"cn=tpi-operators,cn=roles,cn=accounts,{SUFFIX}"
+    values = {"cn": b"tpi-operators", "member": user_dn("dave").encode()}
     classes = ["groupOfNames", "nestedGroup"]
     with member_of(world, "dave", *ROLES):  # so that nothing but the rule is in the way
         with there_is(world, elsewhere, classes, **values):
@@ -198,8 +198,7 @@ def test_row_13_an_outcome_that_nobody_knows_denies(world: World, outcome: bytes
     with stopped(world, EXECUTOR):
         add_child(world.root(), request_id, "ipaTpiResult", ipaTpiOutcome=outcome)
         approve(world, "bob", request_id)
-    outcome_now, code = ended(world, request_id)
-    assert (outcome_now, code in {"malformed-entry", "forged-entry"}) == ("denied", True)
+    assert ended(world, request_id) == ("denied", "malformed-entry")
     never_intended(world, request_id)
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from ipa_tpi import __version__
 from ipa_tpi.config import read_executor_config, read_floor
-from ipa_tpi.errors import KerberosError
+from ipa_tpi.errors import AuthorityUnavailableError, KerberosError, NoTicketError
 from ipa_tpi.executor import daemon
 from ipa_tpi.executor.process import SIGNALS, Executor
 
@@ -184,3 +184,15 @@ def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
         daemon.main(["--version"])
     assert end.value.code == 0
     assert capsys.readouterr().out.strip() == __version__
+
+
+def test_without_a_way_to_a_ca_its_operations_are_not_begun(config: str) -> None:
+    with pytest.raises(AuthorityUnavailableError, match=r"executor\.toml has no \[dogtag\]"):
+        daemon._authority(read_executor_config(config), None)
+
+
+def test_a_ca_is_reached_with_the_requesters_ticket_alone(config: str) -> None:
+    path = Path(config)
+    path.write_text(path.read_text() + '[dogtag]\ncertificate = "/none.crt"\nkey = "/none.key"\n')
+    with pytest.raises(NoTicketError, match="ipa-tpi prove ID"):
+        daemon._authority(read_executor_config(config), None).certificate("0x1")

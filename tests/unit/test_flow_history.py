@@ -10,7 +10,8 @@ from flow_scene import Scene
 
 from ipa_tpi.flow import Selection
 from ipa_tpi.model import Outcome, State
-from tests.fakes import HOST, OPERATION, OTHER_HOST, REALM, START, refused
+from ipa_tpi.ports import NewEntry
+from tests.fakes import HOST, OPERATION, OTHER_HOST, REALM, START, executor_dn, new_id, refused
 
 
 @pytest.fixture
@@ -110,6 +111,9 @@ def test_r_k17_by_host_and_outcome(scene: Scene) -> None:
     scene.clock.pass_seconds(3600)
     # The windows have passed, and its host has not said so yet.
     assert history(scene, state=State.EXPIRED, host=HOST) == [here]
+    assert history(scene, outcome=Outcome.EXPIRED) == []
+    forged = {"ipaTpiOutcome": [b"expired"], "ipaTpiExcerpt": [b"no"]}
+    scene.realm.plant(executor_dn(OTHER_HOST), here, NewEntry(new_id(), "ipaTpiResult", forged))
     assert history(scene, outcome=Outcome.EXPIRED) == []
     scene.executor.result(here, "expired")
     assert history(scene, outcome=Outcome.EXPIRED) == [here]
