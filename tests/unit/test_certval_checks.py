@@ -101,6 +101,7 @@ CASES: dict[str, tuple[Scene, tuple[int, str]]] = {
     "a service for its host": (may(of_host(by=HTTP), request=False), (2100, "no-right")),
     "a service for itself": (may(of_service(by=HTTP)), OK),
     "a host for a user": (may(of_user(by=WEB)), OK),
+    "a user who is called host": (may(of_host(by=user("host")), request=False), (2100, "no-right")),
     # 8
     "no CA ACL": (replace(of_host(), acls=()), (2100, "ca-acl")),
     "above CA ACLs": (replace(may(of_host(), ignore=True), acls=()), OK),
