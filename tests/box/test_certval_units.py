@@ -104,7 +104,7 @@ def alice(world: World, dogtag: Dogtag) -> Dogtag:
     return dogtag
 
 
-def test_it_is_started_by_its_socket_and_decides(world: World, alice: Dogtag) -> None:
+def test_r_d09_it_is_started_by_its_socket_and_decides(world: World, alice: Dogtag) -> None:
     systemctl("stop", SERVICE)
     assert world.show(SERVICE, "ActiveState") == "inactive"
     assert alice.ask("alice", "alice") == (0, b"", b"")
@@ -118,7 +118,7 @@ def test_it_is_started_by_its_socket_and_decides(world: World, alice: Dogtag) ->
     assert b"not the caller's" in out
 
 
-def test_nobody_but_dogtags_user_is_answered(alice: Dogtag) -> None:
+def test_r_d09_nobody_but_dogtags_user_is_answered(alice: Dogtag) -> None:
     assert alice.ask("alice", "alice") == (0, b"", b"")
     alice.cache.chmod(0o644)
     for user in ("ipatpi-web", "ipatpi-validator"):

@@ -140,7 +140,7 @@ def test_what_is_no_cache_is_refused(asker: Asker, tmp_path: Path) -> None:
         ),
     ],
 )
-def test_the_directorys_own_answers_decide(
+def test_r_d10_the_directorys_own_answers_decide(
     asker: Asker, who: str, user: str, text: bytes, expected: tuple[int, str]
 ) -> None:
     session = asker.session

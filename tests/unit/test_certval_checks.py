@@ -101,6 +101,7 @@ CASES: dict[str, tuple[Scene, tuple[int, str]]] = {
     "a service for its host": (may(of_host(by=HTTP), request=False), (2100, "no-right")),
     "a service for itself": (may(of_service(by=HTTP)), OK),
     "a host for a user": (may(of_user(by=WEB)), OK),
+    "a user who is called host": (may(of_host(by=user("host")), request=False), (2100, "no-right")),
     # 8
     "no CA ACL": (replace(of_host(), acls=()), (2100, "ca-acl")),
     "above CA ACLs": (replace(may(of_host(), ignore=True), acls=()), OK),
@@ -286,7 +287,7 @@ CASES: dict[str, tuple[Scene, tuple[int, str]]] = {
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_each_case_has_freeipas_answer(name: str) -> None:
+def test_r_d10_each_case_has_freeipas_answer(name: str) -> None:
     scene, expected = CASES[name]
     assert scene.answer() == expected
 

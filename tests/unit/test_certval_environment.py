@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from ipa_tpi_validator import environment as env
 from ipa_tpi_validator.environment import Question, read_question
-from ipa_tpi_validator.principals import Principal, PrincipalError, read
+from ipa_tpi_validator.principals import Principal, PrincipalError, read, same_name
 from ipa_tpi_validator.refusal import MAX_LINE_BYTES, Refusal, access, invalid, missing, shown, undecided
 
 GOOD = {
@@ -159,3 +159,27 @@ def test_a_principal_is_written_as_it_was_read(text: str) -> None:
         return
     assert str(found) == text
     assert found.is_user == ("/" not in text)
+
+
+def test_a_user_is_no_host_whatever_he_is_called() -> None:
+    for name in ("host", "krbtgt"):
+        found = read(f"{name}@TPI.TEST", "TPI.TEST")
+        assert found.is_user
+        assert not found.is_host
+        assert not found.is_krbtgt
+    assert not read("HTTP/web@TPI.TEST", "TPI.TEST").is_krbtgt
+    assert not read("hosts/web@TPI.TEST", "TPI.TEST").is_host
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "expected"),
+    [
+        ("web", "WEB", True),
+        ("web", "wob", False),
+        ("k", "\u212a", False),
+        ("\u212a", "k", False),
+        ("\u00e9", "\u00e9", False),
+    ],
+)
+def test_names_of_hosts_are_ascii(one: str, other: str, expected: bool) -> None:  # noqa: FBT001 (a table)
+    assert same_name(one, other) is expected
