@@ -1,7 +1,9 @@
 # make demo   sets everything up and plays the story, leaving the laboratory up
 # make test   sets everything up and runs every test
 # make check  the quick loop: lint, types, imports, unit tests
+# make ca     runs the tests on a real Dogtag CA, in a pair of hosts; its trees are made the first time
 # make bench  prints our figures beside those of our peers
+# make fuzz   many more examples for everything that reads hostile input
 # make load   four clients for a minute: nothing fails, nothing grows, nothing is left behind
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -12,16 +14,16 @@ CACHE ?= /var/cache/ipa-tpi
 VENV := $(CACHE)/venv
 BIN := $(VENV)/bin
 PYTHON := $(BIN)/python
-export PYTHONPATH := $(CURDIR):$(CURDIR)/acls:$(CURDIR)/upgrade
+export PYTHONPATH := $(CURDIR):$(CURDIR)/acls:$(CURDIR)/upgrade:$(CURDIR)/validator
 export PYTHONDONTWRITEBYTECODE := 1
 
-SOURCES := ipa_tpi acls upgrade lab tests bench
+SOURCES := ipa_tpi acls upgrade validator lab tests bench
 UNIT_WORKERS ?= 2
 REALM_WORKERS ?= 2
 
-.PHONY: help setup check lint types imports trace unit test realm box demo bench load model kill-matrix mutation down lock clean coverage
+.PHONY: help setup check lint types imports trace unit fuzz test realm box ca demo bench load model kill-matrix mutation down lock clean coverage
 help:
-	@sed -n '1,5s/^# //p' Makefile
+	@sed -n '1,6s/^# //p' Makefile
 
 setup:
 	@lab/setup.sh "$(CACHE)"
@@ -43,13 +45,21 @@ trace:
 
 unit:
 	$(PYTHON) -m pytest -q -n $(UNIT_WORKERS) tests/unit --cov --cov-report=
-	$(BIN)/coverage report --include='ipa_tpi/decide/*,ipa_tpi/executor/*,ipa_tpi/wire.py' --fail-under=100 --skip-covered
+	$(BIN)/coverage report --include='ipa_tpi/decide/*,ipa_tpi/executor/*,ipa_tpi/wire.py,validator/*' --fail-under=100 --skip-covered
+
+# FUZZ_EXAMPLES of everything that is hostile, for each target; a thousand take about two minutes.
+FUZZ_EXAMPLES ?= 2000
+fuzz: setup
+	FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) $(PYTHON) -m pytest -q -n $(UNIT_WORKERS) --timeout 3600 tests/unit/test_certval_*.py
 
 realm: setup
 	$(PYTHON) -m pytest -q -n $(REALM_WORKERS) tests/realm
 
 box: setup
 	lab/test-boxes.sh
+
+ca: setup
+	lab/test-ca.sh tests/ca
 
 test: check realm box
 

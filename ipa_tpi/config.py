@@ -34,6 +34,8 @@ Trail = Annotated[str, msgspec.Meta(pattern=r"^(journald|file:/[^\0]*)\Z")]
 _LDAP_URI: Final = re.compile(
     r"ldapi://%2[Ff][A-Za-z0-9._%-]+/?|ldaps://[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?/?"
 )
+# R-E21: nothing but these tells us who answers; see _Place.
+LdapUri = Annotated[str, msgspec.Meta(pattern=rf"^({_LDAP_URI.pattern})\Z")]
 C = TypeVar("C")
 
 
@@ -182,8 +184,7 @@ def read_executor_config(path: str) -> ExecutorConfig:
         ConfigError: As `read_web_config`; also when others than root and the process's own user
             could change the file.
     """
-    _demand_owner(path)
-    return _read(path, ExecutorConfig)
+    return read_own(path, ExecutorConfig)
 
 
 def read_floor(path: str) -> Floor:
@@ -198,8 +199,7 @@ def read_floor(path: str) -> Floor:
     Raises:
         ConfigError: As `read_executor_config`.
     """
-    _demand_owner(path)
-    raw = _read(path, _Floor)
+    raw = read_own(path, _Floor)
     if len({name.lower() for name in raw.operations}) != len(raw.operations):
         raise ConfigError(f"{path} names an operation twice, in different letter case; keep one of them.")
     operations = {
@@ -219,6 +219,23 @@ def read_floor(path: str) -> Floor:
         pending_per_person=raw.pending_per_person,
         pending_per_operation=raw.pending_per_operation,
     )
+
+
+def read_own(path: str, shape: type[C]) -> C:
+    """Read a configuration file that nobody but root, or the process's own user, can change.
+
+    Args:
+        path: The file.
+        shape: What it holds.
+
+    Returns:
+        The values.
+
+    Raises:
+        ConfigError: As `read_executor_config`.
+    """
+    _demand_owner(path)
+    return _read(path, shape)
 
 
 def _read(path: str, shape: type[C]) -> C:

@@ -80,7 +80,7 @@ class BuildError(RuntimeError):
 
 def base_tree() -> Path:
     """Return the Debian tree, building it first if there is none for the present package list."""
-    return build_once(CACHE / _base_name(), _bootstrap)
+    return build_once(CACHE / base_name(), _bootstrap)
 
 
 def wheels() -> Path:
@@ -96,7 +96,7 @@ def runtime_layer() -> tuple[Path, Path]:
 
 def runtime_name() -> str:
     """Return the name of the runtime layer, which need not exist."""
-    return f"runtime-{_digest([_base_name(), _wheels_name()])}"
+    return f"runtime-{digest([base_name(), _wheels_name()])}"
 
 
 def build_once(path: Path, build: Callable[[Path], None]) -> Path:
@@ -164,15 +164,17 @@ def checked(command: list[str], *, log: Path | None = None, env: dict[str, str] 
     return done.stdout
 
 
-def _base_name() -> str:
-    return f"base-{_digest([str(BASE_VERSION), SUITE, *PACKAGES, *LEFT_OUT, *KEPT])}"
+def base_name() -> str:
+    """Return the name of the Debian tree, which need not exist."""
+    return f"base-{digest([str(BASE_VERSION), SUITE, *PACKAGES, *LEFT_OUT, *KEPT])}"
 
 
 def _wheels_name() -> str:
-    return f"wheels-{_digest([LOCK.read_text()])}"
+    return f"wheels-{digest([LOCK.read_text()])}"
 
 
-def _digest(parts: list[str]) -> str:
+def digest(parts: list[str]) -> str:
+    """Return a short hash of what something is made from, for its name."""
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]
 
 
@@ -184,8 +186,16 @@ def _discard_unfinished(kind: str) -> None:
             shutil.rmtree(left)
 
 
-def _debian_sources() -> list[str]:
-    """Return the Debian lines of this machine's own apt configuration, in sources.list form."""
+def debian_sources(suite: str = SUITE) -> list[str]:
+    """Return the Debian lines of this machine's own apt configuration, in sources.list form.
+
+    Args:
+        suite: for which Debian; one that this machine does not run is looked for where its own one is, without
+            updates, which mirrors drop some day.
+
+    Raises:
+        BuildError: this machine's apt knows no Debian archive.
+    """
     shown = checked(
         [
             "apt-get",
@@ -198,9 +208,10 @@ def _debian_sources() -> list[str]:
     rows = (line.split("|") for line in shown.splitlines() if line.count("|") == 4)  # noqa: PLR2004
     found = sorted(
         {
-            f"deb [signed-by={KEYRING}] {uri} {release} {component}"
+            f"deb [signed-by={KEYRING}] {uri} {release if suite == SUITE else suite} {component}"
             for origin, uri, release, codename, component in rows
             if origin == "Debian" and codename.removesuffix("-security").removesuffix("-updates") == SUITE
+            if SUITE in (suite, release)
         }
     )
     if not found:
@@ -212,7 +223,7 @@ def _debian_sources() -> list[str]:
 
 def _bootstrap(target: Path) -> None:
     sources = target.with_suffix(".list")
-    sources.write_text("\n".join(_debian_sources()) + "\n")
+    sources.write_text("\n".join(debian_sources()) + "\n")
     excluded = [f"--dpkgopt=path-exclude={pattern}" for pattern in LEFT_OUT]
     included = [f"--dpkgopt=path-include={pattern}" for pattern in KEPT]
     checked(

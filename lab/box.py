@@ -6,48 +6,19 @@ state of the sources.
 """
 
 import argparse
-import json
 import sys
 import time
 from collections.abc import Sequence
 
-from lab import box_container, box_enter, box_golden, box_health, box_state
-from lab.base import CACHE, SOURCE, BuildError
+from lab import box_command, box_container, box_golden, box_health, box_state
+from lab.base import CACHE, SOURCE
 from lab.box_container import Plan
-from lab.box_mounts import MountError
 from lab.box_state import Box, BoxError
-
-DEV_PYTHON = "/var/cache/ipa-tpi/venv/bin/python"
-# The checkout is read-only inside: nothing may want to write beside the tests.
-TEST_ENVIRONMENT = {
-    "PYTHONDONTWRITEBYTECODE": "1",
-    "PYTHONPATH": "/src:/src/acls:/src/upgrade",
-    "HYPOTHESIS_STORAGE_DIRECTORY": "/tmp/hypothesis",
-}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Carry out one command line and return the exit status."""
-    own, words = _split(list(sys.argv[1:] if arguments is None else arguments))
-    options = _parser().parse_args(own)
-    options.words = words
-    try:
-        box_state.require_root()
-        return int(options.act(options))
-    except (BoxError, BuildError, MountError) as error:
-        print(f"box: {error}", file=sys.stderr)
-        return 1
-
-
-def _split(arguments: list[str]) -> tuple[list[str], list[str]]:
-    """Return our own arguments, and those of the command that `run` and `test` pass on as they are."""
-    end = len(arguments)
-    if arguments[:1] in (["run"], ["test"]):
-        end = 1
-        while end < len(arguments) and arguments[end].startswith(("--name", "--user", "-h", "--help")):
-            end += 2 if arguments[end] in ("--name", "--user") else 1
-    words = arguments[end:]
-    return arguments[:end], words[1:] if words[:1] == ["--"] else words
+    return box_command.carry_out(_parser(), arguments, ("--name", "--user"), "box")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -125,37 +96,23 @@ def _down(options: argparse.Namespace) -> int:
 
 
 def _enter(options: argparse.Namespace) -> int:
-    box = box_state.running(options.name)
-    box_enter.replace_process(box_enter.command_line(box, ["/bin/bash", "-l"], user=options.user), box)
+    box_command.enter(box_state.running(options.name), options.user)
     return 0
 
 
 def _run(options: argparse.Namespace) -> int:
-    box = box_state.running(options.name)
-    if not options.words:
-        raise BoxError("say what to run: python -m lab.box run [--user U] -- COMMAND…")
-    box_enter.replace_process(box_enter.command_line(box, options.words, user=options.user), box)
+    box_command.run(box_state.running(options.name), options.words, options.user)
     return 0
 
 
 def _env(options: argparse.Namespace) -> int:
     fields = box_health.environment(box_state.running(options.name))
-    if options.json:
-        print(json.dumps(fields, indent=2))
-    else:
-        print("\n".join(f"{name}={value}" for name, value in fields.items() if isinstance(value, str)))
+    box_command.show(fields, as_json=options.json)
     return 0
 
 
 def _test(options: argparse.Namespace) -> int:
-    box = box_state.running(options.name)
-    line = box_enter.command_line(
-        box,
-        [DEV_PYTHON, "-m", "pytest", "-p", "no:cacheprovider", *options.words],
-        env=TEST_ENVIRONMENT,
-        cwd="/src",
-    )
-    box_enter.replace_process(line, box)
+    box_command.test(box_state.running(options.name), options.words)
     return 0
 
 

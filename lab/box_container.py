@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,12 +33,20 @@ class Plan:
         layers: the read-only trees, uppermost first; the first is the golden one.
         source: the checkout to show as /src.
         binds: further folders of this machine that it sees, read-only, at the same place.
+        host: the name that it has.
+        network: a network namespace that is there already; by default it gets one with loopback alone.
+        prepare: called with the tree before anything in it starts.
+        kept: a folder that is to keep every change; by default they are lost when the box ends.
     """
 
     name: str
     layers: tuple[Path, ...]
     source: Path = SOURCE
     binds: tuple[Path, ...] = (CACHE / "venv",)
+    host: str = HOST
+    network: Path | None = None
+    prepare: Callable[[Path], None] | None = None
+    kept: Path | None = None
 
 
 def start(plan: Plan) -> Box:
@@ -56,6 +65,8 @@ def start(plan: Plan) -> Box:
         ) from error
     try:
         root = _tree(folder, plan)
+        if plan.prepare is not None:
+            plan.prepare(root)
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notices, box_cgroup.inside(plan.name):
             notices.bind(str(folder / "notify"))
             supervisor = _spawn(folder, root, plan)
@@ -100,26 +111,27 @@ def clear(name: str) -> None:
         shutil.rmtree(folder)
 
 
-def nspawn(root: Path, name: str) -> list[str]:
+def nspawn(root: Path, name: str, *, host: str = HOST, network: Path | None = None) -> list[str]:
     """Return the beginning of every command line of systemd-nspawn here.
 
-    The container is known to no other service of this machine, and has a network of its own with nothing but
-    loopback in it.
+    The container is known to no other service of this machine.
 
     Args:
         root: the tree.
         name: of the box, or of what else runs in it.
+        host: its host name.
+        network: its network namespace; by default a new one with nothing but loopback in it.
     """
     return [
         "systemd-nspawn",
         "--quiet",
         f"--directory={root}",
         f"--machine={MACHINE_PREFIX}{name}",
-        f"--hostname={HOST}",
+        f"--hostname={host}",
         "--settings=no",
         "--register=no",
         "--keep-unit",
-        "--private-network",
+        "--private-network" if network is None else f"--network-namespace-path={network}",
         "--resolv-conf=off",
         "--timezone=off",
         "--link-journal=no",
@@ -136,7 +148,11 @@ def remove_traces(name: str) -> None:
 
 
 def _tree(folder: Path, plan: Plan) -> Path:
-    scratch, root = folder / "scratch", folder / "root"
+    root = folder / "root"
+    if plan.kept is not None:
+        mount_overlay(root, lower=plan.layers, upper=plan.kept, work=plan.kept.with_suffix(".work"))
+        return root
+    scratch = folder / "scratch"
     scratch.mkdir()
     attach(["-t", "tmpfs", "-o", "mode=0755,size=4g", "ipa-tpi-box", str(scratch)])
     # Under the lock nobody removes an old tree between our choice of it and its use.
@@ -147,7 +163,7 @@ def _tree(folder: Path, plan: Plan) -> Path:
 
 def _spawn(folder: Path, root: Path, plan: Plan) -> "subprocess.Popen[bytes]":
     command = [
-        *nspawn(root, plan.name),
+        *nspawn(root, plan.name, host=plan.host, network=plan.network),
         "--boot",
         "--notify-ready=yes",
         f"--bind-ro={plan.source}:/src",

@@ -1,6 +1,6 @@
-"""The golden tree: Debian with our code and a provisioned realm, from which every box starts.
+"""The golden tree: Debian with our code and a provisioned host, from which every box starts.
 
-It is an overlay layer above the runtime layer (`lab.base`), named by a hash of the sources that go into it
+It is an overlay layer above what changes less often (`Kind.lower`), named by a hash of the sources that go into it
 and made again when they change. It is built from a snapshot of these sources, so that an edit during the
 build can neither be half in it nor hide behind its name.
 """
@@ -10,12 +10,14 @@ import os
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from lab import base, box_cgroup, box_container
 from lab.base import CACHE, SOURCE, BuildError, build_once, checked, locked
 from lab.box_mounts import overlay
-from lab.box_state import REPORT, TROUBLE
+from lab.box_state import HOST, REPORT, TROUBLE
 
 # What goes into the tree. Tests, documentation and tools do not: a box sees them through /src.
 SOURCES = (
@@ -30,36 +32,64 @@ SOURCES = (
     "requirements/runtime.lock",
     "systemd",
     "upgrade",
+    "validator",
 )
 KEPT_TREES = 3
-# No name that a box could have.
-CONTAINER = "0golden"
 DEV_VENV = CACHE / "venv"
 
 
-def layers() -> tuple[Path, ...]:
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of host, of which there are golden trees.
+
+    Attributes:
+        prefix: with which the names of its trees begin.
+        steps: the module that turns a tree into such a host, inside it.
+        host: its name.
+        lower: returns the layers below, uppermost first, making what is missing.
+        lower_name: returns what names these layers as a whole, and makes nothing.
+    """
+
+    prefix: str
+    steps: str
+    host: str
+    lower: Callable[[], tuple[Path, ...]]
+    lower_name: Callable[[], str]
+
+    @property
+    def container(self) -> str:
+        """Where it is made: no name that a box could have."""
+        return f"0{self.prefix}"
+
+
+SERVER = Kind("golden", "lab.box_steps", HOST, base.runtime_layer, base.runtime_name)
+
+
+def layers(kind: Kind = SERVER) -> tuple[Path, ...]:
     """Return the trees that a box starts from, uppermost first, making what is missing.
 
     Raises:
         BuildError: the golden tree could not be made; what it prints says at which step.
     """
-    lower = base.runtime_layer()
+    lower = kind.lower()
     with tempfile.TemporaryDirectory(prefix="ipa-tpi-golden-") as kept:
         snapshot = Path(kept) / "src"
-        digest = _take_snapshot(snapshot)
-        path = CACHE / f"golden-{digest}-{lower[0].name.partition('-')[2]}"
+        path = CACHE / _name(kind, _take_snapshot(snapshot))
         if not path.exists():
-            build_once(path, lambda target: _build(snapshot, lower, target))
-            _remove_old(path)
+            build_once(path, lambda target: _build(kind, snapshot, lower, target))
+            _remove_old(kind, path)
     os.utime(path)
     return path, *lower
 
 
-def name() -> str:
+def name(kind: Kind = SERVER) -> str:
     """Return the name of the golden tree of the present sources, which need not exist."""
     with tempfile.TemporaryDirectory(prefix="ipa-tpi-golden-") as kept:
-        digest = _take_snapshot(Path(kept) / "src")
-    return f"golden-{digest}-{base.runtime_name().partition('-')[2]}"
+        return _name(kind, _take_snapshot(Path(kept) / "src"))
+
+
+def _name(kind: Kind, digest: str) -> str:
+    return f"{kind.prefix}-{digest}-{kind.lower_name().partition('-')[2]}"
 
 
 def problems(golden: Path) -> list[str]:
@@ -96,14 +126,14 @@ def _counts(path: Path) -> bool:
     return "__pycache__" not in path.parts and not path.name.startswith(".") and path.suffix != ".pyc"
 
 
-def _build(snapshot: Path, lower: tuple[Path, ...], target: Path) -> None:
+def _build(kind: Kind, snapshot: Path, lower: tuple[Path, ...], target: Path) -> None:
     root = target.with_suffix(".root")
     # A build that was killed may have left its container running.
-    box_container.remove_traces(CONTAINER)
+    box_container.remove_traces(kind.container)
     with overlay(root, lower=lower, upper=target, work=target.with_suffix(".work")):
         wheel, trouble = _wheel(snapshot)
         _install(wheel, root)
-        _provision(snapshot, root, trouble)
+        _provision(kind, snapshot, root, trouble)
     shutil.rmtree(snapshot.parent / "wheel", ignore_errors=True)
 
 
@@ -132,36 +162,36 @@ def _install(wheel: Path | None, root: Path) -> None:
     inside.unlink()
 
 
-def _provision(snapshot: Path, root: Path, trouble: str) -> None:
-    """Run lab.box_steps inside the tree, in a container that is not booted."""
+def _provision(kind: Kind, snapshot: Path, root: Path, trouble: str) -> None:
+    """Run the host's steps inside the tree, in a container that is not booted."""
     command = [
-        *box_container.nspawn(root, CONTAINER),
+        *box_container.nspawn(root, kind.container, host=kind.host),
         "--as-pid2",
         f"--bind-ro={snapshot}:/src",
         f"--bind-ro={DEV_VENV}",
-        "--setenv=PYTHONPATH=/src:/src/acls:/src/upgrade",
+        "--setenv=PYTHONPATH=/src:/src/acls:/src/upgrade:/src/validator",
         "--setenv=PYTHONDONTWRITEBYTECODE=1",
         f"--setenv={TROUBLE}={trouble}",
         "--chdir=/src",
         str(DEV_VENV / "bin" / "python"),
         "-m",
-        "lab.box_steps",
+        kind.steps,
     ]
-    # There is one at a time: the caller holds the lock of the golden trees.
+    # There is one at a time: the caller holds the lock of the golden trees of this kind.
     try:
-        with box_cgroup.inside(CONTAINER):
-            checked(command, log=CACHE / "golden.log", env=base.CLEAN_ENVIRONMENT)
+        with box_cgroup.inside(kind.container):
+            checked(command, log=CACHE / f"{kind.prefix}.log", env=base.CLEAN_ENVIRONMENT)
     except BuildError as error:
         raise BuildError(f"the golden tree could not be provisioned: {error}") from error
     finally:
-        box_container.remove_traces(CONTAINER)
+        box_container.remove_traces(kind.container)
 
 
-def _remove_old(current: Path) -> None:
+def _remove_old(kind: Kind, current: Path) -> None:
     """Remove golden trees but the latest few and those that a box runs on."""
     with locked("golden"):
         mounted = subprocess.run(["mount"], capture_output=True, text=True, check=True).stdout
-        trees = sorted(CACHE.glob("golden-*"), key=lambda path: path.stat().st_mtime, reverse=True)
+        trees = sorted(CACHE.glob(f"{kind.prefix}-*"), key=lambda path: path.stat().st_mtime, reverse=True)
         whole = [path for path in trees if path.is_dir() and not path.suffix]
         for path in whole[KEPT_TREES:]:
             if path != current and str(path) not in mounted:

@@ -52,6 +52,8 @@ def second_layout(layout: Layout) -> Layout:
         socket=Path(f"/run/{name}.socket"),
         keytab=layout.directory.keytab,
         user=layout.directory.user,
+        # Nobody needs it from elsewhere.
+        secure_port=0,
     )
     return replace(layout, directory=paths, ports=Ports(ldap=SECOND_PORT, kdc=0, https=0, http=0))
 

@@ -24,7 +24,7 @@ def main() -> int:
     """Carry out all steps and return the exit status."""
     layout = system()
     required: tuple[tuple[str, Callable[[], None]], ...] = (
-        ("name", lambda: box_system.name_machine(layout)),
+        ("name", lambda: box_system.name_machine(layout.host)),
         ("accounts", box_system.make_accounts),
         ("programs", box_system.link_programs),
         ("units", box_system.install_units),

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from lab.box_state import SERVICES, SOCKETS
 from lab.files import write
-from lab.layout import INSTANCE, Layout
+from lab.layout import INSTANCE
 from lab.people import PEOPLE
 
 SHIPPED = Path("/src/systemd")
@@ -74,19 +74,18 @@ d /run/dirsrv/DS01/lock 0770 dirsrv dirsrv -
 """
 
 
-def name_machine(layout: Layout) -> None:
+def name_machine(host: str) -> None:
     """Give the system its name and let it find itself without DNS."""
-    short = layout.host.partition(".")[0]
-    write(Path("/etc/hostname"), f"{layout.host}\n")
-    write(Path("/etc/hosts"), f"127.0.0.1 localhost\n127.0.0.1 {layout.host} {short}\n::1 localhost\n")
+    short = host.partition(".")[0]
+    write(Path("/etc/hostname"), f"{host}\n")
+    write(Path("/etc/hosts"), f"127.0.0.1 localhost\n127.0.0.1 {host} {short}\n::1 localhost\n")
     # An empty machine id: each box makes its own at its first start.
     write(Path("/etc/machine-id"), "", mode=0o444)
 
 
 def make_accounts() -> None:
     """Make the service's accounts and those of the people, as on a client of the domain."""
-    _place(SHIPPED / "ipa-tpi.sysusers.conf", Path("/usr/lib/sysusers.d/ipa-tpi.conf"))
-    _run("systemd-sysusers")
+    make_service_accounts()
     for number, person in enumerate(PEOPLE, start=10001):
         # Debian's own names end up in lower case; Heidi exists in the directory only.
         if person.uid.islower():
@@ -94,13 +93,15 @@ def make_accounts() -> None:
             _run("useradd", "-m", "-u", str(number), "-g", str(number), "-s", "/bin/bash", person.uid)
 
 
+def make_service_accounts() -> None:
+    """Make the accounts that our programs run under."""
+    _place(SHIPPED / "ipa-tpi.sysusers.conf", Path("/usr/lib/sysusers.d/ipa-tpi.conf"))
+    _run("systemd-sysusers")
+
+
 def install_units() -> None:
     """Install the units that ship, the laboratory's drop-ins, and enable what a server runs."""
-    _place(SHIPPED / "ipa-tpi.tmpfiles.conf", Path("/usr/lib/tmpfiles.d/ipa-tpi.conf"))
-    for unit in (*SHIPPED.glob("*.service"), *SHIPPED.glob("*.socket")):
-        _place(unit, Path("/usr/lib/systemd/system") / unit.name)
-    for drop_in in SHIPPED.glob("*.d/*.conf"):
-        _place(drop_in, UNITS / drop_in.parent.name / drop_in.name)
+    install_shipped_units()
     write(UNITS / "dirsrv@.service.d" / "lab.conf", DIRSRV_DROP_IN)
     write(UNITS / "sample.service", SAMPLE_UNIT)
     write(UNITS / "slow@.service", SLOW_UNIT)
@@ -108,6 +109,15 @@ def install_units() -> None:
     write(Path("/etc/tmpfiles.d/ipa-tpi-lab.conf"), RUN_FOLDERS)
     _run("systemctl", "mask", *MASKED)
     _run("systemctl", "enable", *SERVICES, *SOCKETS)
+
+
+def install_shipped_units() -> None:
+    """Install the units that ship, and enable none of them."""
+    _place(SHIPPED / "ipa-tpi.tmpfiles.conf", Path("/usr/lib/tmpfiles.d/ipa-tpi.conf"))
+    for unit in (*SHIPPED.glob("*.service"), *SHIPPED.glob("*.socket")):
+        _place(unit, Path("/usr/lib/systemd/system") / unit.name)
+    for drop_in in SHIPPED.glob("*.d/*.conf"):
+        _place(drop_in, UNITS / drop_in.parent.name / drop_in.name)
 
 
 def configure_apache() -> None:
@@ -129,6 +139,7 @@ def link_programs() -> None:
         (Path("/usr/bin/ipa-tpi"), "ipa-tpi"),
         (LIBEXEC / "ipa-tpi-executor", "ipa-tpi-executor"),
         (LIBEXEC / "ipa-tpi-validate", "ipa-tpi-validate"),
+        (LIBEXEC / "ipa-tpi-certval", "ipa-tpi-certval"),
     ):
         place.parent.mkdir(parents=True, exist_ok=True)
         place.unlink(missing_ok=True)

@@ -148,7 +148,7 @@ def _changes(layout: Layout, *, durable: bool) -> list[tuple[str, str, tuple[str
     )
     return [
         *quick,
-        ("cn=config", "nsslapd-listenhost", ("127.0.0.1",)),
+        *_reach(layout),
         ("cn=config", "nsslapd-allow-anonymous-access", ("rootdse",)),
         ("cn=config", "nsslapd-syntaxcheck", ("on",)),
         ("cn=config", "nsslapd-schemacheck", ("on",)),
@@ -171,6 +171,17 @@ def _changes(layout: Layout, *, durable: bool) -> list[tuple[str, str, tuple[str
             "referint-membership-attr",
             ("member", "uniqueMember", "owner", "seeAlso", *_REFERENCES.split()),
         ),
+    ]
+
+
+def _reach(layout: Layout) -> list[tuple[str, str, tuple[str, ...]]]:
+    """Return what says where the server listens: on loopback, or where others need it with TLS as well."""
+    if not layout.directory.secure_port:
+        return [("cn=config", "nsslapd-listenhost", ("127.0.0.1",))]
+    return [
+        ("cn=config", "nsslapd-security", ("on",)),
+        ("cn=config", "nsslapd-secureport", (str(layout.directory.secure_port),)),
+        ("cn=encryption,cn=config", "sslVersionMin", ("TLS1.2",)),
     ]
 
 

@@ -10,10 +10,11 @@ from urllib.parse import quote
 import ldap
 
 from lab import otp, pkinit
+from lab.delegation import translate
 from lab.directory import connect
 from lab.entries import add_values
 from lab.files import give_to, make_folder, write
-from lab.layout import Layout
+from lab.layout import CA_FOLDER, Layout
 from lab.people import PEOPLE, host_dn, service_dn, services, unique_id
 
 KADMIN = "/usr/sbin/kadmin.local"
@@ -166,8 +167,8 @@ def _additions(layout: Layout) -> list[str]:
     ]
     container = f"cn=services,cn=accounts,{layout.suffix}"
     ours = [f"addprinc -randkey -x containerdn={container} {name}/{host}" for name, host in services(layout)]
-    host = f"addprinc -randkey -x dn={host_dn(layout)} host/{layout.host}"
-    return [*people, *ours, host]
+    hosts = [f"addprinc -randkey -x dn={host_dn(layout, name)} host/{name}" for name in _hosts(layout)]
+    return [*people, *ours, *hosts]
 
 
 def _extractions(keytabs: dict[str, tuple[Path, str, int]]) -> list[str]:
@@ -184,7 +185,22 @@ def _keytabs(layout: Layout) -> dict[str, tuple[Path, str, int]]:
         layout.principal("tpi"): (layout.product.tpi_keytab, layout.product.executor_user, 0o600),
         layout.principal("host"): (layout.host_keytab, "root", 0o600),
         layout.principal("tpi", "other.tpi.test"): (layout.other_keytab, "root", 0o600),
+        **{
+            layout.principal(service, layout.ca_host): (ca_keytab(service), "root", 0o600)
+            for service in ("host", "HTTP", "tpi")
+            if layout.ca_host
+        },
     }
+
+
+def ca_keytab(service: str) -> Path:
+    """Return where the keytab of a service of the CA host is kept, until that host gets it."""
+    return CA_FOLDER / f"{service}.keytab"
+
+
+def _hosts(layout: Layout) -> tuple[str, ...]:
+    """Return the hosts that have keys."""
+    return (layout.host, layout.ca_host) if layout.ca_host else (layout.host,)
 
 
 def _complete_entries(layout: Layout) -> None:
@@ -194,7 +210,8 @@ def _complete_entries(layout: Layout) -> None:
         for person in PEOPLE:
             names = [f"{name}@{layout.realm}" for name in person.aliases]
             _name(connection, person.dn(layout.suffix), person.principal(layout.realm), names)
-        _name(connection, host_dn(layout), layout.principal("host"), [])
+        for host in _hosts(layout):
+            _name(connection, host_dn(layout, host), layout.principal("host", host), [])
         for service, host in services(layout):
             dn = service_dn(layout, service, host)
             add_values(
@@ -207,9 +224,7 @@ def _complete_entries(layout: Layout) -> None:
                 },
             )
             _name(connection, dn, layout.principal(service, host), [])
-        # S4U2Proxy: to the directory only, and only for callers who came with a ticket of their own (R-K01).
-        target = {"krbAllowedToDelegateTo": [layout.principal("ldap")]}
-        add_values(connection, service_dn(layout, "HTTP"), target)
+        translate(connection, layout)
     finally:
         connection.unbind_s()
 

@@ -30,6 +30,9 @@ REALM = "TPI.TEST"
 SUFFIX = "dc=tpi,dc=test"
 INSTANCE = "TPI-TEST"
 OTHER_HOST = "other.tpi.test"
+CA_HOST = "ca1.tpi.test"
+# What a system keeps for its CA host until that gets it: keytabs, a certificate.
+CA_FOLDER = Path("/var/lib/ipa-tpi-lab/ca1")
 REPOSITORY = Path(__file__).resolve().parent.parent
 UNIX_SOCKET_PATH_LIMIT = 107
 HTTPS_PORT = 443
@@ -37,7 +40,10 @@ HTTPS_PORT = 443
 
 @dataclass(frozen=True)
 class Layout:
-    """One realm, whole."""
+    """One realm, whole.
+
+    `ca_host` is the host of the certificate authority Dogtag; empty where there is none (on loopback).
+    """
 
     root: Path
     host: str
@@ -49,6 +55,7 @@ class Layout:
     host_keytab: Path
     other_keytab: Path
     ca_key: Path
+    ca_host: str = ""
     realm: str = REALM
     suffix: str = SUFFIX
 
@@ -182,6 +189,7 @@ def system(host: str = "ipa1.tpi.test") -> Layout:
             socket=Path(f"/run/slapd-{INSTANCE}.socket"),
             keytab=Path("/etc/dirsrv/ds.keytab"),
             user="dirsrv",
+            secure_port=636,
         ),
         kdc=KdcPaths(
             krb5_conf=Path("/etc/krb5.conf"),
@@ -220,6 +228,7 @@ def system(host: str = "ipa1.tpi.test") -> Layout:
         host_keytab=Path("/etc/krb5.keytab"),
         other_keytab=Path("/var/lib/ipa-tpi-lab/tpi-other.keytab"),
         ca_key=Path("/var/lib/ipa-tpi-lab/ca.key"),
+        ca_host=CA_HOST,
     )
 
 

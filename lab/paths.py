@@ -30,6 +30,7 @@ class DirectoryPaths:
         socket: LDAPI socket.
         keytab: keytab of ldap/HOST.
         user: account the server changes to when it was started by root.
+        secure_port: port with TLS, and then it listens on the network; 0 for none.
     """
 
     config: Path
@@ -41,6 +42,7 @@ class DirectoryPaths:
     socket: Path
     keytab: Path
     user: str
+    secure_port: int = 0
 
 
 @dataclass(frozen=True)

@@ -50,11 +50,15 @@ class Person:
 
 @dataclass(frozen=True)
 class Group:
-    """A group: its members are people by uid and groups with an @ in front."""
+    """A group: its members are people by uid and groups with an @ in front.
+
+    With a number it is a POSIX group, as FreeIPA's are by default: SSSD knows no others.
+    """
 
     name: str
     description: str
     members: tuple[str, ...] = ()
+    number: int | None = None
 
     def dn(self, suffix: str) -> str:
         """Return the name of the group's entry."""
@@ -81,6 +85,7 @@ GROUPS = (
     Group("tpi-operators-day", "Day shift of the operators", ("alice", "bob", "carol", "erin", "erin-admin")),
     Group("tpi-operators", "Operators: ask for operations and approve them", ("@tpi-operators-day",)),
     Group("tpi-requesters", "People who may ask but not approve", ("grace",)),
+    Group("ca-operators", "Operators of the certificate authority", ("alice", "bob"), 20001),
 )
 
 SERVICES = ("ldap", "HTTP", "tpi")
@@ -118,10 +123,12 @@ def group_entries(layout: Layout) -> Iterator[Entry]:
     for group in GROUPS:
         dn = group.dn(layout.suffix)
         members = [_member_dn(name, layout.suffix) for name in group.members]
-        attributes = {"member": members} if members else {}
+        attributes: dict[str, str | list[str]] = {"member": members} if members else {}
+        if group.number is not None:
+            attributes["gidNumber"] = str(group.number)
         yield entry(
             dn,
-            "groupOfNames nestedGroup ipaUserGroup ipaObject",
+            "groupOfNames nestedGroup ipaUserGroup ipaObject" + " posixGroup" * (group.number is not None),
             cn=group.name,
             description=group.description,
             ipaUniqueID=unique_id(dn),
@@ -130,8 +137,8 @@ def group_entries(layout: Layout) -> Iterator[Entry]:
 
 
 def host_entries(layout: Layout) -> Iterator[Entry]:
-    """Yield the hosts: ours, and another one that must never be taken for it."""
-    for name in (layout.host, OTHER_HOST):
+    """Yield the hosts: ours, another one that must never be taken for it, and that of the CA."""
+    for name in (layout.host, OTHER_HOST, *_ca_hosts(layout)):
         dn = host_dn(layout, name)
         yield entry(dn, "nsHost ipaObject ipaHost ipaService", cn=name, fqdn=name, ipaUniqueID=unique_id(dn))
 
@@ -148,7 +155,16 @@ def service_dn(layout: Layout, service: str, host: str | None = None) -> str:
 
 def services(layout: Layout) -> tuple[tuple[str, str], ...]:
     """Return service and host of every service of the realm."""
-    return (*((service, layout.host) for service in SERVICES), ("tpi", OTHER_HOST))
+    ours = ((service, layout.host) for service in SERVICES)
+    return (
+        *ours,
+        ("tpi", OTHER_HOST),
+        *((service, host) for host in _ca_hosts(layout) for service in ("HTTP", "tpi")),
+    )
+
+
+def _ca_hosts(layout: Layout) -> tuple[str, ...]:
+    return (layout.ca_host,) if layout.ca_host else ()
 
 
 def _member_dn(name: str, suffix: str) -> str:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 import ipaddress
+import subprocess
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple, cast
 
 from cryptography import x509
@@ -12,8 +14,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from lab.files import write
-from lab.layout import Layout
+from lab.files import give_to, write
+from lab.layout import CA_FOLDER, Layout
 
 _LIFETIME = dt.timedelta(days=30)
 PublicKey = ec.EllipticCurvePublicKey | rsa.RSAPublicKey
@@ -28,19 +30,25 @@ class Authority(NamedTuple):
 
 
 def write_certificates(layout: Layout) -> None:
-    """Write a new authority, and a server certificate by it for the realm's host."""
-    authority_key, server_key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
+    """Write a new authority, and server certificates by it for the realm's host and its CA host.
+
+    This authority is the laboratory's, for TLS between its hosts, and not Dogtag.
+    """
+    authority_key = ec.generate_private_key(ec.SECP256R1())
     authority = _authority(layout, authority_key)
-    names: list[x509.GeneralName] = [x509.DNSName(layout.host)]
-    if layout.host == "localhost":
-        names.append(x509.IPAddress(ipaddress.ip_address("127.0.0.1")))
-    signer = Authority(authority, authority_key)
-    purpose = ExtendedKeyUsageOID.SERVER_AUTH
-    server = issue(layout, signer, layout.host, server_key.public_key(), names, purpose)
     write(layout.ca_key, private(authority_key), mode=0o600)
     write(layout.product.ca_file, authority.public_bytes(serialization.Encoding.PEM))
-    write(layout.httpd.certificate, server)
-    write(layout.httpd.key, private(server_key), mode=0o600)
+    servers = [(layout.host, layout.httpd.certificate, layout.httpd.key)]
+    if layout.ca_host:
+        servers.append((layout.ca_host, CA_FOLDER / "httpd.crt", CA_FOLDER / "httpd.key"))
+    signer, purpose = Authority(authority, authority_key), ExtendedKeyUsageOID.SERVER_AUTH
+    for host, certificate, key in servers:
+        names: list[x509.GeneralName] = [x509.DNSName(host)]
+        if host == "localhost":
+            names.append(x509.IPAddress(ipaddress.ip_address("127.0.0.1")))
+        server_key = ec.generate_private_key(ec.SECP256R1())
+        write(certificate, issue(layout, signer, host, server_key.public_key(), names, purpose))
+        write(key, private(server_key), mode=0o600)
 
 
 def load_authority(layout: Layout) -> Authority:
@@ -90,8 +98,56 @@ def private(key: PrivateKey) -> bytes:
     )
 
 
+def write_client(name: str, certificate: Path, key: Path, owner: str) -> None:
+    """Write a client's key, and a certificate that it signs itself: no authority can make another like it.
+
+    Args:
+        name: its common name.
+        certificate: where the certificate goes.
+        key: where the key goes.
+        owner: the account that gets the key.
+    """
+    client_key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    made = (
+        _builder(subject, subject, client_key.public_key())
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(_usage(sign_certificates=False), critical=True)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
+        .sign(client_key, hashes.SHA256())
+    )
+    write(certificate, made.public_bytes(serialization.Encoding.PEM))
+    write(key, private(client_key), owner=owner, mode=0o600)
+
+
+def write_directory_keys(layout: Layout) -> None:
+    """Put the host's certificate where the directory server looks for it (it reads NSS databases only).
+
+    Raises:
+        subprocess.CalledProcessError: one of NSS's tools refused.
+    """
+    folder, httpd = layout.directory.config, layout.httpd
+    bundle = folder / "server.p12"
+    database = ["-d", f"sql:{folder}"]
+    export = ["-in", str(httpd.certificate), "-inkey", str(httpd.key), "-name", "Server-Cert"]
+    authority = ["-n", "CA", "-t", "CT,,", "-a", "-i", str(layout.product.ca_file)]
+    for command in (
+        ["certutil", "-N", *database, "--empty-password"],
+        ["certutil", "-A", *database, *authority],
+        ["openssl", "pkcs12", "-export", *export, "-out", str(bundle), "-passout", "pass:"],
+        ["pk12util", "-i", str(bundle), *database, "-W", ""],
+    ):
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    bundle.unlink()
+    for made in folder.glob("*.db"):
+        made.chmod(0o600)
+        give_to(made, layout.directory.user)
+    for made in folder.glob("pkcs11.txt"):
+        give_to(made, layout.directory.user)
+
+
 def _authority(layout: Layout, key: ec.EllipticCurvePrivateKey) -> x509.Certificate:
-    name = _name(layout.realm, "Certificate Authority")
+    name = _name(layout.realm, "Laboratory Authority")
     usage = _usage(sign_certificates=True)
     return (
         _builder(name, name, key.public_key())

@@ -42,7 +42,8 @@ def add_policy(connection: Any, layout: Layout) -> None:  # noqa: ANN401 (python
     suffix = layout.suffix
     for role, members in _role_members(suffix).items():
         add_values(connection, f"cn={role},cn=roles,cn=accounts,{suffix}", {"member": members})
-    executors = [service_dn(layout, "tpi"), service_dn(layout, "tpi", OTHER_HOST)]
+    hosts = [layout.host, OTHER_HOST, *([layout.ca_host] if layout.ca_host else [])]
+    executors = [service_dn(layout, "tpi", host) for host in hosts]
     add_values(connection, f"cn=executors,cn=tpi,{suffix}", {"member": executors})
     add_all(connection, policy_entries(layout))
 

@@ -47,6 +47,7 @@ def write_system_files(layout: Layout) -> None:
     write_directory_files(layout, durable=True)
     write_other_files(layout)
     pkinit.write_kdc_certificate(layout)
+    pki.write_directory_keys(layout)
     for path, content in httpd_conf.system_files(layout).items():
         write(path, content, mode=0o600 if path.parent.name == "gssproxy" else 0o644)
     environment = f"KRB5_KTNAME={layout.directory.keytab}\nKRB5RCACHENAME=none:\n"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from lab.ca_directory import ca_entries
+from lab.delegation import rule_entries
 from lab.entries import Entry, entry
 from lab.layout import Layout
 from lab.suffix_acis import suffix_acis
@@ -57,6 +59,8 @@ def tree_entries(layout: Layout) -> Iterator[Entry]:
         if line:
             yield _container(f"{line},{suffix}", acis)
     yield from _configuration(layout)
+    yield from rule_entries(layout)
+    yield from ca_entries(layout)
 
 
 def _container(dn: str, acis: dict[str, list[str]]) -> Entry:

@@ -14,7 +14,12 @@ import pytest
 _REPOSITORY = Path(__file__).resolve().parent.parent
 sys.path[:0] = [
     path
-    for path in (str(_REPOSITORY), str(_REPOSITORY / "acls"), str(_REPOSITORY / "upgrade"))
+    for path in (
+        str(_REPOSITORY),
+        str(_REPOSITORY / "acls"),
+        str(_REPOSITORY / "upgrade"),
+        str(_REPOSITORY / "validator"),
+    )
     if path not in sys.path
 ]
 

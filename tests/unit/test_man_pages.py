@@ -31,6 +31,8 @@ from ipa_tpi.programs.settings import read_settings
 from ipa_tpi.programs.ticket import TicketSettings
 from ipa_tpi.validate import service, verdict
 from ipa_tpi.wire import SocketAnswer, encode
+from ipa_tpi_validator import service as certval
+from ipa_tpi_validator import settings as certval_settings
 
 ROOT = Path(__file__).parents[2]
 MAN = ROOT / "docs" / "man"
@@ -38,7 +40,8 @@ EXECUTOR = "ipa-tpi-executor.8"
 FLOOR = "ipa-tpi-floor.5"
 TOML = "ipa-tpi.toml.5"
 VALIDATE = "ipa-tpi-validate.8"
-PAGES = (EXECUTOR, FLOOR, TOML, VALIDATE)
+CERTVAL = "ipa-tpi-certval.8"
+PAGES = (EXECUTOR, FLOOR, TOML, VALIDATE, CERTVAL)
 STRUCTS: dict[tuple[str, str], type[msgspec.Struct]] = {
     (TOML, "Keys of web.toml"): config.WebConfig,
     (TOML, "Keys of executor.toml"): config.ExecutorConfig,
@@ -47,6 +50,7 @@ STRUCTS: dict[tuple[str, str], type[msgspec.Struct]] = {
     (FLOOR, 'Keys of [operations."NAME"]'): config._FloorOperation,
     (VALIDATE, "Keys of topology.toml"): TopologySettings,
     (VALIDATE, "Keys of ticket.toml"): TicketSettings,
+    (CERTVAL, "Keys of certval.toml"): certval_settings.Settings,
 }
 
 
@@ -136,6 +140,7 @@ def test_examples_are_valid(tmp_path: Path) -> None:
         (TOML, "web.toml", config.read_web_config),
         (TOML, "executor.toml", config.read_executor_config),
         (FLOOR, "EXAMPLES", config.read_floor),
+        (CERTVAL, "certval.toml", certval_settings.read_settings),
     ):
         path.write_text(_example(page, heading), encoding="utf-8")
         path.chmod(0o600)
@@ -184,6 +189,26 @@ def test_the_validation_service_is_as_described() -> None:
     )
     assert set(_heads(_part(VALIDATE, "ANSWERS"))) == codes
     assert all(name in _part(VALIDATE, "PROGRAMS") for name in last_directory_server.OPERATIONS)
+
+
+def test_the_certificate_validator_is_as_described() -> None:
+    written = io.StringIO()
+    with contextlib.redirect_stdout(written), pytest.raises(SystemExit):
+        certval.main(["--help"])
+    options = r"(?<![\w-])--[a-z]+|(?<![\w-])-[a-z]\b"
+    assert set(re.findall(options, _part(CERTVAL, "OPTIONS"))) == set(re.findall(options, written.getvalue()))
+    units = {path.name for path in (ROOT / "systemd").glob("ipa-tpi-certval*")}
+    assert _names(_part(CERTVAL, "UNITS")) == units
+    files = _heads(_part(CERTVAL, "FILES"))
+    assert certval.SETTINGS in files
+    for name in units:
+        text = (ROOT / "systemd" / name).read_text(encoding="utf-8")
+        assert "Documentation=man:ipa-tpi-certval(8)" in text
+        if name.endswith(".socket"):
+            (listens,) = re.findall(r"^ListenStream=(.*)$", text, re.MULTILINE)
+            assert listens in files
+            program = (ROOT / "validator" / "ipa-pki-validate-cert-request").read_text(encoding="utf-8")
+            assert f'SOCKET = "{listens}"' in program
 
 
 def test_operations_are_those_of_the_table() -> None:

@@ -1,0 +1,165 @@
+"""Turns a tree with a CA and our code into a CA host of the realm; runs inside the tree, which is not booted.
+
+What is different in every realm, keys and certificates, is not in the tree: a host gets it when it starts (`lab.ca`).
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import ldap
+
+from lab import box_system, ca_network, ca_settings, kdc, pki, processes
+from lab.box_state import REPORT, TROUBLE
+from lab.ca_spawn import INSTANCE, LDAPI
+from lab.entries import add_all
+from lab.files import make_folder, write
+from lab.layout import Layout, system
+
+SERVICES = ("apache2.service", "sssd.service", f"dirsrv@{INSTANCE}.service", "pki-tomcatd.target")
+_TOMCAT = Path("/etc/pki/pki-tomcat")
+_SLAPD_SOCKET = Path(f"/run/slapd-{INSTANCE}.socket")
+_PATIENCE_SECONDS = 30.0
+_VALVE = '<Valve className="com.netscape.cms.tomcat.ExternalAuthenticationValve"/>'
+# People are looked up over the network, which is there before the host starts.
+_SSSD_DROP_IN = "[Unit]\nBefore=apache2.service\n"
+
+
+def main() -> int:
+    """Carry out all steps and return the exit status."""
+    layout = system()
+    steps: tuple[tuple[str, Callable[[], None]], ...] = (
+        ("name", lambda: _name(layout)),
+        ("accounts", _make_accounts),
+        ("programs", box_system.link_programs),
+        ("units", _install_units),
+        ("realm", lambda: _join_realm(layout)),
+        ("apache", lambda: _configure_apache(layout)),
+        ("connector", _add_connector),
+        ("parameters", lambda: _set_parameters(layout)),
+        ("valve", _add_valve),
+        ("acls", _add_acls),
+    )
+    for name, step in steps:
+        started = time.monotonic()
+        step()
+        print(f"{name}: {time.monotonic() - started:.2f} s", flush=True)
+    trouble = os.environ.get(TROUBLE, "")
+    write(REPORT, f"{trouble}\n" if trouble else "")
+    return 0
+
+
+def _name(layout: Layout) -> None:
+    box_system.name_machine(layout.ca_host)
+    write(Path("/etc/hosts"), ca_network.hosts_file())
+
+
+def _make_accounts() -> None:
+    box_system.make_service_accounts()
+    write(Path("/etc/sysusers.d/ipa-tpi-ca.conf"), ca_settings.SYSUSERS)
+    write(Path("/etc/tmpfiles.d/ipa-tpi-ca.conf"), ca_settings.TMPFILES)
+    _run("systemd-sysusers")
+
+
+def _install_units() -> None:
+    box_system.install_shipped_units()
+    units = box_system.UNITS
+    write(units / "dirsrv@.service.d" / "lab.conf", box_system.DIRSRV_DROP_IN)
+    write(units / "sssd.service.d" / "lab.conf", _SSSD_DROP_IN)
+    # sssd.conf names the services; their sockets would start them a second time.
+    sockets = sorted(path.name for path in Path("/lib/systemd/system").glob("sssd-*.socket"))
+    _run("systemctl", "mask", *sockets)
+    _run("systemctl", "enable", *SERVICES)
+
+
+def _join_realm(layout: Layout) -> None:
+    """Write what a client of the domain has, but for its keys."""
+    write(Path("/etc/krb5.conf"), kdc.krb5_conf(layout))
+    write(Path("/etc/sssd/sssd.conf"), ca_settings.sssd_conf(layout), mode=0o600)
+    domain = layout.realm.lower()
+    lines = {
+        "realm": layout.realm,
+        "basedn": layout.suffix,
+        "domain": domain,
+        "server": layout.host,
+        "host": layout.ca_host,
+        "ldap_uri": f"ldaps://{layout.host}",
+        "tls_ca_cert": str(layout.product.ca_file),
+    }
+    text = "".join(f"{name} = {value}\n" for name, value in lines.items())
+    write(layout.product.default_conf, f"[global]\n{text}")
+
+
+def _configure_apache(layout: Layout) -> None:
+    _run("a2enmod", "-q", *ca_settings.APACHE_MODULES)
+    _run("a2dissite", "-q", "000-default")
+    pki.write_client(
+        f"tpi/{layout.ca_host}",
+        Path(ca_settings.EXECUTOR_CERTIFICATE),
+        Path(ca_settings.EXECUTOR_KEY),
+        layout.product.executor_user,
+    )
+    for path, content in ca_settings.apache_files(layout).items():
+        # One holds the secret by which Dogtag believes whatever comes with it.
+        write(path, content, mode=0o600 if path.parent.name == "tpi" else 0o644)
+
+
+def _add_connector() -> None:
+    path = _TOMCAT / "server.xml"
+    text = path.read_text(encoding="utf-8")
+    # The first such line stands in a comment.
+    place = text.rindex('    <Engine name="Catalina"')
+    path.write_text(text[:place] + ca_settings.ajp_connector() + text[place:], encoding="utf-8")
+
+
+def _set_parameters(layout: Layout) -> None:
+    for subsystem in ca_settings.SUBSYSTEMS:
+        parameters = ca_settings.parameters(layout, subsystem)
+        path = _TOMCAT / subsystem / "CS.cfg"
+        lines = path.read_text(encoding="utf-8").splitlines()
+        kept = [line for line in lines if line.partition("=")[0] not in parameters]
+        added = [f"{name}={value}" for name, value in parameters.items()]
+        path.write_text("\n".join([*kept, *added]) + "\n", encoding="utf-8")
+
+
+def _add_valve() -> None:
+    """Let the KRA take a caller's name from the connector; the CA has that valve already."""
+    path = _TOMCAT / "Catalina" / "localhost" / "kra.xml"
+    text = path.read_text(encoding="utf-8")
+    if _VALVE not in text:
+        place = text.index("  <Valve ")
+        path.write_text(f"{text[:place]}  {_VALVE}\n{text[place:]}", encoding="utf-8")
+
+
+def _add_acls() -> None:
+    """Add the ACLs to Dogtag's directory, which is started for that and stopped in order."""
+    make_folder(Path("/run/dirsrv"), owner="dirsrv", mode=0o770)
+    make_folder(Path("/run/lock/dirsrv") / f"slapd-{INSTANCE}", owner="dirsrv", mode=0o770)
+    logs = Path("/var/log/dirsrv") / f"slapd-{INSTANCE}"
+    pid_file = f"/run/dirsrv/slapd-{INSTANCE}.pid"
+    command = ["/usr/sbin/ns-slapd", "-D", f"/etc/dirsrv/slapd-{INSTANCE}", "-i", pid_file, "-d", "0"]
+    log = logs / "provisioning"
+    server = processes.start(command, os.environ, log, logs)
+    try:
+        answers = partial(processes.accepts, _SLAPD_SOCKET)
+        processes.wait_until(answers, server, "Dogtag's directory", log, _PATIENCE_SECONDS)
+        connection = ldap.initialize(LDAPI)
+        connection.sasl_non_interactive_bind_s("EXTERNAL")
+        add_all(connection, ca_settings.acl_entries())
+        connection.unbind_s()
+    finally:
+        processes.stop(server, patience_seconds=_PATIENCE_SECONDS)
+
+
+def _run(*command: str) -> None:
+    subprocess.run(command, check=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,68 @@
+"""The protocol by which Apache tells Tomcat who a caller is (AJP 1.3), as far as somebody on the host would speak it."""
+
+from __future__ import annotations
+
+import socket
+import struct
+from collections.abc import Mapping
+
+_FORWARD_REQUEST = 2
+_GET = 2
+_REMOTE_USER, _AUTH_TYPE, _ATTRIBUTE, _SECRET, _END = 3, 4, 10, 12, 255
+_BODY, _HEADERS, _DONE = 3, 4, 5
+_SECONDS = 20.0
+
+
+def ask(
+    path: str, *, user: str = "", attributes: Mapping[str, str] | None = None, secret: str = ""
+) -> tuple[int, str]:
+    """Ask Tomcat's connector for a path, and return status and body.
+
+    Args:
+        path: what to GET.
+        user: whom the connector is to take the caller for.
+        attributes: what else it is told of the caller.
+        secret: what shows that this is Apache.
+    """
+    parts = [struct.pack(">BB", _FORWARD_REQUEST, _GET)]
+    parts += [_string(text) for text in ("HTTP/1.1", path, "127.0.0.1", "localhost", "ca1.tpi.test")]
+    parts += [struct.pack(">HBH", 443, 1, 1), _string("accept"), _string("application/json")]
+    if user:
+        parts += [bytes([_REMOTE_USER]), _string(user), bytes([_AUTH_TYPE]), _string("Negotiate")]
+    for name, value in (attributes or {}).items():
+        parts += [bytes([_ATTRIBUTE]), _string(name), _string(value)]
+    if secret:
+        parts += [bytes([_SECRET]), _string(secret)]
+    message = b"".join([*parts, bytes([_END])])
+    with socket.create_connection(("127.0.0.1", 8009), timeout=_SECONDS) as connection:
+        connection.sendall(struct.pack(">HH", 0x1234, len(message)) + message)
+        return _answer(connection)
+
+
+def _answer(connection: socket.socket) -> tuple[int, str]:
+    status, body = 0, b""
+    while True:
+        magic, length = struct.unpack(">2sH", _exactly(connection, 4))
+        assert magic == b"AB"
+        data = _exactly(connection, length)
+        if data[0] == _HEADERS:
+            (status,) = struct.unpack(">H", data[1:3])
+        elif data[0] == _BODY:
+            (size,) = struct.unpack(">H", data[1:3])
+            body += data[3 : 3 + size]
+        elif data[0] == _DONE:
+            return status, body.decode()
+
+
+def _exactly(connection: socket.socket, count: int) -> bytes:
+    found = b""
+    while len(found) < count:
+        more = connection.recv(count - len(found))
+        assert more, "Tomcat closed the connection"
+        found += more
+    return found
+
+
+def _string(text: str) -> bytes:
+    encoded = text.encode()
+    return struct.pack(">H", len(encoded)) + encoded + b"\0"
