@@ -122,8 +122,8 @@ def test_one_old_way_through_one_rule_is_enough(old_way: dict[str, Any]) -> None
     other = "cn=elders,cn=groups,cn=accounts,dc=tpi,dc=test"
     who = replace(BOB, member_of=BOB.member_of | {other})
     known = groups() | {other: Group(other, YOUNG)}
-    members = frozenset({other, *old_way.pop("members", ())})
-    both = policy(rule("both", members=members, **old_way))
+    members = frozenset({other, *old_way.get("members", ())})
+    both = policy(rule("both", **{**old_way, "members": members}))
     assert check_age(who, Right.APPROVE, strict(groups=known, policy=both)) is None
     for name in ("day", "operators"):
         known = groups(**{name: YOUNG}) | {other: Group(other, YOUNG)}
