@@ -79,8 +79,9 @@ def copy_tree(root: Path, tree: Path, *, resume: bool) -> None:
     _copy(root, tree)
     for name, text in known.items():
         verdicts = json.loads(text)
-        for key, status in verdicts.get("exit_code_by_key", {}).items():
-            verdicts["exit_code_by_key"][key] = status if status in _KILLED else None
+        if name.suffix == ".meta":
+            found = verdicts["exit_code_by_key"]
+            found.update({key: None for key, status in found.items() if status not in _KILLED})
         (tree / name).parent.mkdir(parents=True, exist_ok=True)
         (tree / name).write_text(json.dumps(verdicts), encoding="utf-8")
     settings = {

@@ -50,26 +50,26 @@ def outside_functions(tree: Path, chosen: Iterable[str]) -> Iterator[tuple[str, 
     # A process for each, forked off from this one, which has read what no change is about.
     with multiprocessing.get_context("fork").Pool(WORKERS, maxtasksperchild=1) as pool:
         anything = (tree / PACKAGE / "units.py").read_text(encoding="utf-8")
-        if not pool.apply(_survives, (tree, "units", anything)):
+        if not pool.apply(_survives, [(tree, "units", anything)]):
             raise RuntimeError("the tests fail without any change; mend them")
         for module in chosen:
             source = (tree / PACKAGE / f"{module}.py").read_text(encoding="utf-8")
-            made = list(_outside(module, source))
+            made = {_digest(code): (mutant, code) for mutant, code in _outside(module, source)}
             noticed = tree / NOTICED / f"{module}.json"
-            known = json.loads(noticed.read_text(encoding="utf-8")) if noticed.exists() else {}
-            names = [hashlib.sha256(code.encode()).hexdigest() for _, code in made]
-            new = [code for name, (_, code) in zip(names, made, strict=True) if name not in known]
-            fates = iter(pool.starmap(_survives, [(tree, module, code) for code in new], chunksize=1))
-            survived = [name not in known and next(fates) for name in names]
+            known = set(json.loads(noticed.read_text(encoding="utf-8")) if noticed.exists() else ())
+            new = [name for name in made if name not in known]
+            fates = pool.imap(_survives, [(tree, module, made[name][1]) for name in new])
             noticed.parent.mkdir(exist_ok=True)
-            killed = {name: True for name, alive in zip(names, survived, strict=True) if not alive}
-            noticed.write_text(json.dumps(killed), encoding="utf-8")
-            print(
-                f"{module}: {survived.count(True)} of {len(made)} mutants outside functions survive",
-                flush=True,
-            )
-            survivors = tuple(mutant for (mutant, _), alive in zip(made, survived, strict=True) if alive)
+            for name, alive in zip(new, fates, strict=True):
+                known |= set() if alive else {name}
+                noticed.write_text(json.dumps(sorted(known)), encoding="utf-8")
+            survivors = tuple(made[name][0] for name in new if name not in known)
+            print(f"{module}: {len(survivors)} of {len(made)} mutants outside functions survive", flush=True)
             yield module, Tally(len(made) - len(survivors), 0, survivors)
+
+
+def _digest(code: str) -> str:
+    return hashlib.sha256(code.encode()).hexdigest()
 
 
 class _Everywhere(MutationVisitor):  # type: ignore[misc]  # the library is in a venv of its own
@@ -125,7 +125,8 @@ class _Changed(MetaPathFinder, InspectLoader):
         return self.code
 
 
-def _survives(tree: Path, module: str, code: str) -> bool:
+def _survives(task: tuple[Path, str, str]) -> bool:
+    tree, module, code = task
     os.chdir(tree)
     sys.path.insert(0, str(tree))
     sys.meta_path.insert(0, _Changed(f"ipa_tpi.decide.{module}", code))

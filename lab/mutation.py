@@ -144,7 +144,7 @@ def main() -> int:
     resume = bool(sys.argv[3:4] and sys.argv[3])
     copy_tree(ROOT, tree, resume=resume)
     parts: dict[str, list[Tally]] = defaultdict(list)
-    for run in (outside_functions, inside_functions):
+    for run in (inside_functions, outside_functions):
         for module, tally in run(tree, chosen):
             parts[module].append(tally)
     for module, found in parts.items():

@@ -348,8 +348,8 @@ def _unasked(case: Case) -> tuple[str, str] | None:
     request = case.subtree.request
     if not case.terms.proof or Verified(request.creator, Purpose.REQUEST, case.digest) in case.verified:
         return None
-    code = case.refused_proofs.get((request.creator, Purpose.REQUEST), "proof-missing")
-    if code in _AGAIN:
+    code = case.refused_proofs.get((request.creator, Purpose.REQUEST))
+    if code is not None and code in _AGAIN:
         happened, first = _again(case, code)
         return code, f"{happened}; the requester runs{first}: ipa-tpi prove {request.id}"
     return (

@@ -466,15 +466,21 @@ def test_a_proof_whose_ticket_was_not_enough_is_made_again(code: str) -> None:
     """R-A12, R-X11: nobody did wrong; who made it is told to make another."""
     terms_now = terms(indicators=frozenset({"otp"}))
     said = {"refused_proofs": {(BOB.dn, "approve"): code, (ALICE.dn, "request"): code}, "terms": terms_now}
-    commands = {
-        "proof-stale": "runs: ipa-tpi prove",
-        "proof-indicator-missing": "runs kinit -T ARMOR (otp), then: ipa-tpi prove",
-    }
+    lacks, first = {
+        "proof-stale": ("was not got for this alone, just now, with the factor", "runs: ipa-tpi prove"),
+        "proof-indicator-missing": (
+            "lacks the factor otp",
+            "runs kinit -T ARMOR (otp), then: ipa-tpi prove",
+        ),
+    }[code]
     answer = why(entries().approval(BOB), verified=frozenset(), **said)
-    demand(answer, code, f"bob@TPI.TEST {commands[code]}")
+    assert answer == (
+        State.PENDING,
+        Refuse(code, f"the proof's ticket {lacks}; bob@TPI.TEST {first} {ASKED.id}"),
+    )
     found = standing(case(verified=frozenset(), **said))
     assert (found.state, found.code) == (State.AWAITING_PREVIEW, code)
-    assert f"the requester {commands[code]}" in found.message
+    assert found.message == f"the proof's ticket {lacks}; the requester {first} {ASKED.id}"
 
 
 def test_where_the_floor_excepts_the_operation_an_approval_needs_no_proof() -> None:
