@@ -8,7 +8,7 @@ from typing import Any
 
 import ldap
 
-from lab.entries import Entry, add_all, entry
+from lab.entries import Entry, entry
 
 SUFFIX = "dc=tpi,dc=test"
 CA = f"cn=ca,{SUFFIX}"
@@ -20,20 +20,21 @@ DNS_TREE = f"cn=dns,{SUFFIX}"
 ALICE = f"uid=alice,cn=users,cn=accounts,{SUFFIX}"
 BOB = f"uid=bob,cn=users,cn=accounts,{SUFFIX}"
 MANY = 700
+PROFILE = "caIPAserviceCert"
 REQUEST, IGNORE = "request certificate", "request certificate ignore caacl"
 
 
 def acl(number: int, **attributes: Any) -> Entry:
-    name = f"acl{number}"
+    name = f"certval-acl{number}"
     dn = f"ipaUniqueID={name},{ACLS}"
     return entry(
         dn, "ipaAssociation ipaCaAcl", cn=name, ipaUniqueID=name, ipaEnabledFlag="TRUE", **attributes
     )
 
 
-def tree(host: str, realm: str, many: int = MANY) -> Sequence[Entry]:
+def tree(host: str, realm: str, many: int = MANY, profile: str = PROFILE) -> Sequence[Entry]:
     masters = f"cn=masters,cn=ipa,cn=etc,{SUFFIX}"
-    profile = f"cn=caIPAserviceCert,{PROFILES}"
+    named = f"cn={profile},{PROFILES}"
     managed = [("web.tpi.test", f"fqdn={host},{HOSTS}"), ("lone.tpi.test", f"fqdn=lone.tpi.test,{HOSTS}")]
     return [
         entry(f"cn={host},{masters}", "nsContainer", cn=host),
@@ -52,9 +53,9 @@ def tree(host: str, realm: str, many: int = MANY) -> Sequence[Entry]:
             ipaCaIssuerDN="cn=x",
         ),
         entry(
-            profile,
+            named,
             "ipaCertProfile",
-            cn="caIPAserviceCert",
+            cn=profile,
             description="x",
             ipaCertProfileStoreIssued="TRUE",
         ),
@@ -73,14 +74,14 @@ def tree(host: str, realm: str, many: int = MANY) -> Sequence[Entry]:
         ),
         *(entry(f"cn={name},{OPERATIONS}", "nsContainer", cn=name) for name in (REQUEST, IGNORE)),
         *(
-            acl(n, memberHost=[f"fqdn=h{n}.tpi.test,{HOSTS}"], ipaMemberCertProfile=[profile])
+            acl(n, memberHost=[f"fqdn=h{n}.tpi.test,{HOSTS}"], ipaMemberCertProfile=[named])
             for n in range(many)
         ),
-        acl(MANY, hostCategory="all", serviceCategory="all", ipaMemberCertProfile=[profile]),
+        acl(MANY, hostCategory="all", serviceCategory="all", ipaMemberCertProfile=[named]),
         acl(
             MANY + 1,
             memberUser=[f"cn=tpi-operators,cn=groups,cn=accounts,{SUFFIX}"],
-            ipaMemberCertProfile=[profile],
+            ipaMemberCertProfile=[named],
         ),
         entry(DNS_TREE, "nsContainer", cn="dns"),
     ]
@@ -103,10 +104,17 @@ def acis() -> dict[str, bytes]:
 
 
 @contextmanager
-def planted(root: Any, host: str, realm: str, many: int = MANY) -> Iterator[None]:
+def planted(root: Any, host: str, realm: str, many: int = MANY, profile: str = PROFILE) -> Iterator[None]:
     """Add it all, and take it away again."""
-    made = tree(host, realm, many)
-    add_all(root, made)
+    made = []
+    for one in tree(host, realm, many, profile):
+        # What the laboratory has already stays, and is not taken away.
+        with suppress(ldap.ALREADY_EXISTS):
+            root.add_s(
+                one.dn,
+                [(name, [value.encode() for value in values]) for name, values in one.attributes.items()],
+            )
+            made.append(one)
     rules = acis()
     for dn, rule in rules.items():
         root.modify_s(dn, [(ldap.MOD_ADD, "aci", [rule])])
@@ -115,7 +123,5 @@ def planted(root: Any, host: str, realm: str, many: int = MANY) -> Iterator[None
     finally:
         for dn, rule in rules.items():
             root.modify_s(dn, [(ldap.MOD_DELETE, "aci", [rule])])
-        # cn=HOST,cn=masters may have been there before, with services of its own below it.
         for one in reversed(made):
-            with suppress(ldap.NOT_ALLOWED_ON_NONLEAF):
-                root.delete_s(one.dn)
+            root.delete_s(one.dn)

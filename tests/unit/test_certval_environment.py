@@ -181,5 +181,5 @@ def test_a_user_is_no_host_whatever_he_is_called() -> None:
         ("\u00e9", "\u00e9", False),
     ],
 )
-def test_names_of_hosts_are_ascii(one: str, other: str, expected: bool) -> None:  # noqa: FBT001 (a table)
+def test_names_of_hosts_are_ascii(one: str, other: str, expected: bool) -> None:
     assert same_name(one, other) is expected
