@@ -33,6 +33,13 @@ def test_key_operations_break_for_people_who_have_the_right(ca: CaHost) -> None:
         "ClassName": "com.netscape.certsrv.key.SymKeyGenerationRequest",
         "Attributes": {"Attribute": [{"name": name, "value": value} for name, value in wanted.items()]},
     }
-    answer = ca.call("alice", "POST", "/agent/keyrequests", body=body, subsystem="kra")
+    made = ca.call("alice", "POST", "/agent/keyrequests", body=body, subsystem="kra")
+    assert made.status == 201, made
+    number = made.json["RequestInfo"]["keyURL"].rpartition("/")[2]
+    wish = {
+        "ClassName": "com.netscape.certsrv.key.KeyRecoveryRequest",
+        "Attributes": {"Attribute": [{"name": "keyId", "value": number}]},
+    }
+    answer = ca.call("alice", "POST", "/agent/keys/retrieve", body=wish, subsystem="kra")
     assert answer.status == 500, answer
     assert "com.netscape.cms.realm.PKIPrincipal" in answer.text
