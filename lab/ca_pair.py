@@ -168,6 +168,21 @@ def _tell_directory(server: Box, layers: tuple[Path, ...]) -> None:
         connection.unbind_s()
 
 
+def _check_units(box: Box) -> None:
+    """Make sure that nothing that a CA host runs has failed.
+
+    Raises:
+        BoxError: something has; the message holds the end of its journal.
+    """
+    _, listed = box_enter.output(box, ["systemctl", "--failed", "--plain", "--no-legend", "--no-pager"])
+    failed = [line.split()[0] for line in listed.splitlines() if line.strip()]
+    if failed:
+        journals = "\n".join(f"{unit}:\n{box_health.journal_of(box, unit)}" for unit in failed)
+        raise BoxError(
+            f"on {CA_HOST} these do not run: {', '.join(failed)}; the end of their journals:\n{journals}"
+        )
+
+
 def _holds(layer: Path) -> bool:
     return (layer / AUTHORITY.relative_to("/")).exists()
 
@@ -184,7 +199,7 @@ def _await_ca(box: Box) -> None:
     while time.monotonic() < deadline:
         answer = box_enter.output(box, command)[1]
         if "<Status>running</Status>" in answer:
-            return
+            return _check_units(box)
         time.sleep(POLL_SECONDS)
     unit = "pki-tomcatd@pki-tomcat.service"
     raise BoxError(

@@ -5,6 +5,8 @@ Settings and traps: facts/dogtag-observed.md, "External authentication" and "S4U
 
 from __future__ import annotations
 
+import base64
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,9 +21,6 @@ CCACHES = "/run/ipa-tpi-ca"
 HTTP_KEYTAB = "/etc/ipa/tpi/http.keytab"
 CERTIFICATE = "/var/lib/ipa/certs/httpd.crt"
 KEY = "/var/lib/ipa/private/httpd.key"
-# By which the executor shows Apache on its own host who it is; each host makes its own.
-EXECUTOR_CERTIFICATE = "/etc/ipa/tpi/executor.crt"
-EXECUTOR_KEY = "/etc/ipa/tpi/executor.key"
 SITE = Path("/etc/apache2/conf-enabled/ipa-tpi-ca.conf")
 LOCATION = Path("/usr/share/ipa-tpi/ca-location.conf")
 APACHE_MODULES = (
@@ -110,6 +109,7 @@ def apache_files(layout: Layout) -> dict[Path, str]:
         "TPI_CA_CERTIFICATE": CERTIFICATE,
         "TPI_CA_KEY": KEY,
         "TPI_CA_KEYTAB": HTTP_KEYTAB,
+        "TPI_CA_DELEGATION": delegation(f"HTTP/{layout.ca_host}", layout.principal("tpi", layout.ca_host)),
         "TPI_CA_SERVICE_CCACHE": f"{CCACHES}/own/ccache",
     }
     text = "".join(f"Define {name} {value}\n" for name, value in defines.items())
@@ -126,6 +126,35 @@ ServerName {layout.ca_host}
 </VirtualHost>
 """,
     }
+
+
+def delegation(target: str, via: str) -> str:
+    """Return what a ticket bears that a service got on behalf of somebody, in base64.
+
+    It is S4U_DELEGATION_INFO (MS-PAC section 2.9), as the KDC signs it.
+
+    Args:
+        target: the principal that the ticket is for, without the realm.
+        via: the principal of the service that got it.
+    """
+    body = struct.pack("<I", 0x20000)
+    body += _string_header(target, 0x20004) + struct.pack("<II", 1, 0x20008)
+    body += _string_text(target) + struct.pack("<I", 1) + _string_header(via, 0x2000C) + _string_text(via)
+    body += b"\0" * (-len(body) % 8)
+    # RPC type serialization, version 1 (MS-RPCE section 2.2.6).
+    head = struct.pack("<BBHIII", 1, 0x10, 8, 0xCCCCCCCC, len(body), 0)
+    return base64.b64encode(head + body).decode()
+
+
+def _string_header(text: str, referent: int) -> bytes:
+    size = 2 * len(text)
+    return struct.pack("<HHI", size, size + 2, referent)
+
+
+def _string_text(text: str) -> bytes:
+    encoded = text.encode("utf-16-le")
+    counts = struct.pack("<III", len(text) + 1, 0, len(text))
+    return counts + encoded + b"\0" * (-len(encoded) % 4)
 
 
 def ajp_connector() -> str:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import ldap
 
-from lab import box_system, ca_network, ca_settings, kdc, pki, processes
+from lab import box_system, ca_network, ca_settings, kdc, processes
 from lab.box_state import REPORT, TROUBLE
 from lab.ca_spawn import INSTANCE, LDAPI
 from lab.entries import add_all
@@ -99,12 +99,6 @@ def _join_realm(layout: Layout) -> None:
 def _configure_apache(layout: Layout) -> None:
     _run("a2enmod", "-q", *ca_settings.APACHE_MODULES)
     _run("a2dissite", "-q", "000-default")
-    pki.write_client(
-        f"tpi/{layout.ca_host}",
-        Path(ca_settings.EXECUTOR_CERTIFICATE),
-        Path(ca_settings.EXECUTOR_KEY),
-        layout.product.executor_user,
-    )
     for path, content in ca_settings.apache_files(layout).items():
         # One holds the secret by which Dogtag believes whatever comes with it.
         write(path, content, mode=0o600 if path.parent.name == "tpi" else 0o644)

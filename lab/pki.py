@@ -6,7 +6,6 @@ import datetime as dt
 import ipaddress
 import subprocess
 from collections.abc import Sequence
-from pathlib import Path
 from typing import NamedTuple, cast
 
 from cryptography import x509
@@ -96,28 +95,6 @@ def private(key: PrivateKey) -> bytes:
     return key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-
-
-def write_client(name: str, certificate: Path, key: Path, owner: str) -> None:
-    """Write a client's key, and a certificate that it signs itself: no authority can make another like it.
-
-    Args:
-        name: its common name.
-        certificate: where the certificate goes.
-        key: where the key goes.
-        owner: the account that gets the key.
-    """
-    client_key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    made = (
-        _builder(subject, subject, client_key.public_key())
-        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(_usage(sign_certificates=False), critical=True)
-        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
-        .sign(client_key, hashes.SHA256())
-    )
-    write(certificate, made.public_bytes(serialization.Encoding.PEM))
-    write(key, private(client_key), owner=owner, mode=0o600)
 
 
 def write_directory_keys(layout: Layout) -> None:

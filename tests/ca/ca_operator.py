@@ -10,11 +10,9 @@ from ca_host import SECONDS, TLS_AUTHORITY, Answer
 from requests.adapters import HTTPAdapter
 from requests_gssapi import REQUIRED, HTTPSPNEGOAuth
 
-from lab.ca_settings import EXECUTOR_CERTIFICATE, EXECUTOR_KEY
 from lab.layout import CA_HOST
 
 PORT = 8444
-EXECUTOR = (EXECUTOR_CERTIFICATE, EXECUTOR_KEY)
 KEYTAB = "/etc/ipa/tpi/tpi.keytab"
 
 
@@ -30,7 +28,7 @@ def ask(
     path: str,
     *,
     credentials: gssapi.Credentials | None,
-    certificate: tuple[str, str] | None = EXECUTOR,
+    certificate: tuple[str, str] | None = None,
     body: Any = None,
 ) -> Answer:
     """Ask Dogtag through the operator location.
@@ -39,11 +37,8 @@ def ask(
         method: of HTTP.
         path: below /tpi-dispatch/ca/rest.
         credentials: the tickets of whom it is for.
-        certificate: files of the client's certificate and key.
+        certificate: files of a client's certificate and key, which are shown if they are asked for.
         body: sent as JSON.
-
-    Raises:
-        requests.exceptions.ConnectionError: Apache did not take the certificate.
     """
     auth = None
     if credentials is not None:

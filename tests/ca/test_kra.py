@@ -26,6 +26,20 @@ def test_who_has_no_right_is_refused_by_the_realms_acls(ca: CaHost) -> None:
 
 
 def test_key_operations_break_for_people_who_have_the_right(ca: CaHost) -> None:
-    answer = ca.call("alice", "GET", "/agent/keyrequests", subsystem="kra")
+    # To look at requests is no key operation: this shows that she has the right.
+    assert ca.call("alice", "GET", "/agent/keyrequests", subsystem="kra").status == 200
+    wanted = {"clientKeyID": "key1", "keyAlgorithm": "AES", "keySize": "128", "keyUsage": "wrap,unwrap"}
+    body = {
+        "ClassName": "com.netscape.certsrv.key.SymKeyGenerationRequest",
+        "Attributes": {"Attribute": [{"name": name, "value": value} for name, value in wanted.items()]},
+    }
+    made = ca.call("alice", "POST", "/agent/keyrequests", body=body, subsystem="kra")
+    assert made.status == 201, made
+    number = made.json["RequestInfo"]["keyURL"].rpartition("/")[2]
+    wish = {
+        "ClassName": "com.netscape.certsrv.key.KeyRecoveryRequest",
+        "Attributes": {"Attribute": [{"name": "keyId", "value": number}]},
+    }
+    answer = ca.call("alice", "POST", "/agent/keys/retrieve", body=wish, subsystem="kra")
     assert answer.status == 500, answer
     assert "com.netscape.cms.realm.PKIPrincipal" in answer.text

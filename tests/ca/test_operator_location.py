@@ -10,22 +10,22 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import ca_operator
 import ldap
 import pytest
 import requests
 from apache import weakened
-from ca_host import CaHost, Profile, certificate_request
+from ca_host import TLS_AUTHORITY, CaHost, Profile, certificate_request
 
 from ipa_tpi.adapters.directory import open_directory
 from ipa_tpi.adapters.gss import caller_credentials
-from lab import ca_settings, pki
+from lab import ca_settings
 from lab.ca_network import ADDRESSES
 from lab.layout import CA_HOST
 
 SITE = ca_settings.SITE
+DELEGATED = "Require expr \"%{REMOTE_USER} != '' && %{reqenv:TPI_DELEGATION} == '${TPI_CA_DELEGATION}'\""
 GROUP = "cn=tpi-dispatch,cn=groups,cn=accounts,dc=tpi,dc=test"
 REVOKE = {"Reason": "Unspecified", "Comments": "a test"}
 # Longer than SSSD keeps what it knows (entry_cache_timeout).
@@ -73,25 +73,40 @@ def test_the_executor_alone_is_nobody(ca: CaHost, certificate: str) -> None:
     assert status(ca, certificate) == "VALID"
 
 
-def test_without_the_executors_certificate_there_is_no_connection(
-    ca: CaHost, certificate: str, tmp_path: Path
-) -> None:
+def test_with_a_ticket_of_ones_own_nobody_gets_through(ca: CaHost, certificate: str) -> None:
+    """alice, who may log in to the CA host, speaks to the operator location herself."""
     path, alice = f"/agent/certs/{certificate}/revoke", ca_operator.tickets(ca.ccache("alice"))
-    forged = (tmp_path / "executor.crt", tmp_path / "executor.key")
-    pki.write_client(f"tpi/{CA_HOST}", *forged, "root")
-    # None; one with the same name; one by the authority that the host's own certificate is from.
-    for shown in (
-        None,
-        (str(forged[0]), str(forged[1])),
-        (ca_settings.CERTIFICATE, ca_settings.KEY),
-    ):
-        with pytest.raises(requests.exceptions.ConnectionError):
-            ca_operator.ask("POST", path, credentials=alice, certificate=shown, body=REVOKE)
+    assert ca_operator.ask("POST", path, credentials=alice, body=REVOKE).status == 403
     assert status(ca, certificate) == "VALID"
-    with weakened({"SSLVerifyClient require": ""}, SITE):
-        answer = ca_operator.ask("POST", path, credentials=alice, certificate=None, body=REVOKE)
+    with weakened({DELEGATED: ""}, SITE):
+        answer = ca_operator.ask("POST", path, credentials=alice, body=REVOKE)
         assert answer.status == 200, answer
     assert status(ca, certificate) == "REVOKED"
+
+
+def test_what_another_service_was_given_does_not_get_through(ca: CaHost, certificate: str) -> None:
+    """The proxy tickets of this host's own web server bear another name than the executor's."""
+    required = {
+        DELEGATED: DELEGATED.replace(
+            "${TPI_CA_DELEGATION}", ca_settings.delegation("HTTP/ca1.tpi.test", "HTTP/ipa1.tpi.test@TPI.TEST")
+        )
+    }
+    path = f"/agent/certs/{certificate}/revoke"
+    with weakened(required, SITE):
+        credentials = ca_operator.evidence(ca.ccache("alice"))
+        assert ca_operator.ask("POST", path, credentials=credentials, body=REVOKE).status == 403
+    assert status(ca, certificate) == "VALID"
+
+
+def test_a_client_certificate_would_be_taken_for_the_requesters(ca: CaHost, certificate: str) -> None:
+    """Pinned: why the executor does not show one (Dogtag looks for its number among those that it issued)."""
+    asks = f"SSLEngine on\nSSLVerifyClient require\nSSLCACertificateFile {TLS_AUTHORITY}"
+    path, credentials = f"/agent/certs/{certificate}/revoke", ca_operator.evidence(ca.ccache("alice"))
+    with weakened({"SSLEngine on": asks}, SITE):
+        shown = (ca_settings.CERTIFICATE, ca_settings.KEY)
+        answer = ca_operator.ask("POST", path, credentials=credentials, certificate=shown, body=REVOKE)
+    assert answer.status == 500
+    assert "Record not found" in answer.text
 
 
 def test_from_the_network_there_is_no_such_port() -> None:
@@ -111,7 +126,8 @@ def test_a_group_of_that_name_is_of_no_use(ca: CaHost, certificate: str) -> None
         time.sleep(FORGOTTEN_SECONDS)
         assert revoke_publicly(ca, "alice", certificate) == 403
         line = "LookupUserAttrIter roles AJP_REMOTE_USER_GROUP"
-        with weakened({line: f"{line}\nLookupUserGroupsIter +AJP_REMOTE_USER_GROUP"}, SITE):
+        with_names = f"LookupUserGroupsIter AJP_REMOTE_USER_GROUP\n{line.replace('AJP', '+AJP')}"
+        with weakened({line: with_names}, SITE):
             assert revoke_publicly(ca, "alice", certificate) == 200
     assert status(ca, certificate) == "REVOKED"
 
@@ -122,7 +138,7 @@ def test_no_path_leads_out_of_the_interface(ca: CaHost) -> None:
     assert ca.call("alice", "GET", path).status == 403
     assert ca.call("alice", "GET", path.replace(";", "%3b")).status == 403
     guard = 'Require expr "%{REQUEST_URI} !~ /;/ && %{THE_REQUEST} !~ /%3b/i"'
-    with weakened({guard: ""}):
+    with weakened({guard: ""}, SITE):
         assert "<Status>running</Status>" in ca.call("alice", "GET", path).text
 
 
