@@ -86,15 +86,11 @@ class DogtagConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
 
     Attributes:
         ca_file: Path of the PEM of who issued Apache's certificate.
-        certificate: Path of the PEM of the executor's client certificate.
-        key: Path of the PEM of its key.
         port: Of the operator location's listener on the loopback address.
     """
 
     ca_file: FilePath = "/etc/ipa/ca.crt"
-    certificate: FilePath
-    key: FilePath
-    port: Annotated[int, msgspec.Meta(ge=1, le=65535)] = 8446
+    port: Annotated[int, msgspec.Meta(ge=1, le=65535)] = 8444
 
 
 class ExecutorConfig(_Place, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -1,7 +1,8 @@
 """A Dogtag CA over its REST interface, as one person reaches it (D12, K01).
 
 `ProxyTicket` is the executor's own way: Apache's operator location on this host's loopback, with the
-executor's client certificate and the ticket that the requester's proof yielded.
+ticket that the requester's proof yielded.  That it is the executor who asks, the KDC says: it writes
+tpi/HOST into such a ticket, and the location demands exactly that.
 """
 
 import http.client
@@ -27,6 +28,18 @@ _JSON: Final = "application/json"
 _LOOPBACK: Final = "127.0.0.1"
 _NOT_FOUND: Final = 404
 _SUCCESS: Final = range(200, 300)
+_REASONS: Final = {
+    0: "Unspecified",
+    1: "Key_Compromise",
+    2: "CA_Compromise",
+    3: "Affiliation_Changed",
+    4: "Superseded",
+    5: "Cessation_of_Operation",
+    6: "Certificate_Hold",
+    8: "Remove_from_CRL",
+    9: "Privilege_Withdrawn",
+    10: "AA_Compromise",
+}
 
 
 class Transport(Protocol):
@@ -57,16 +70,12 @@ class OperatorLocation:
         host: The CA host's name, to which its certificate and the ticket are bound.
         port: Of the loopback listener.
         ca_file: PEM of who issued the server's certificate.
-        certificate: PEM of the executor's client certificate.
-        key: PEM of its key.
         path: What the location's name begins with.
     """
 
     host: str
     port: int
     ca_file: str
-    certificate: str
-    key: str
     path: str = "/tpi-dispatch/ca/rest"
 
 
@@ -117,7 +126,6 @@ class _Loopback(http.client.HTTPSConnection):
     def __init__(self, place: OperatorLocation) -> None:
         context = ssl.create_default_context(cafile=place.ca_file)  # R-E07
         context.minimum_version = ssl.TLSVersion.TLSv1_2
-        context.load_cert_chain(place.certificate, place.key)
         super().__init__(place.host, place.port, timeout=TIMEOUT_SECONDS, context=context)
         self._tls = context
 
@@ -189,9 +197,16 @@ def _certificate(serial: str, found: dict[str, Any]) -> Certificate:
         subject=str(found.get("SubjectDN", "")),
         issuer=str(found.get("IssuerDN", "")),
         status=str(found.get("Status", "")),
-        reason=str(found.get("RevocationReason", "")),
+        reason=_reason(found.get("RevocationReason")),
         not_after=not_after,
     )
+
+
+def _reason(found: object) -> str:
+    """Give a reason's name; Dogtag tells its number (RFC 5280 section 5.3.1), and null where there is none."""
+    if found is None:
+        return ""
+    return _REASONS.get(found, str(found)) if isinstance(found, int) else str(found)
 
 
 def _parsed(text: bytes) -> Any:  # noqa: ANN401 (JSON)

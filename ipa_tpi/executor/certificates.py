@@ -91,11 +91,13 @@ class CertificateJob:
     def _found(self, parameters: Mapping[str, str], means: Means) -> Certificate:
         found = _authority(means).certificate(self._serial(parameters))
         held = found.status == "REVOKED" and found.reason == _HELD
-        fits = {"revoke": found.status == "VALID" or held, "hold": found.status == "VALID", "release": held}
+        # Dogtag revokes nothing that is on hold: it has to be released first.
+        fits = {"revoke": found.status == "VALID", "hold": found.status == "VALID", "release": held}
         if not fits[self.verb]:
             why = f" ({found.reason})" if found.reason else ""
             raise ActionFailedError(
                 f"the certificate {found.serial} is {found.status}{why}; there is nothing to {self.verb}"
+                f"{', release it first' if held else ''}"
             )
         return found
 

@@ -126,7 +126,7 @@ def _authority(config: ExecutorConfig, evidence: object) -> Authority:
     # Where there is no CA, nothing here loads HTTP and TLS.
     from ipa_tpi.adapters.dogtag import Dogtag, OperatorLocation, ProxyTicket  # noqa: PLC0415
 
-    location = OperatorLocation(config.host, place.port, place.ca_file, place.certificate, place.key)
+    location = OperatorLocation(config.host, place.port, place.ca_file)
     return Dogtag(ProxyTicket(location, evidence))
 
 

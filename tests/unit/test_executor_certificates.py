@@ -45,14 +45,6 @@ def means(authority: FakeAuthority | None) -> Means:
     ("verb", "parameters", "status", "reason", "act", "told"),
     [
         ("revoke", REVOKE, "VALID", "", "revoke 0x1a Key_Compromise", "0x1a: REVOKED (Key_Compromise)"),
-        (
-            "revoke",
-            REVOKE,
-            "REVOKED",
-            "Certificate_Hold",
-            "revoke 0x1a Key_Compromise",
-            "0x1a: REVOKED (Key_Compromise)",
-        ),
         ("hold", SERIAL, "VALID", "", "revoke 0x1a Certificate_Hold", "0x1a: REVOKED (Certificate_Hold)"),
         ("release", SERIAL, "REVOKED", "Certificate_Hold", "release 0x1a", "0x1a: VALID"),
     ],
@@ -77,6 +69,7 @@ def test_what_is_shown_is_what_is_done(
     ("verb", "status", "reason"),
     [
         ("revoke", "REVOKED", "Key_Compromise"),
+        ("revoke", "REVOKED", "Certificate_Hold"),
         ("revoke", "EXPIRED", ""),
         ("revoke", "INVALID", ""),
         ("hold", "REVOKED", "Certificate_Hold"),

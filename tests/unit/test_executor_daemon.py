@@ -193,6 +193,6 @@ def test_without_a_way_to_a_ca_its_operations_are_not_begun(config: str) -> None
 
 def test_a_ca_is_reached_with_the_requesters_ticket_alone(config: str) -> None:
     path = Path(config)
-    path.write_text(path.read_text() + '[dogtag]\ncertificate = "/none.crt"\nkey = "/none.key"\n')
+    path.write_text(path.read_text() + "[dogtag]\n")
     with pytest.raises(NoTicketError, match="ipa-tpi prove ID"):
         daemon._authority(read_executor_config(config), None).certificate("0x1")
