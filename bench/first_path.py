@@ -16,6 +16,7 @@ from world import CA, HOST, REALM, SUFFIX, URL
 from bench import access_log, restarts
 from bench.clients import BenchError, Clients, Shot, Timed, Volley
 from bench.machine import machine, memory_rows
+from bench.policy_size import OPERATIONS, RULES, make_large, read_rows
 from bench.scene import DELEGATED, LIST, STATIC, Scene
 from bench.table import Row, counted, median, render, timing
 from ipa_tpi.adapters.directory import executor_dn, normal_dn
@@ -139,6 +140,19 @@ class Run:
             rows.append(timing(_named("approve", count), times, peer, target=_ANSWER if count == 1 else ""))
         rows.append(self._counted("approve", "bob", self._approve_shot("bob")))
         self._scene.sweep()
+        return rows
+
+    def policy(self) -> list[Row]:
+        """Time a decision's reading, and a whole request, with few rules and with many; they stay, so this comes last."""
+        self._scene.set_floor(2)
+        world, few, many = self._scene.world, "as it ships", f"{RULES} rules, {OPERATIONS} operations"
+        rows = []
+        for what in (few, many):
+            if what == many:
+                make_large(world)
+            rows += read_rows(world, what)
+            times = self._rounds(1, _ASKING, self._scene.request_shot)
+            rows.append(timing(f"request, {what}", times, target=_ANSWER))
         return rows
 
     def memory(self) -> list[Row]:
@@ -293,7 +307,7 @@ def main(words: Sequence[str]) -> int:
         scene.install_peer()
         run = Run(scene, clients)
         rows = []
-        for part in (run.reads, run.many, run.requests, run.approvals, run.memory, run.restarts):
+        for part in (run.reads, run.many, run.requests, run.approvals, run.memory, run.restarts, run.policy):
             if not words or part.__name__ in words:
                 rows += part()
                 print(f"{part.__name__}: done after {time.monotonic() - started:.0f} s", file=sys.stderr)

@@ -17,6 +17,8 @@ from ipa_tpi.model import Floor, FloorOperation
 
 MAX_MESSAGE_BYTES: Final = 1024 * 1024  # R-E03
 MAX_ANSWER_BYTES: Final = 10 * 1024 * 1024  # R-E12
+# R-K17: a month and more beyond what `decide.definition.LONGEST_LIFE` allows.
+SHORTEST_RETENTION_DAYS: Final = 90
 
 Positive = Annotated[int, msgspec.Meta(ge=1, le=86400)]
 Realm = Annotated[str, msgspec.Meta(pattern=r"^[A-Z0-9]([A-Z0-9.-]*[A-Z0-9])?\Z")]
@@ -32,6 +34,8 @@ Trail = Annotated[str, msgspec.Meta(pattern=r"^(journald|file:/[^\0]*)\Z")]
 _LDAP_URI: Final = re.compile(
     r"ldapi://%2[Ff][A-Za-z0-9._%-]+/?|ldaps://[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?/?"
 )
+# R-E21: nothing but these tells us who answers; see _Place.
+LdapUri = Annotated[str, msgspec.Meta(pattern=rf"^({_LDAP_URI.pattern})\Z")]
 C = TypeVar("C")
 
 
@@ -77,6 +81,22 @@ class WebConfig(_Place, frozen=True, forbid_unknown_fields=True, kw_only=True):
     executor_socket: MaybePath = ""
 
 
+class DogtagConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The table ``[dogtag]`` of executor.toml, on a CA's host: the executor's own way into Dogtag (D16).
+
+    Attributes:
+        ca_file: Path of the PEM of who issued Apache's certificate.
+        certificate: Path of the PEM of the executor's client certificate.
+        key: Path of the PEM of its key.
+        port: Of the operator location's listener on the loopback address.
+    """
+
+    ca_file: FilePath = "/etc/ipa/ca.crt"
+    certificate: FilePath
+    key: FilePath
+    port: Annotated[int, msgspec.Meta(ge=1, le=65535)] = 8446
+
+
 class ExecutorConfig(_Place, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """``/etc/ipa/tpi/executor.toml``.
 
@@ -90,12 +110,14 @@ class ExecutorConfig(_Place, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         validator_network_socket: Path of the socket behind which those with network run.
         poll_seconds: How often the directory is searched beside the persistent search.
         stop_seconds: How long the end waits for what is being done.
+        retention_days: How long after its end a request stays in the directory (K17).
         socket_connections: How many connections are served at once, in equal shares for the users.
         socket_connections_per_second: How many connections one user may open (E01).
         socket_message_bytes: The longest line that is read (E03).
         socket_answer_bytes: The longest answer (E12).
         socket_timeout_seconds: How long a connection may take for its line, and for the answer.
         socket_audit_seconds: How long refusals of one user that repeat themselves are summed up.
+        dogtag: On a CA's host, how the executor reaches it.
     """
 
     keytab: FilePath
@@ -107,12 +129,14 @@ class ExecutorConfig(_Place, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     validator_network_socket: FilePath = "/run/ipa-tpi-validate/validate-network.sock"
     poll_seconds: Positive = 10
     stop_seconds: Annotated[int, msgspec.Meta(ge=1, le=3600)] = 90
+    retention_days: Annotated[int, msgspec.Meta(ge=SHORTEST_RETENTION_DAYS, le=36500)] = 400
     socket_connections: Annotated[int, msgspec.Meta(ge=2, le=40)] = 10
     socket_connections_per_second: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 10
     socket_message_bytes: Annotated[int, msgspec.Meta(ge=256, le=MAX_MESSAGE_BYTES)] = MAX_MESSAGE_BYTES
     socket_answer_bytes: Annotated[int, msgspec.Meta(ge=1024, le=MAX_ANSWER_BYTES)] = MAX_ANSWER_BYTES
     socket_timeout_seconds: Annotated[int, msgspec.Meta(ge=1, le=60)] = 2
     socket_audit_seconds: Positive = 60
+    dogtag: DogtagConfig | None = None
 
 
 class _FloorOperation(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -160,8 +184,7 @@ def read_executor_config(path: str) -> ExecutorConfig:
         ConfigError: As `read_web_config`; also when others than root and the process's own user
             could change the file.
     """
-    _demand_owner(path)
-    return _read(path, ExecutorConfig)
+    return read_own(path, ExecutorConfig)
 
 
 def read_floor(path: str) -> Floor:
@@ -176,8 +199,7 @@ def read_floor(path: str) -> Floor:
     Raises:
         ConfigError: As `read_executor_config`.
     """
-    _demand_owner(path)
-    raw = _read(path, _Floor)
+    raw = read_own(path, _Floor)
     if len({name.lower() for name in raw.operations}) != len(raw.operations):
         raise ConfigError(f"{path} names an operation twice, in different letter case; keep one of them.")
     operations = {
@@ -197,6 +219,23 @@ def read_floor(path: str) -> Floor:
         pending_per_person=raw.pending_per_person,
         pending_per_operation=raw.pending_per_operation,
     )
+
+
+def read_own(path: str, shape: type[C]) -> C:
+    """Read a configuration file that nobody but root, or the process's own user, can change.
+
+    Args:
+        path: The file.
+        shape: What it holds.
+
+    Returns:
+        The values.
+
+    Raises:
+        ConfigError: As `read_executor_config`.
+    """
+    _demand_owner(path)
+    return _read(path, shape)
 
 
 def _read(path: str, shape: type[C]) -> C:

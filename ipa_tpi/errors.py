@@ -114,6 +114,12 @@ class JournalError(UnavailableError):
     code = "journal-unavailable"
 
 
+class AuthorityUnavailableError(UnavailableError):
+    """The certificate authority did not answer before anything was asked of it."""
+
+    code = "authority-unavailable"
+
+
 class ValidatorUnavailableError(UnavailableError):
     """The service that runs validation programs did not answer, and none was started."""
 
@@ -259,6 +265,7 @@ HTTP_STATUS: Final[dict[str, int]] = {
     "journal-unavailable": 503,
     "audit-unavailable": 503,
     "validator-unavailable": 503,
+    "authority-unavailable": 503,
     "server-unreachable": 503,
     "server-untrusted": 503,
     "clock-skew": 401,

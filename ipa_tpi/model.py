@@ -196,13 +196,14 @@ class Policy:
     """All that LDAP says about who may do what.
 
     Attributes:
-        rules: Every rule, however many.
+        rules: Every rule, however many; of a part, every rule that names one of its operations.
         operations: By lower-case name; only those that loaded.
         malformed: By lower-case name, why a definition did not load.
         operation_groups: Normal DN of an operation group to the normal DNs of its members, which may
             be groups again.
         broken_rules: Why a rule gives nothing although it is there, by its normal DN.
         broken_names: What these rules are called, by the same DNs.
+        whole: Whether this is all; otherwise it is all that is about the operations that were asked for.
     """
 
     rules: tuple[Rule, ...]
@@ -211,6 +212,7 @@ class Policy:
     operation_groups: Mapping[str, frozenset[str]] = field(default_factory=dict)
     broken_rules: Mapping[str, str] = field(default_factory=dict)
     broken_names: Mapping[str, str] = field(default_factory=dict)
+    whole: bool = True
 
     def rules_for(self, operation_dn: str) -> tuple[Rule, ...]:
         """Give the rules that name an operation, itself or by a group of operations, or all operations.

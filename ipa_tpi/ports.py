@@ -38,6 +38,7 @@ class Query:
         prefix: Only requests whose id begins so.
         until: Only requests made at or before this time.
         operation: Only requests for this operation.
+        target: Only requests that are to run on this host.
     """
 
     creator: str = ""
@@ -46,6 +47,7 @@ class Query:
     prefix: str = ""
     until: datetime | None = None
     operation: str = ""
+    target: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +90,16 @@ class Directory(Protocol):
     def whoami(self) -> str:
         """Tell the normal DN that this connection is bound as."""
 
-    def policy(self) -> Policy:
-        """Read all rules, operations and operation groups."""
+    def policy(self, about: frozenset[str] | None = None) -> Policy:
+        """Read rules, operations and operation groups.
+
+        Args:
+            about: Names of operations.  Where the policy is large, only these are read, with their groups and
+                every rule that names them; None reads all of it, however large.
+        """
+
+    def operations(self) -> Policy:
+        """Read all operations, and no rules."""
 
     def account(self, principal: str) -> Account | None:
         """Read the one account that bears exactly this principal name, canonical or alias.
@@ -145,6 +155,18 @@ class Directory(Protocol):
             DirectoryLimitError: As `ids`.
         """
 
+    def spoken(self, creator: str, since: datetime | None, until: datetime | None) -> frozenset[str]:
+        """List the ids of requests that bear an approval or a denial.
+
+        Args:
+            creator: DN of whose voices count.
+            since: Only voices given at or after this time.
+            until: Only voices given at or before this time.
+
+        Raises:
+            DirectoryLimitError: As `ids`.
+        """
+
     def add_request(self, entry: NewEntry) -> None:
         """Add a request.
 
@@ -168,6 +190,8 @@ class AcceptedProof:
         initial: The ticket bears the INITIAL flag.
         indicators: Authentication indicators in the ticket.
         mic_valid: The MIC is over exactly the text that it should be over.
+        evidence: With what to act as the initiator by constrained delegation, where the verifier keeps it;
+            only ever in memory.
     """
 
     initiator: str
@@ -176,6 +200,7 @@ class AcceptedProof:
     initial: bool
     indicators: frozenset[str]
     mic_valid: bool
+    evidence: object = field(default=None, repr=False, compare=False)
 
 
 class ProofVerifier(Protocol):
@@ -213,6 +238,55 @@ class Job:
     result: str
     before: UnitState
     after: UnitState | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """What a CA says of a certificate that it has issued.
+
+    Attributes:
+        serial: ``0x`` and lower-case hexadecimal digits.
+        subject: Its subject's DN, as the CA spells it.
+        issuer: Its issuer's.
+        status: VALID, INVALID, REVOKED, EXPIRED or REVOKED_EXPIRED.
+        reason: Why it was revoked, in the CA's words; empty where it was not.
+        not_after: The end of its time, RFC 3339 in UTC.
+    """
+
+    serial: str
+    subject: str
+    issuer: str
+    status: str
+    reason: str
+    not_after: str
+
+
+class Authority(Protocol):
+    """A certificate authority, as one person reaches it."""
+
+    def certificate(self, serial: str) -> Certificate:
+        """Read a certificate's state.
+
+        Raises:
+            RefusedError: Code ``bad-parameters``: the CA has issued none of that number.
+            AuthorityUnavailableError: The CA did not answer.
+        """
+
+    def revoke(self, serial: str, reason: str) -> None:
+        """Revoke a certificate, or put it on hold.
+
+        Args:
+            serial: Of the certificate.
+            reason: One of the CA's words, such as ``Key_Compromise``.
+
+        Raises:
+            ActionFailedError: The CA refused it for this person, or could not.
+            OutcomeUnknownError: It may have.
+            AuthorityUnavailableError: It was certainly not asked.
+        """
+
+    def release(self, serial: str) -> None:
+        """Take a certificate off hold; raises as `revoke`."""
 
 
 class ServiceManager(Protocol):

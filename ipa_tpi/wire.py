@@ -332,11 +332,28 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     gss_major: str = ""
 
 
-class SocketMessage(Strict, frozen=True):
-    """One line of JSON to the executor's socket: a verb, and the request that it is about."""
+class Consumption(Strict, frozen=True):
+    """The certificate that is about to be issued, for which an approved request is to be used up (DESIGN section 8).
+
+    Attributes:
+        csr: SHA-256 of the request's DER, in hex.
+        profile: The profile.
+        ca: The CA's name.
+        user: Who submits it, a principal; he is to be the requester.
+    """
+
+    csr: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
+    profile: Name
+    ca: Name
+    user: Name
+
+
+class SocketMessage(Strict, frozen=True, omit_defaults=True):
+    """One line of JSON to the executor's socket: a verb, and what it is about."""
 
     verb: Name
     id: Identifier | None = None
+    consume: Consumption | None = None
 
 
 class SocketAnswer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -15,7 +15,7 @@ DEV_PYTHON = "/var/cache/ipa-tpi/venv/bin/python"
 # The checkout is read-only inside: nothing may want to write beside the tests.
 TEST_ENVIRONMENT = {
     "PYTHONDONTWRITEBYTECODE": "1",
-    "PYTHONPATH": "/src:/src/acls",
+    "PYTHONPATH": "/src:/src/acls:/src/upgrade:/src/validator",
     "HYPOTHESIS_STORAGE_DIRECTORY": "/tmp/hypothesis",
 }
 

@@ -31,6 +31,8 @@ SOURCES = (
     "pyproject.toml",
     "requirements/runtime.lock",
     "systemd",
+    "upgrade",
+    "validator",
 )
 KEPT_TREES = 3
 DEV_VENV = CACHE / "venv"
@@ -167,7 +169,7 @@ def _provision(kind: Kind, snapshot: Path, root: Path, trouble: str) -> None:
         "--as-pid2",
         f"--bind-ro={snapshot}:/src",
         f"--bind-ro={DEV_VENV}",
-        "--setenv=PYTHONPATH=/src:/src/acls",
+        "--setenv=PYTHONPATH=/src:/src/acls:/src/upgrade:/src/validator",
         "--setenv=PYTHONDONTWRITEBYTECODE=1",
         f"--setenv={TROUBLE}={trouble}",
         "--chdir=/src",

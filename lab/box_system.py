@@ -139,6 +139,7 @@ def link_programs() -> None:
         (Path("/usr/bin/ipa-tpi"), "ipa-tpi"),
         (LIBEXEC / "ipa-tpi-executor", "ipa-tpi-executor"),
         (LIBEXEC / "ipa-tpi-validate", "ipa-tpi-validate"),
+        (LIBEXEC / "ipa-tpi-certval", "ipa-tpi-certval"),
     ):
         place.parent.mkdir(parents=True, exist_ok=True)
         place.unlink(missing_ok=True)

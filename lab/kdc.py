@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 import ldap
 
+from lab import otp, pkinit
 from lab.delegation import translate
 from lab.directory import connect
 from lab.entries import add_values
@@ -52,6 +53,7 @@ def krb5_conf(layout: Layout) -> str:
   {layout.realm} = {{
     kdc = {kdc}
     master_kdc = {kdc}
+    pkinit_anchors = FILE:{layout.product.ca_file}
   }}
 
 [domain_realm]
@@ -61,8 +63,9 @@ def krb5_conf(layout: Layout) -> str:
 
 
 def kdc_conf(layout: Layout) -> str:
-    """Return the KDC's own configuration."""
+    """Return the KDC's own configuration: what each way to log in says of itself is as in FreeIPA."""
     listen = f"127.0.0.1:{layout.ports.kdc}" if layout.host == "localhost" else str(layout.ports.kdc)
+    certificate, key = pkinit.kdc_identity(layout)
     return f"""\
 [libdefaults]
   spake_preauth_groups = edwards25519
@@ -81,6 +84,17 @@ def kdc_conf(layout: Layout) -> str:
     max_renewable_life = 7d
     default_principal_flags = +preauth
     spake_preauth_indicator = hardened
+    encrypted_challenge_indicator = hardened
+    pkinit_identity = FILE:{certificate},{key}
+    pkinit_anchors = FILE:{layout.product.ca_file}
+    pkinit_indicator = pkinit
+  }}
+
+[otp]
+  DEFAULT = {{
+    server = {otp.socket_path(layout)}
+    strip_realm = true
+    indicator = otp
   }}
 
 [dbmodules]

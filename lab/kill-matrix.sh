@@ -5,8 +5,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 python=${PYTHON:-/var/cache/ipa-tpi/venv/bin/python}
 name=${BOX:-kill-matrix}
-export PYTHONPATH="$PWD:$PWD/acls" PYTHONDONTWRITEBYTECODE=1
+export PYTHONPATH="$PWD:$PWD/acls:$PWD/upgrade:$PWD/validator" PYTHONDONTWRITEBYTECODE=1
 trap '"$python" -m lab.box down --name "$name" >&2' EXIT
 "$python" -m lab.box up --name "$name" --fresh >&2
-"$python" -m lab.box run --name "$name" -- env PYTHONPATH=/src:/src/acls:/src/tests:/src/tests/box PYTHONDONTWRITEBYTECODE=1 \
+"$python" -m lab.box run --name "$name" -- env PYTHONPATH=/src:/src/acls:/src/upgrade:/src/validator:/src/tests:/src/tests/box PYTHONDONTWRITEBYTECODE=1 \
     /var/cache/ipa-tpi/venv/bin/python /src/tests/box/kill_matrix.py "${@:-20}"

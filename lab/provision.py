@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from lab import directory, httpd_conf, kdc, pki, settings
+from lab import directory, httpd_conf, kdc, pki, pkinit, settings
 from lab.files import write
 from lab.layout import Layout, system
 
@@ -46,6 +46,7 @@ def write_system_files(layout: Layout) -> None:
     """Write what only a whole system has: Apache's and gssproxy's own folders, the directory's environment."""
     write_directory_files(layout, durable=True)
     write_other_files(layout)
+    pkinit.write_kdc_certificate(layout)
     pki.write_directory_keys(layout)
     for path, content in httpd_conf.system_files(layout).items():
         write(path, content, mode=0o600 if path.parent.name == "gssproxy" else 0o644)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 TARGET = ROOT / "docs" / "traceability.md"
-CODE = ("ipa_tpi", "acls", "httpd", "systemd")
+CODE = ("ipa_tpi", "acls", "upgrade", "httpd", "systemd", "validator")
 _CITED = re.compile(r"\bR-([A-Z])([0-9]{2})\b")
 _TEST = re.compile(r"def (test_r_([a-z])([0-9]{2})_[a-z0-9_]+)")
 _SUFFIXES = frozenset({".py", ".conf", ".service", ".yaml", ".wsgi"})

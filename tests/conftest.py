@@ -12,7 +12,16 @@ from pathlib import Path
 import pytest
 
 _REPOSITORY = Path(__file__).resolve().parent.parent
-sys.path[:0] = [path for path in (str(_REPOSITORY), str(_REPOSITORY / "acls")) if path not in sys.path]
+sys.path[:0] = [
+    path
+    for path in (
+        str(_REPOSITORY),
+        str(_REPOSITORY / "acls"),
+        str(_REPOSITORY / "upgrade"),
+        str(_REPOSITORY / "validator"),
+    )
+    if path not in sys.path
+]
 
 from lab import processes  # noqa: E402 (needs the path)
 from lab import realm as laboratory  # noqa: E402

@@ -13,6 +13,7 @@ from world import CA, HOST, REALM, SUFFIX, URL, World, eventually
 
 from ipa_tpi.client import TpiClient, Wish
 from ipa_tpi.client.tickets import GssTickets, Tickets
+from ipa_tpi.client.wanted import Wanted
 
 OPERATION = f"cn=dirsrv.restart,cn=tpioperations,cn=tpi,{SUFFIX}"
 WISH = Wish("dirsrv.restart", HOST, {"instance": "DS01"}, "what it demands")
@@ -35,7 +36,7 @@ def demanded(world: World, **attributes: str) -> Iterator[None]:
 def with_ticket(world: World, person: str, ccache: str = "") -> TpiClient:
     """Give a client that makes every proof with the tickets of this cache, whatever is demanded."""
 
-    def fresh(_principal: str, _target: str, _seconds: int) -> AbstractContextManager[Tickets]:
+    def fresh(_tickets: Tickets, _target: str, _wanted: Wanted) -> AbstractContextManager[Tickets]:
         return nullcontext(GssTickets(f"FILE:{ccache or world.ccache(person)}"))
 
     return TpiClient(URL, CA, f"FILE:{world.ccache(person)}", fresh=fresh)

@@ -314,10 +314,15 @@ class FakeDirectory:
         self._maybe_fail("whoami")
         return self._dn
 
-    def policy(self) -> Policy:
-        """Give all rules and operations."""
+    def policy(self, about: frozenset[str] | None = None) -> Policy:
+        """Give all rules and operations; here they are few."""
+        del about
         self._maybe_fail("policy")
         return self._realm.policy
+
+    def operations(self) -> Policy:
+        """Give all operations, and no rules."""
+        return replace(self.policy(), rules=(), whole=False)
 
     def account(self, principal: str) -> Account | None:
         """Find an account by any of its names."""
@@ -404,6 +409,20 @@ class FakeDirectory:
             and self._sees(rid)
         )
 
+    def spoken(self, creator: str, since: datetime | None, until: datetime | None) -> frozenset[str]:
+        """List requests with somebody's voice."""
+        self._maybe_fail("spoken")
+        return frozenset(
+            rid
+            for rid, entry_id, raw in self._realm.entries
+            if entry_id
+            and _class(raw) in {"ipatpiapproval", "ipatpidenial"}
+            and raw.creator == creator
+            and (since is None or since <= raw.created)
+            and (until is None or raw.created <= until)
+            and self._sees(rid)
+        )
+
     def add_request(self, entry: NewEntry) -> None:
         """Add a request, as the ACIs and the RDN allow."""
         self._maybe_fail("add_request")
@@ -436,6 +455,7 @@ class FakeDirectory:
                 query.creator in {"", raw.creator}
                 and query.executor in {"", executor}
                 and query.operation in {"", operation}
+                and query.target in {"", _text(raw, "ipatpitarget")}
                 and request_id.startswith(query.prefix)
                 and (query.since is None or raw.created >= query.since)
                 and (query.until is None or raw.created <= query.until)

@@ -34,6 +34,7 @@ INDEXED = (
     "ipaTpiEntryId",
     "ipaTpiExecutor",
     "ipaTpiMemberOperation",
+    "ipaTpiOperationCategory",
     "ipaTpiOperationName",
     "ipaTpiRefersTo",
     "ipaTpiRequestId",

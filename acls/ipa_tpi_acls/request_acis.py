@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from ipa_tpi_acls.bind_rules import BindRule, Every, Listed, Member, NamedBy, Some
-from ipa_tpi_acls.instruction import READ, Aci, any_class, any_of, two_of
+from ipa_tpi_acls.instruction import READ, WRITE, Aci, any_class, any_of, two_of
 from ipa_tpi_acls.layout import APPROVE_RIGHT, AUDIT_RIGHT, REQUEST_RIGHT, Layout
 
 REQUEST = "ipaTpiRequest"
@@ -53,7 +53,7 @@ def request_acis(layout: Layout) -> tuple[Aci, ...]:
     a_request = f"ipaTpiRequestId=*,{layout.requests}"
     an_answer = f"ipaTpiEntryId=*,{a_request}"
     return (
-        Aci(name="requests: nothing changes", rights=("write",), attributes="*"),
+        Aci(name="requests: nothing changes", rights=WRITE, attributes="*"),
         *_form(layout, a_request, an_answer),
         *_add_pair(request, a_request),
         *(aci for kind in answers for aci in _add_pair(kind, an_answer)),
@@ -171,7 +171,8 @@ def _read(layout: Layout) -> tuple[Aci, ...]:
         entries="(!(objectClass=nsContainer))",
         attributes="*",
     )
-    # R-K17: retention is the one deletion.
+    # R-K17: retention is the one deletion, by the executor whose journal knows that the request has ended. That it has
+    # ended, or goes whole, no ACI can ask for.
     retention = Aci(
         name="requests: retention",
         effect="allow",
@@ -179,4 +180,11 @@ def _read(layout: Layout) -> tuple[Aci, ...]:
         who=Member((policy,)),
         entries="(!(objectClass=nsContainer))",
     )
-    return (*reads, nobody_else, retention)
+    # A deny, since a policy executor may have a right from further up as well.
+    own_only = Aci(
+        name="requests: only the named executor removes",
+        rights=("delete",),
+        who=executor.opposite(),
+        entries="(!(objectClass=nsContainer))",
+    )
+    return (*reads, nobody_else, retention, own_only)

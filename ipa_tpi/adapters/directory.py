@@ -20,8 +20,8 @@ from ldap.controls.psearch import PersistentSearchControl
 
 from ipa_tpi.adapters.gss import bind
 from ipa_tpi.adapters.ldap_options import prepare
-from ipa_tpi.adapters.people import AT_ONCE, Sought, bearing, by_dn, by_name, hosts_named, parent_of
-from ipa_tpi.decide.definition import load_operation, load_rule
+from ipa_tpi.adapters.people import AT_ONCE, Sought, bearing, by_dn, by_name, hosts_named
+from ipa_tpi.adapters.rules import read_operations, read_policy
 from ipa_tpi.decide.intake import RawEntry, read_child, read_request
 from ipa_tpi.errors import (
     DirectoryLimitError,
@@ -36,11 +36,9 @@ from ipa_tpi.model import (
     Group,
     HostEntry,
     Kind,
-    Operation,
     Policy,
     Refuse,
     Request,
-    Rule,
     Subtree,
 )
 from ipa_tpi.ports import Heading, NewEntry, People, Query
@@ -82,11 +80,6 @@ _ALL: Final = "(|(objectClass=*)(objectClass=ldapSubEntry))"
 # creatorsName and memberUser included, without touching it. Critical: a server without it is not read from.
 _REAL_ATTRIBUTES: Final = RequestControl("2.16.840.1.113730.3.4.17", criticality=True)
 _UNREADABLE: Final[Mapping[str, Sequence[bytes]]] = {"nsaccountlock": [b"unreadable"]}
-_POLICY: Final = {
-    "cn=tpirules": "ipaTpiRule",
-    "cn=tpioperations": "ipaTpiOperation",
-    "cn=tpioperationgroups": "ipaTpiOperationGroup",
-}
 # A DN with nothing in it that could be spelled otherwise, apart from the case: nearly all that servers send.
 _PLAIN_DN: Final = re.compile(
     r"[A-Za-z][A-Za-z0-9-]*=[\w@./:-]+(?: [\w@./:-]+)*(?:,[A-Za-z][A-Za-z0-9-]*=[\w@./:-]+(?: [\w@./:-]+)*)*",
@@ -106,6 +99,10 @@ _NEWS: Final = f"(!(|{''.join(f'(objectClass={name})' for name in _EXECUTORS)}))
 _WATCH_SLICE_SECONDS: Final = 1.0
 # How often a request is read that gained an entry while it was read.
 _LOADS: Final = 3
+# R-E22: the directory takes megabytes in one attribute of one entry, so what is read is held only up to a limit. A proof
+# has some ten thousand; nothing else that counts has more than a few thousand.
+_MOST_BYTES: Final = 8 * 1024 * 1024
+_LONGEST_HINT: Final = 1024
 
 
 def normal_dn(text: str) -> str:
@@ -217,30 +214,20 @@ class LdapDirectory:
             answer: str = self._connection.whoami_s()
         return normal_dn(answer.removeprefix("dn: ").removeprefix("dn:"))
 
-    def policy(self) -> Policy:
-        """Read all rules, operations and operation groups, in one search."""
-        classes = "".join(f"(objectClass={name})" for name in _POLICY.values())
-        found = self._search(f"cn=tpi,{self._suffix}", ldap.SCOPE_SUBTREE, f"(|{classes})", ["*"])
-        entries = dict(self._below("cn=tpirules", found))
-        rules = {dn: load_rule(dn, raw) for dn, raw in entries.items()}
-        operations: dict[str, Operation] = {}
-        malformed: dict[str, str] = {}
-        for dn, raw in self._below("cn=tpioperations", found):
-            loaded = load_operation(dn, raw)
-            name = next(iter(raw.get("cn", [b""]))).decode("utf-8", "replace")
-            if isinstance(loaded, Operation):
-                operations[name] = loaded
-            else:
-                malformed[name] = loaded.message
-        groups = {
-            dn: frozenset(value.decode() for value in raw.get("member", ()))
-            for dn, raw in self._below("cn=tpioperationgroups", found)
-        }
-        broken = {dn: rule.message for dn, rule in rules.items() if isinstance(rule, Refuse)}
-        usable = tuple(rule for rule in rules.values() if isinstance(rule, Rule))
-        return Policy(
-            usable, operations, malformed, groups, broken, {dn: _first(entries[dn], "cn") for dn in broken}
-        )
+    def policy(self, about: frozenset[str] | None = None) -> Policy:
+        """Read rules, operations and operation groups."""
+        return read_policy(self._policy_entries, self._top, about)
+
+    def operations(self) -> Policy:
+        """Read all operations, and no rules."""
+        return read_operations(self._policy_entries, self._top)
+
+    @property
+    def _top(self) -> str:
+        return normal_dn(f"cn=tpi,{self._suffix}")
+
+    def _policy_entries(self, wanted: str, at_most: int) -> list[tuple[str, Raw]]:
+        return self._search(self._top, ldap.SCOPE_SUBTREE, wanted, ["*"], at_most=at_most)
 
     def account(self, principal: str) -> Account | None:
         """Read the one account that bears this principal name."""
@@ -344,14 +331,16 @@ class LdapDirectory:
             terms.append(ldap.filter.filter_format("(ipaTpiExecutor=%s)", [query.executor]))
         if query.operation:
             terms.append(ldap.filter.filter_format("(ipaTpiOperationName=%s)", [query.operation]))
+        if query.target:
+            terms.append(ldap.filter.filter_format("(ipaTpiTarget=%s)", [query.target]))
         terms.append(_between(query.since, query.until))
-        found = self._search(self._requests_dn(), ldap.SCOPE_ONELEVEL, f"(&{''.join(terms)})", _HEADING)
+        found = self._stream(self._requests_dn(), ldap.SCOPE_ONELEVEL, f"(&{''.join(terms)})", _HEADING)
         headings = [
             Heading(
-                _first(raw, "ipatpirequestid"),
+                _first(raw, "ipatpirequestid")[:_LONGEST_HINT],
                 _created(dn, raw),
-                _first(raw, "ipatpioperationname"),
-                _first(raw, "ipatpiexecutor"),
+                _first(raw, "ipatpioperationname")[:_LONGEST_HINT],
+                _first(raw, "ipatpiexecutor")[:_LONGEST_HINT],
                 int(_first(raw, "numsubordinates") or 0),
             )
             for dn, raw in found
@@ -369,10 +358,12 @@ class LdapDirectory:
         Raises:
             DirectoryLimitError: There are more than the directory gives at once.
         """
-        creator = ldap.filter.filter_format("(creatorsName=%s)", [executor])
-        wanted = f"(&(objectClass=ipaTpiResult){creator}{_between(since, until)})"
-        found = self._search(self._requests_dn(), ldap.SCOPE_SUBTREE, wanted, ["1.1"])
-        return frozenset(self._request_id_of(dn) for dn, _ in found)
+        return self._above("(objectClass=ipaTpiResult)", executor, since, until)
+
+    def spoken(self, creator: str, since: datetime | None, until: datetime | None) -> frozenset[str]:
+        """List the ids of requests that bear somebody's approval or denial."""
+        classes = "(|(objectClass=ipaTpiApproval)(objectClass=ipaTpiDenial))"
+        return self._above(classes, creator, since, until)
 
     def add_request(self, entry: NewEntry) -> None:
         """Add a request."""
@@ -391,6 +382,47 @@ class LdapDirectory:
             _WITH_OPERATIONAL,
         )
         return _to_raw(*found[0]) if found else None
+
+    def whole(self, request_id: str) -> Sequence[RawEntry]:
+        """Read a request and all below it as it lies there, malformed or not.
+
+        Returns:
+            The request first; nothing where it is not there.
+
+        Raises:
+            DirectoryUnavailableError: It does not show all that lies there.
+        """
+        return [_to_raw(*entry) for entry in self._whole(self._request_dn(request_id))]
+
+    def remove(self, dn: str) -> None:
+        """Delete one entry below cn=requests that has none below it; one that is gone is gone.
+
+        Args:
+            dn: Its DN, as `whole` gave it.
+
+        Raises:
+            DirectoryRefusedError: The directory's access control says no.
+            DirectoryUnavailableError: It could not be deleted, or nobody knows whether it was.
+        """
+        if not normal_dn(dn).endswith(
+            "," + normal_dn(self._requests_dn())
+        ):  # R-K17: nothing else is ever deleted
+            raise DirectoryRefusedError(f"{dn} is not below cn=requests, so it is left alone; report this")
+        try:
+            with _translated("remove"):
+                self._connection.delete_s(dn)
+        except NotFoundError:
+            return
+
+    def maintains(self, executor: str) -> bool:
+        """Tell whether an executor is one of those who may maintain policy and remove requests.
+
+        Args:
+            executor: Its DN.
+        """
+        wanted = ldap.filter.filter_format("(member=%s)", [executor])
+        group = f"cn=policy-executors,cn=tpi,{self._suffix}"
+        return bool(self._search(group, ldap.SCOPE_BASE, wanted, ["1.1"]))
 
     def child_dn(self, request_id: str, entry_id: str) -> str:
         """Give the DN of an entry below a request."""
@@ -437,7 +469,7 @@ class LdapDirectory:
         # count of the entries below, which the server keeps without regard to access control.
         dn = normal_dn(base)
         for _ in range(_LOADS):
-            found = self._search(base, ldap.SCOPE_SUBTREE, _ALL, _WITH_OPERATIONAL)
+            found = self._held(base)
             top = [entry for entry in found if entry[0] == dn]
             below = [entry for entry in found if entry[0] != dn]
             # "+" brings it only where it is not 0.
@@ -450,6 +482,14 @@ class LdapDirectory:
             f"the directory shows {len(below)} of {count or 'an unknown number of'} entries below {dn}; "
             "look for an access rule above cn=tpi that hides some"
         )
+
+    def _above(
+        self, classes: str, creator: str, since: datetime | None, until: datetime | None
+    ) -> frozenset[str]:
+        made_by = ldap.filter.filter_format("(creatorsName=%s)", [creator])
+        wanted = f"(&{classes}{made_by}{_between(since, until)})"
+        found = self._search(self._requests_dn(), ldap.SCOPE_SUBTREE, wanted, ["1.1"])
+        return frozenset(self._request_id_of(dn) for dn, _ in found)
 
     def _request_id_of(self, dn: str) -> str:
         parts = normal_dn(dn).removesuffix("," + normal_dn(self._requests_dn())).split(",")
@@ -507,25 +547,63 @@ class LdapDirectory:
             return Kind.PERSON
         return Kind.HOST if parent == normal_dn(f"cn=computers,cn=accounts,{self._suffix}") else Kind.SERVICE
 
-    def _below(self, container: str, found: Sequence[tuple[str, Raw]]) -> list[tuple[str, Raw]]:
-        parent = normal_dn(f"{container},cn=tpi,{self._suffix}")
-        name = _POLICY[container].lower().encode()
-        return [
-            (dn, raw)
-            for dn, raw in found
-            if parent_of(dn) == parent and name in (value.lower() for value in raw.get("objectclass", ()))
-        ]
-
     def _search(
-        self, base: str, scope: int, wanted: str, attributes: list[str], *, virtual: bool = False
+        self,
+        base: str,
+        scope: int,
+        wanted: str,
+        attributes: list[str],
+        *,
+        virtual: bool = False,
+        at_most: int = 0,
     ) -> list[tuple[str, Raw]]:
         controls = [] if virtual else [_REAL_ATTRIBUTES]
         try:
             with _translated("read"):
-                found = self._connection.search_ext_s(base, scope, wanted, attributes, serverctrls=controls)
+                found = self._connection.search_ext_s(
+                    base, scope, wanted, attributes, serverctrls=controls, sizelimit=at_most
+                )
         except NotFoundError:
             return []
         return [(normal_dn(dn), _normal(raw)) for dn, raw in found if dn is not None]
+
+    def _stream(self, base: str, scope: int, wanted: str, attributes: list[str]) -> Iterator[tuple[str, Raw]]:
+        """Search, and give one entry after the other, so that no more of them need be held than are wanted."""
+        try:
+            with _translated("read"):
+                message = self._connection.search_ext(
+                    base, scope, wanted, attributes, serverctrls=[_REAL_ATTRIBUTES]
+                )
+                kind = ldap.RES_SEARCH_ENTRY
+                try:
+                    while kind != ldap.RES_SEARCH_RESULT:
+                        kind, data, _, _ = self._connection.result3(message, all=0)
+                        yield from ((normal_dn(dn), _normal(raw)) for dn, raw in data if dn is not None)
+                except GeneratorExit:
+                    self._connection.abandon(message)
+                    raise
+        except NotFoundError:
+            return
+
+    def _held(self, request_dn: str) -> list[tuple[str, Raw]]:
+        """Read a request and all below it, which may be no more than the directory gives and we hold."""
+        held: list[tuple[str, Raw]] = []
+        left = _MOST_BYTES
+        try:
+            for dn, raw in self._stream(request_dn, ldap.SCOPE_SUBTREE, _ALL, _WITH_OPERATIONAL):
+                left -= len(dn) + sum(len(name) + sum(map(len, values)) for name, values in raw.items())
+                if left < 0:
+                    break
+                held.append((dn, raw))
+        except DirectoryLimitError:
+            left = -1
+        if left < 0:
+            # No error that passes: whoever reads many requests would be stopped by this one for good.
+            raise RefusedError(
+                "the request and what lies below it are larger than can be read; make a new request, and tell an auditor",
+                code="malformed-request",
+            )
+        return held
 
     def _add(self, dn: str, rdn: str, entry: NewEntry) -> None:
         values = {name: list(given) for name, given in entry.attributes.items()}
@@ -643,7 +721,7 @@ def _translated(what: str) -> Iterator[None]:
         ) from error
     except (ldap.SIZELIMIT_EXCEEDED, ldap.ADMINLIMIT_EXCEEDED) as error:
         raise DirectoryLimitError(
-            f"the directory holds more requests than it gives at once ({_info(error)}); tell an administrator, "
+            f"the directory holds more entries than it gives at once ({_info(error)}); tell an administrator, "
             "and ask for fewer: ipa-tpi list --mine"
         ) from error
     except ldap.LDAPError as error:

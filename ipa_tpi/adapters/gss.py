@@ -4,6 +4,7 @@ Credential caches and keytabs are always passed explicitly; nothing here reads o
 process's environment, because threads would then act as each other.
 """
 
+import base64
 from datetime import UTC, datetime
 from typing import Any, Final, Protocol
 
@@ -26,6 +27,8 @@ _PAC: Final = b"urn:mspac:"
 _INDICATORS: Final = b"auth-indicators"
 # KRB5KDC_ERR_BADOPTION (RFC 4120 section 7.5.9). Below SPNEGO its number is mapped away; the text stays.
 _BAD_OPTION: Final = "can't fulfill requested option"
+# For tickets of tpi/HOST itself, with which it gets others in people's names.
+_EVIDENCE_CCACHE: Final = "MEMORY:ipa-tpi-evidence"
 _INITIAL_FLAG: Final = 0x00400000  # RFC 4120 section 5.3: bit 9 of TicketFlags
 
 
@@ -132,11 +135,14 @@ class GssVerifier:
     Args:
         keytab: Path of the keytab of tpi/HOST.
         principal: tpi/HOST@REALM.
+        evidence: Whether to keep with what the executor can act as the initiator by constrained delegation, where
+            the KDC lets it (K01).
     """
 
-    def __init__(self, keytab: str, principal: str) -> None:
+    def __init__(self, keytab: str, principal: str, *, evidence: bool = False) -> None:
         self._keytab = keytab
         self._principal = principal
+        self._evidence = evidence
 
     def accept(self, proof: Proof, text: bytes) -> AcceptedProof:
         """Accept a token and check its MIC; see `ipa_tpi.ports.ProofVerifier`."""
@@ -148,7 +154,8 @@ class GssVerifier:
                 raise RefusedError(
                     "the proof's token is not whole; run: ipa-tpi prove ID", code="proof-invalid"
                 )
-            return _accepted(context, proof.mic, text)
+            evidence = context.delegated_creds if self._evidence else None
+            return _accepted(context, proof.mic, text, evidence)
         except GSSError as error:
             raise RefusedError(
                 f"the proof was not made for {self._principal}: {_text(error)}; run kinit, then: ipa-tpi prove ID",
@@ -159,14 +166,19 @@ class GssVerifier:
         try:
             name = gssapi.Name(self._principal, gssapi.NameType.kerberos_principal)
             store: dict[bytes | str, bytes | str] = {"keytab": self._keytab, "rcache": "none:"}
-            return gssapi.Credentials(name=name, usage="accept", store=store, mechs=[KRB5])
+            if not self._evidence:
+                return gssapi.Credentials(name=name, usage="accept", store=store, mechs=[KRB5])
+            store |= {"client_keytab": self._keytab, "ccache": _EVIDENCE_CCACHE}
+            return gssapi.Credentials(name=name, usage="both", store=store, mechs=[KRB5])
         except GSSError as error:
             raise KerberosError(
                 f"the keytab {self._keytab} cannot be used: {_text(error)}; check its owner and its keys (klist -k)"
             ) from error
 
 
-def _accepted(context: gssapi.SecurityContext, mic: bytes, text: bytes) -> AcceptedProof:
+def _accepted(
+    context: gssapi.SecurityContext, mic: bytes, text: bytes, evidence: gssapi.Credentials | None
+) -> AcceptedProof:
     initiator = context.initiator_name
     attributes: dict[bytes, Any] = {bytes(name): initiator.attributes[name] for name in initiator.attributes}
     has_pac = any(name.startswith(_PAC) for name in attributes)
@@ -180,7 +192,38 @@ def _accepted(context: gssapi.SecurityContext, mic: bytes, text: bytes) -> Accep
         if indicators
         else frozenset(),
         mic_valid=_mic_valid(context, mic, text),
+        evidence=evidence,
     )
+
+
+def negotiate_header(evidence: object, host: str) -> str:
+    """Make what authenticates one HTTP request to HTTP/HOST as the maker of a proof (K01).
+
+    The bare Kerberos mechanism: what lies under SPNEGO here has no proxy credentials.
+
+    Args:
+        evidence: As `AcceptedProof` holds it.
+        host: The server's name.
+
+    Returns:
+        The value of ``Authorization``.
+
+    Raises:
+        NoTicketError: The KDC gives no ticket: the person's was not forwardable, or has expired, or tpi/HOST may not
+            delegate to this service.
+    """
+    if not isinstance(evidence, gssapi.Credentials):
+        raise NoTicketError("there is no ticket to act with; run: ipa-tpi prove ID")
+    name = gssapi.Name(f"HTTP@{host}", gssapi.NameType.hostbased_service)
+    try:
+        token = gssapi.SecurityContext(name=name, creds=evidence, mech=KRB5, usage="initiate").step()
+    except GSSError as error:
+        raise NoTicketError(
+            f"no ticket for HTTP/{host} in the requester's name could be had ({_text(error)}); "
+            "run: kinit -f, then: ipa-tpi prove ID; if that does not help, an administrator has to let "
+            f"this host's tpi/ principal delegate to HTTP/{host}"
+        ) from error
+    return "Negotiate " + base64.b64encode(token or b"").decode("ascii")
 
 
 def _mic_valid(context: gssapi.SecurityContext, mic: bytes, text: bytes) -> bool:

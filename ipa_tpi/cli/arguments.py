@@ -9,6 +9,7 @@ from ipa_tpi import __version__
 from ipa_tpi.cli.deeds import ADD_DEED, GROUPS, parameter
 from ipa_tpi.cli.moments import moment_since, moment_until
 from ipa_tpi.errors import STATE_EXIT_STATUS, BadInputError
+from ipa_tpi.model import Outcome
 
 PROGRAM: Final = "ipa-tpi"
 DEFAULT_WAIT_SECONDS: Final = 900
@@ -32,6 +33,7 @@ _OTHER_VERBS: Final = {
     "operations": "list what can be asked for, and what each needs",
     "hosts": "list the hosts that an operation can run on",
     "converge": "bring the directory's schema and access control up to date (root)",
+    "dogtag": "keep Dogtag's ACLs for people who come by Kerberos (root, on a CA's host)",
     "completion": "print what completes this command line in a shell",
 }
 _SHELLS: Final = ("bash", "zsh")
@@ -130,33 +132,7 @@ def _add_verb(
     if verb == "create":
         _add_create(parser)
     elif verb == "list":
-        parser.add_argument(
-            "--state", choices=tuple(STATE_EXIT_STATUS), default="", help="only those in this state"
-        )
-        parser.add_argument("--mine", action="store_true", help="only your own")
-        parser.add_argument("--approvable", action="store_true", help="only those that you could approve now")
-        parser.add_argument(
-            "--limit",
-            type=_limit,
-            metavar="N",
-            default=DEFAULT_LISTED,
-            help=f"at most so many, the newest (default: {DEFAULT_LISTED})",
-        )
-        parser.add_argument("--before", metavar="ID", default="", help="only those older than this request")
-        parser.add_argument("--operation", metavar="NAME", default="", help="only those for this operation")
-        parser.add_argument("--user", metavar="NAME", default="", help="only those that this person made")
-        parser.add_argument(
-            "--since",
-            metavar="TIME",
-            type=moment_since,
-            help="only those made at or after TIME: a date, or 2h, 3d",
-        )
-        parser.add_argument(
-            "--until",
-            metavar="TIME",
-            type=moment_until,
-            help="only those made at or before TIME: a date, or 2h, 3d",
-        )
+        _add_list(parser)
     elif verb in _REQUEST_VERBS:
         parser.add_argument("id", metavar="ID", help=_ID)
     elif verb == "completion":
@@ -177,6 +153,46 @@ def _add_verb(
             default=DEFAULT_WAIT_SECONDS,
             help=f"how many seconds to wait at most (default: {DEFAULT_WAIT_SECONDS})",
         )
+
+
+def _add_list(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--state", choices=tuple(STATE_EXIT_STATUS), default="", help="only those in this state"
+    )
+    parser.add_argument("--mine", action="store_true", help="only your own")
+    parser.add_argument("--approvable", action="store_true", help="only those that you could approve now")
+    parser.add_argument(
+        "--limit",
+        type=_limit,
+        metavar="N",
+        default=DEFAULT_LISTED,
+        help=f"at most so many, the newest (default: {DEFAULT_LISTED})",
+    )
+    parser.add_argument("--before", metavar="ID", default="", help="only those older than this request")
+    parser.add_argument("--operation", metavar="NAME", default="", help="only those for this operation")
+    parser.add_argument("--user", metavar="NAME", default="", help="only those that this person made")
+    parser.add_argument(
+        "--since",
+        metavar="TIME",
+        type=moment_since,
+        help="only those made at or after TIME: a date, or 2h, 3d",
+    )
+    parser.add_argument(
+        "--until",
+        metavar="TIME",
+        type=moment_until,
+        help="only those made at or before TIME: a date, or 2h, 3d",
+    )
+    parser.add_argument(
+        "--approver", metavar="NAME", default="", help="only those that this person approved or denied"
+    )
+    parser.add_argument("--host", default="", help="only those that are to run on this host")
+    parser.add_argument(
+        "--outcome",
+        choices=tuple(outcome.value for outcome in Outcome),
+        default="",
+        help="only those that ended so, by the word of the host",
+    )
 
 
 def _add_group(

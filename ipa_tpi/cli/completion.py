@@ -13,7 +13,7 @@ from ipa_tpi import __version__
 from ipa_tpi.cli.arguments import PROGRAM, grammar
 from ipa_tpi.cli.deeds import GROUPS
 
-# `converge` reads its own command line, and is not loaded for this, since it needs the LDAP library.
+# These verbs read their own command lines, and are not loaded for this, since they need the LDAP library.
 CONVERGE_OPTIONS: Final[Mapping[str, bool]] = {
     "-h": False,
     "--help": False,
@@ -23,6 +23,17 @@ CONVERGE_OPTIONS: Final[Mapping[str, bool]] = {
     "--json": False,
 }
 """Its options, and whether each takes a value."""
+DOGTAG_OPTIONS: Final[Mapping[str, bool]] = {
+    "-h": False,
+    "--help": False,
+    "--ldap-uri": True,
+    "--suffix": True,
+    "--base": True,
+    "--controlled": True,
+    "--acl-properties": True,
+    "--json": False,
+}
+"""The same for `dogtag acls` and what follows."""
 
 _QUESTIONS: Final = {"ID": "list", "OPERATION": "operations", "RULE": "rule find"}
 _NARROWER: Final = {"approve": "list --approvable", "cancel": "list --mine"}
@@ -135,9 +146,10 @@ def script(shell: str) -> str:
         What the shell is to read, as by ``source``.
     """
     verbs = dict(_walk("", grammar()))
-    verbs["converge"] = _Grammar(
-        tuple(CONVERGE_OPTIONS), frozenset(name for name, valued in CONVERGE_OPTIONS.items() if valued), {}
-    )
+    for name, known, words in (("converge", CONVERGE_OPTIONS, ()), ("dogtag", DOGTAG_OPTIONS, ("acls",))):
+        verbs[name] = _Grammar(
+            tuple(known), frozenset(option for option, valued in known.items() if valued), {}, words=words
+        )
     choices = {option: words for verb in verbs.values() for option, words in verb.choices.items()}
     filled = _SCRIPT
     for mark, text in (

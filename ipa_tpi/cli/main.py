@@ -65,6 +65,10 @@ def _run(arguments: Sequence[str]) -> int:
         from ipa_tpi_acls.converge import command  # noqa: PLC0415 - LDAP is for root alone
 
         return command(list(arguments[1:]))
+    if arguments[:1] == ["dogtag"]:
+        from ipa_tpi_acls.dogtag.command import command as dogtag  # noqa: PLC0415 - as above
+
+        return dogtag(list(arguments[1:]))
     options = parse(arguments)
     if options.verb == "completion":
         from ipa_tpi.cli.completion import script  # noqa: PLC0415 - for this verb alone

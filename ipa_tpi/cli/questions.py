@@ -30,6 +30,9 @@ def ask_list(client: TpiClient, options: argparse.Namespace, _settings: Settings
             user=options.user,
             since=options.since,
             until=options.until,
+            approver=options.approver,
+            host=options.host,
+            outcome=options.outcome,
         )
     )
     views = page.requests

@@ -17,6 +17,7 @@ from ipa_tpi.client.freshness import Freshness, fresh_tickets
 from ipa_tpi.client.selection import Selection, Trial
 from ipa_tpi.client.tickets import GssTickets, Tickets
 from ipa_tpi.client.transport import DEFAULT_TIMEOUT_SECONDS, Transport
+from ipa_tpi.client.wanted import ANY, Wanted, wanted_again, wanted_of
 from ipa_tpi.client.wish import Wish, check_host, check_wish, draft, find_operation
 from ipa_tpi.decide.digest import mic_text
 from ipa_tpi.decide.intake import check_identifier, check_text
@@ -224,7 +225,7 @@ class TpiClient:
             reason=view.reason,
             ticket=view.ticket,
             interface=view.interface,
-            proof=self._proof(view.target, Purpose.REQUEST, digest, operation.fresh_seconds),
+            proof=self._proof(view.target, Purpose.REQUEST, digest, wanted_of(operation)),
         )
         recorded = self._same(view.id, self._post("/requests", body))
         if examine(recorded).request != digest:
@@ -252,7 +253,7 @@ class TpiClient:
         """
         read_preview(view)
         digest = examine(view).approval
-        proof = self._proof(view.target, Purpose.APPROVE, digest, view.fresh_seconds)
+        proof = self._proof(view.target, Purpose.APPROVE, digest, wanted_of(view))
         return self._voice(view, "approvals", VoiceBody(digest=digest.hex(), comment=comment, proof=proof))
 
     def deny(self, view: RequestView, comment: str = "") -> RequestView:
@@ -280,11 +281,12 @@ class TpiClient:
             TpiError: As `approve`.
         """
         examination = examine(view)
-        if view.requester == self.tickets.principal():
-            proof = self._proof(view.target, Purpose.REQUEST, examination.request, view.fresh_seconds)
+        me = self.tickets.principal()
+        if view.requester == me:
+            proof = self._proof(view.target, Purpose.REQUEST, examination.request, wanted_again(view, me))
         else:
             read_preview(view)
-            proof = self._proof(view.target, Purpose.APPROVE, examination.approval, view.fresh_seconds)
+            proof = self._proof(view.target, Purpose.APPROVE, examination.approval, wanted_again(view, me))
         return self._same(view.id, self._post(self._path(view.id, "proofs"), proof))
 
     def _deny(
@@ -303,10 +305,10 @@ class TpiClient:
             raise RefusedError(refusal.message, code=refusal.code)
         return self._same(view.id, self._post(self._path(view.id, part), body))
 
-    def _proof(self, target: str, purpose: Purpose, digest: bytes, fresh_seconds: int = 0) -> ProofBody:
+    def _proof(self, target: str, purpose: Purpose, digest: bytes, wanted: Wanted = ANY) -> ProofBody:
         text = mic_text(purpose, digest)
-        if fresh_seconds:
-            with self._fresh(self.tickets.principal(), target, fresh_seconds) as tickets:
+        if wanted.seconds:
+            with self._fresh(self.tickets, target, wanted) as tickets:
                 token, mic = tickets.prove(target, text)
         else:
             token, mic = self.tickets.prove(target, text)

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import BinaryIO, Final, Protocol
 
 from ipa_tpi.client.tickets import GssTickets, Tickets
+from ipa_tpi.client.wanted import Wanted
 from ipa_tpi.errors import KerberosError
 
 KINIT: Final = "/usr/bin/kinit"
@@ -29,18 +30,20 @@ _SHORTEST_LIFE_SECONDS: Final = 60
 class Freshness(Protocol):
     """Where tickets come from that are for one proof alone."""
 
-    def __call__(self, principal: str, target: str, seconds: int) -> AbstractContextManager[Tickets]:
+    def __call__(self, tickets: Tickets, target: str, wanted: Wanted) -> AbstractContextManager[Tickets]:
         """Get a ticket for the executor of a target now, and forget it at the end of the block."""
 
 
 @contextmanager
-def fresh_tickets(principal: str, target: str, seconds: int) -> Iterator[Tickets]:
+def fresh_tickets(tickets: Tickets, target: str, wanted: Wanted) -> Iterator[Tickets]:
     """Have kinit get a ticket for the executor of a target, for the time of a ``with`` block.
 
+    A copy of the person's own tickets is FAST armor (RFC 6113): one-time passwords are asked for in no other way.
+
     Args:
-        principal: Whose, with the realm.
+        tickets: The person's own, which say whose ticket it is.
         target: A host name that `decide.intake.check_target` lets pass.
-        seconds: How long ago the authentication may be when the proof arrives.
+        wanted: What it must be.
 
     Yields:
         Tickets that can make a proof for that target, and do nothing else.
@@ -49,33 +52,37 @@ def fresh_tickets(principal: str, target: str, seconds: int) -> Iterator[Tickets
         KerberosError: Code ``fresh-needed``: there is no terminal to ask on; ``kerberos``: kinit could
             not be run, or gave no ticket.
     """
+    principal = tickets.principal()
     service = f"tpi/{target}@{principal.rpartition('@')[2]}"
     with ExitStack() as stack:
         terminal = stack.enter_context(_terminal(service))
         stack.enter_context(_ended_in_order())
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="ipa-tpi-"))  # of mode 0700
-        ccache = f"FILE:{Path(folder) / 'ccache'}"
+        ccache, armor = (f"FILE:{Path(folder) / name}" for name in ("ccache", "armor"))
+        tickets.copy(armor)
+        factor = f" ({' or '.join(wanted.factors)})" if wanted.factors else ""
         terminal.write(
-            f"{service} demands a ticket that was got just now; kinit asks for your factor.\n".encode()
+            f"{service} demands a ticket that was got just now; kinit asks for your factor{factor}.\n".encode()
         )
-        _ask(command(principal, service, ccache, seconds), terminal, service)
+        _ask(command(principal, service, ccache, armor, wanted.seconds), terminal, service)
         yield GssTickets(ccache)
 
 
-def command(principal: str, service: str, ccache: str, seconds: int) -> Sequence[str]:
+def command(principal: str, service: str, ccache: str, armor: str, seconds: int) -> Sequence[str]:
     """Give kinit's command line; nothing secret is in it.
 
     Args:
         principal: Whose ticket; never taken for an option, whatever it begins with (CVE-2024-1481).
         service: For whom.
         ccache: Where to put it.
+        armor: A cache with a ticket to speak with the KDC under.
         seconds: How long it has to be of use.
 
     Returns:
         The words.
     """
     life = f"{max(seconds, _SHORTEST_LIFE_SECONDS)}s"
-    return [KINIT, "-F", "-P", "-l", life, "-S", service, "-c", ccache, "--", principal]
+    return [KINIT, "-F", "-P", "-l", life, "-S", service, "-T", armor, "-c", ccache, "--", principal]
 
 
 def _ask(words: Sequence[str], terminal: BinaryIO, service: str) -> None:

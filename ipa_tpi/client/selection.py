@@ -21,6 +21,9 @@ class Selection:
         user: Only those that this account made, with or without the realm.
         since: Only those made at or after this time.
         until: Only those made at or before this time.
+        approver: Only those that this account approved or denied, with or without the realm.
+        host: Only those that are to run on this host.
+        outcome: Only those that ended so, by the word of their executor.
     """
 
     state: str = ""
@@ -33,6 +36,9 @@ class Selection:
     user: str = ""
     since: datetime | None = None
     until: datetime | None = None
+    approver: str = ""
+    host: str = ""
+    outcome: str = ""
 
     def query(self) -> str:
         """Give it as the query string of a URL, with its question mark where there is one."""
@@ -47,6 +53,9 @@ class Selection:
             "user": self.user,
             "since": _written(self.since),
             "until": _written(self.until),
+            "approver": self.approver,
+            "host": self.host,
+            "outcome": self.outcome,
         }
         text = urlencode({name: value for name, value in wanted.items() if value})
         return f"?{text}" if text else ""

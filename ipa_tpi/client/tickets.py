@@ -60,6 +60,9 @@ class Tickets(Protocol):
     def prove(self, target: str, text: bytes) -> tuple[bytes, bytes]:
         """Make a GSS token for the executor of a target, and a MIC over a text."""
 
+    def copy(self, ccache: str) -> None:
+        """Put the tickets into another cache as well, which the caller deletes."""
+
 
 class GssTickets:
     """`Tickets` of a credential cache.
@@ -147,6 +150,20 @@ class GssTickets:
             return bytes(token), bytes(context.get_signature(text))
         except GSSError as error:
             raise explain(error, service) from error
+
+    def copy(self, ccache: str) -> None:
+        """Put the tickets into another cache as well.
+
+        Args:
+            ccache: Its name; it is overwritten, and the caller deletes it.
+
+        Raises:
+            KerberosError: There are none, or they cannot be written there.
+        """
+        try:
+            self._acquire().store(store={"ccache": ccache}, usage="initiate", overwrite=True)
+        except GSSError as error:
+            raise explain(error, "the Kerberos server") from error
 
     def _acquire(self) -> gssapi.Credentials:
         if self._credentials is None:

@@ -31,6 +31,7 @@ from typing import Final, NamedTuple, TypeVar
 
 from ipa_tpi.decide.digest import approval_digest, parse_canonical, sha256
 from ipa_tpi.decide.identity import Identity, check_distinct
+from ipa_tpi.decide.proof import lacking
 from ipa_tpi.decide.quorum import Demand, check_turn, missing
 from ipa_tpi.model import (
     Approval,
@@ -52,10 +53,7 @@ from ipa_tpi.model import (
 
 C = TypeVar("C", bound=Child)
 # Why a proof did not count although nobody did wrong, and what its maker is told.
-_AGAIN: Final[Mapping[str, str]] = {
-    "proof-stale": "the proof's ticket was not got for this alone, just now, with the factor",
-    "proof-indicator-missing": "the proof's ticket lacks the factor that the operation demands",
-}
+_AGAIN: Final = frozenset({"proof-stale", "proof-indicator-missing"})
 _BY_RULES: Final = frozenset({"no-rule", "not-a-person", "self-approval"})
 
 
@@ -95,6 +93,7 @@ class Terms:
     proof: bool = True
     groups: frozenset[str] = frozenset()
     stages: tuple[Stage, ...] = ()
+    indicators: frozenset[str] = frozenset()
 
     @property
     def demand(self) -> Demand:
@@ -225,8 +224,11 @@ def _state(case: Case, preview: Preview | Refuse | None, count: _Count) -> tuple
             "expired",
             f"the window ended at {count.deadline:%Y-%m-%d %H:%M:%S} UTC; make a new request",
         )
+    unasked = _unasked(case)
     if preview is None:
-        return _awaiting(case)
+        return State.AWAITING_PREVIEW, *(unasked or ("awaiting-preview", _NOT_SHOWN))
+    if unasked is not None:  # R-X01: the floor may have been tightened since the preview
+        return State.PENDING, *unasked
     if not count.missing:
         return State.APPROVED, "", ""
     unproven = sorted(refusal.message for refusal in count.why.values() if refusal.code.startswith("proof-"))
@@ -280,7 +282,10 @@ def _denied(case: Case, preview: Preview | Refuse | None, late: frozenset[str]) 
             return Refuse(
                 "denied-by-approver", f"denied by {_name(voice)}; ask why before you make a new request"
             )
-        if voice.refusal.code not in _BY_RULES:
+        other_account = (
+            voice.refusal.code == "self-approval" and denial.creator != case.subtree.request.creator
+        )
+        if voice.refusal.code not in _BY_RULES or other_account:
             return Refuse(
                 voice.refusal.code,
                 f"a denial lies below the request, and {voice.refusal.message}. Make a new request.",
@@ -295,18 +300,17 @@ def _denied(case: Case, preview: Preview | Refuse | None, late: frozenset[str]) 
 
 
 def _cancelled(case: Case, late: frozenset[str]) -> Refuse | None:
-    for cancellation in case.subtree.of(Cancellation):
-        if cancellation.entry_id in late:
-            continue
-        if cancellation.creator == case.subtree.request.creator:
-            return Refuse(
-                "cancelled",
-                "cancelled by the requester; make a new request if it is still needed",
-                Outcome.CANCELLED,
-            )
+    timely = [entry for entry in case.subtree.of(Cancellation) if entry.entry_id not in late]
+    if any(entry.creator == case.subtree.request.creator for entry in timely):
+        return Refuse(
+            "cancelled",
+            "cancelled by the requester; make a new request if it is still needed",
+            Outcome.CANCELLED,
+        )
+    for entry in timely:
         return Refuse(
             "forged-veto",
-            f"a cancellation by {cancellation.creator}, who did not request, lies below the request; make a new one, and tell an auditor",
+            f"a cancellation by {entry.creator}, who did not request, lies below the request; make a new one, and tell an auditor",
         )
     return None
 
@@ -340,22 +344,18 @@ def _borrowed(case: Case) -> Refuse | None:
     return None
 
 
-def _awaiting(case: Case) -> tuple[State, str, str]:
+def _unasked(case: Case) -> tuple[str, str] | None:
     request = case.subtree.request
-    if case.terms.proof and Verified(request.creator, Purpose.REQUEST, case.digest) not in case.verified:
-        code = case.refused_proofs.get((request.creator, Purpose.REQUEST), "proof-missing")
-        if code in _AGAIN:
-            return (
-                State.AWAITING_PREVIEW,
-                code,
-                f"{_AGAIN[code]}; the requester runs: ipa-tpi prove {request.id}",
-            )
-        return (
-            State.AWAITING_PREVIEW,
-            "proof-missing",
-            f"the target has not verified the requester's proof; the requester runs: ipa-tpi prove {request.id}",
-        )
-    return State.AWAITING_PREVIEW, "awaiting-preview", "the target has not yet shown what it would do"
+    if not case.terms.proof or Verified(request.creator, Purpose.REQUEST, case.digest) in case.verified:
+        return None
+    code = case.refused_proofs.get((request.creator, Purpose.REQUEST))
+    if code is not None and code in _AGAIN:
+        happened, first = _again(case, code)
+        return code, f"{happened}; the requester runs{first}: ipa-tpi prove {request.id}"
+    return (
+        "proof-missing",
+        f"the target has not verified the requester's proof; the requester runs: ipa-tpi prove {request.id}",
+    )
 
 
 def _preview(case: Case) -> Preview | Refuse | None:
@@ -467,7 +467,8 @@ def _judge(
 def _unproven(case: Case, approval: Approval, who: str) -> Refuse:
     code = case.refused_proofs.get((approval.creator, Purpose.APPROVE))
     if code is not None and code in _AGAIN:
-        return Refuse(code, f"{_AGAIN[code]}; {who} runs: ipa-tpi prove {case.subtree.request.id}")
+        happened, first = _again(case, code)
+        return Refuse(code, f"{happened}; {who} runs{first}: ipa-tpi prove {case.subtree.request.id}")
     if code is None:
         return Refuse(
             "proof-missing",
@@ -478,6 +479,14 @@ def _unproven(case: Case, approval: Approval, who: str) -> Refuse:
         f"the target refused the proof by {who}: what was signed is not what lies here. The service may have shown "
         "something else: tell an auditor, and look again before anything is signed",
     )
+
+
+def _again(case: Case, code: str) -> tuple[str, str]:
+    """Say why a proof has to be made again, and what has to be run before that."""
+    if code == "proof-stale":
+        return "the proof's ticket was not got for this alone, just now, with the factor", ""
+    lacks, way = lacking(case.terms.indicators)
+    return lacks, f" {way}, then"
 
 
 def _own(case: Case, kind: type[C]) -> list[C]:
@@ -501,5 +510,6 @@ def _name(voice: Voice) -> str:
     return voice.identity.principal if voice.identity is not None else "an unknown account"
 
 
+_NOT_SHOWN = "the target has not yet shown what it would do"
 _NO_ACCOUNT = Refuse("unknown-principal", "the account of the writer cannot be used; ask an administrator")
 _NOBODY = Voice(_NO_ACCOUNT)

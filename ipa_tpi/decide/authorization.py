@@ -67,12 +67,16 @@ from ipa_tpi.model import (
     Refuse,
     Request,
     Right,
+    Rule,
     State,
     Subtree,
 )
 
 Stage = Literal["preview", "read", "dispatch", "last"]
 _WAS_APPROVED: Final = frozenset({State.PENDING, State.AWAITING_PREVIEW, State.EXPIRED})
+_REQUESTER_GONE: Final = Refuse(
+    "requester-gone", "the requester's account is gone (renamed or deleted); make a new request"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,18 +216,18 @@ def authorize(facts: Facts, stage: Stage) -> Authorization:
         approve_permission=facts.approve_permission,
         groups=facts.groups,
     )
+    refusal = check_definition(request, operation) or check_floor_parameters(request, floor, facts.target)
+    if requester is None:
+        return Authorization(refusal or _REQUESTER_GONE)
     refusal = (
-        check_definition(request, operation)
-        or check_floor_parameters(request, floor, facts.target)
+        refusal
         or judge_requester(request, requester, setting)
-        or check_principal(requester.principal if requester else "", facts.realm)
+        or check_principal(requester.principal, facts.realm)
         or _check_remembered(facts, request.creator)
         or _check_digest(request, requester)
     )
-    if refusal is not None or requester is None:
-        return Authorization(
-            refusal or Refuse("requester-gone", "the requester's account is gone; make a new request")
-        )
+    if refusal is not None:
+        return Authorization(refusal)
     case = _case(facts, setting, floor, requester)
     result = standing(case)
     return Authorization(_by_state(result, stage), result)
@@ -246,13 +250,14 @@ def terms_of(operation: Operation, floor: FloorOperation | None, requester: Acco
         requester_is_person=requester is not None and requester.kind is Kind.PERSON,
     )
     return Terms(
-        required_approvals=Demand(least, operation.required_groups, operation.stages).total,
+        required_approvals=Demand(least, stages=operation.stages).total,
         groups=operation.required_groups,
         stages=operation.stages,
         approval_seconds=operation.approval_seconds,
         execution_seconds=operation.execution_seconds,
         timeout_seconds=operation.timeout_seconds,
         proof=floor.proof if floor is not None else True,
+        indicators=operation.indicators,
     )
 
 
@@ -329,9 +334,7 @@ def judge_requester(request: Request, requester: Account | None, setting: Settin
         None, or the refusal.
     """
     if requester is None:
-        return Refuse(
-            "requester-gone", "the requester's account is gone (renamed or deleted); make a new request"
-        )
+        return _REQUESTER_GONE
     refusal = check_account(requester, "", setting.now, setting.floor.person_attribute)
     if refusal is not None:
         return refusal
@@ -407,16 +410,23 @@ def check_age(account: Account, right: Right, setting: Setting) -> Refuse | None
     always |= {stage.group for stage in setting.operation.stages if stage.group in account.member_of}
     young = ""
     for rule in granting(setting.policy, right, account, setting.operation, setting.host):
-        young = _young(
-            account, always | ((rule.members | rule.requesting) & account.member_of), latest, setting
-        )
-        if not young:
-            return None
+        for way in _ways(rule, account):
+            young = _young(account, always | way, latest, setting)
+            if not young:
+                return None
     return Refuse(
         "membership-too-young",
         f"{young or 'a group'} gives {account.principal} the right and was changed less than {age} s ago; "
         f"{setting.operation.name} counts only older memberships. Wait, or ask somebody else",
     )
+
+
+def _ways(rule: Rule, account: Account) -> list[frozenset[str]]:
+    """Give each way by which a rule names an account: by nothing but itself, or by one group."""
+    person = account.kind is Kind.PERSON
+    named = rule.members if person else rule.requesting
+    by_itself = account.dn in named or (person and rule.all_users)
+    return [frozenset()] * by_itself + [frozenset({group}) for group in sorted(named & account.member_of)]
 
 
 def _young(account: Account, through: AbstractSet[str], latest: datetime, setting: Setting) -> str:
@@ -488,8 +498,8 @@ def _check_remembered(facts: Facts, dn: str) -> Refuse | None:
     return check_unchanged(then, facts.accounts.get(dn)) if then is not None else None
 
 
-def _check_digest(request: Request, requester: Account | None) -> Refuse | None:
-    if requester is None or request_digest(request, requester.principal) != request.digest:  # R-K10
+def _check_digest(request: Request, requester: Account) -> Refuse | None:
+    if request_digest(request, requester.principal) != request.digest:  # R-K10
         return Refuse(
             "digest-mismatch",
             "the digest that the request bears is not that of what it asks for; make a new request, and tell an auditor",
@@ -525,7 +535,9 @@ def _by_state(result: Standing, stage: Stage) -> Allow | NotYet | Refuse:
     shows = stage in {"preview", "read"} and result.code == "awaiting-preview"
     if result.state is State.AWAITING_PREVIEW and shows:
         return Allow("the request's proof is verified")
-    if result.state is State.PENDING and stage == "read":  # shown before a restart, and not yet told
+    if (
+        result.state is State.PENDING and stage == "read" and result.code == "approvals-missing"
+    ):  # shown before a restart, and not yet told
         return Allow("the request's proof was verified, and nothing has to be approved")
     if stage == "last" and not result.complete and result.state in _WAS_APPROVED:  # R-K15: it is so no longer
         return Refuse("withdrawn", "an approval was withdrawn or no longer counts; make a new request")

@@ -19,6 +19,7 @@ moment, asked by `decide.quorum.check_satisfiable` when somebody requests.
 import json
 import re
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import Final
 
 from ipa_tpi.decide.digest import operation_digest
@@ -34,6 +35,10 @@ _PROGRAM: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _INDICATOR: Final = re.compile(r"[A-Za-z0-9_-]{1,32}")
 _STAGE: Final = re.compile(r"([1-9][0-9]?):([1-9][0-9]?):(.+=.+)", re.DOTALL)
 _MAX_SECONDS: Final = 14 * 86400
+# How long anything about a request can still change, whatever a definition says (`decide.approval`, rules 3 and 5): the
+# approval window, the execution window after it, and from an execution at its end once more that window and the timeout.
+LONGEST_SECONDS: Final = 4 * _MAX_SECONDS
+LONGEST_LIFE: Final = timedelta(seconds=LONGEST_SECONDS)
 _MAX_AGE_SECONDS: Final = 366 * 86400
 _MAX_APPROVALS: Final = 16
 _CLASSES: Final = frozenset({"top", "ipatpioperation"})

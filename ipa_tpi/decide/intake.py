@@ -265,7 +265,7 @@ def fingerprint(entry: Child | Request) -> str:
     """
     values = [(one.name, getattr(entry, one.name)) for one in fields(entry)]
     plain = [(name, sorted(value.items()) if isinstance(value, Mapping) else value) for name, value in values]
-    return sha256(repr((type(entry).__name__, plain)).encode("utf-8", "surrogatepass")).hex()
+    return sha256(repr((type(entry).__name__, plain)).encode()).hex()  # repr writes surrogates as escapes
 
 
 def _classes(raw: RawEntry) -> frozenset[str]:
@@ -339,8 +339,9 @@ def _number(raw: RawEntry, name: str) -> int | None:
 
 def _comment(raw: RawEntry) -> str:
     text = _text(raw, "ipatpicomment", default="")
-    if check_text(text, "comment") is not None:
-        raise _MalformedError("ipatpicomment holds characters that are not allowed")
+    refusal = check_text(text, "comment")
+    if refusal is not None:
+        raise _MalformedError(f"ipatpicomment is not allowed: {refusal.message}")
     return text
 
 

@@ -127,11 +127,11 @@ def _nearest(
 ) -> str:
     naming = policy.rules_for(operation.dn)
     # Where there are few rules, one for another operation may well be the one that was meant.
-    nearest: tuple[bool, int, str] = (False, 0, "no rule gives this right to anybody")
+    misses: list[tuple[bool, int, str]] = []
     for rule in policy.rules if len(policy.rules) <= _FEW else naming:
         matched = (*_matches(rule, right, account, host), rule in naming)
         lacks = [name for name, found in zip(_DIMENSIONS, matched, strict=True) if not found]
         told = f"the nearest rule {rule.name!a} {' and '.join(lacks)}"
         # A rule that gives the right is nearer than one that would have to give another.
-        nearest = max(nearest, (right in rule.rights, len(_DIMENSIONS) + 1 - len(lacks), told))
-    return nearest[2]
+        misses.append((right in rule.rights, -len(lacks), told))
+    return max(misses)[2] if misses else "no rule gives this right to anybody"

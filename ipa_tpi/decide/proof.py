@@ -12,6 +12,8 @@ A replay cache is absent on purpose: a token bears the request's digest through 
 can only say again what was said; receipts make it count once, and a crash loses none.
 """
 
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -25,6 +27,16 @@ MAX_PROOFS: Final = 64
 KINDS: Final = frozenset({"gss"})
 _ON_REQUEST: Final = frozenset({Purpose.REQUEST, Purpose.CANCEL})
 _USED: Final = frozenset({Purpose.REQUEST, Purpose.CANCEL, Purpose.APPROVE, Purpose.DENY, Purpose.WITHDRAW})
+
+# How a person gets a ticket with each of FreeIPA's authentication indicators (kinit(1)).
+_WAYS: Final[Mapping[str, str]] = {
+    "hardened": "kinit with SPAKE or FAST",
+    "idp": "kinit -T ARMOR",
+    "otp": "kinit -T ARMOR",
+    "passkey": "kinit -T ARMOR",
+    "pkinit": "kinit -X X509_user_identity=PKCS11:MODULE",
+    "radius": "kinit -T ARMOR",
+}
 
 
 def expected_text(proof: Proof, request_digest: bytes, approval_digest: bytes) -> bytes | Refuse:
@@ -98,6 +110,21 @@ def demands_of(operation: Operation, floor: Floor) -> Demands:
     )
 
 
+def lacking(indicators: AbstractSet[str]) -> tuple[str, str]:
+    """Say that a ticket lacks the factor that is demanded, and what gets one with it (R-A12).
+
+    Args:
+        indicators: Those of which it would have to bear one: FreeIPA's names, or the site's own.
+
+    Returns:
+        What happened, and what to run.
+    """
+    named = sorted(indicators)
+    ways = [f"{_WAYS.get(name, 'kinit with that factor')} ({name})" for name in named]
+    shown = f"factor {' or '.join(named)}" if named else "factor that was demanded"
+    return f"the proof's ticket lacks the {shown}", " or ".join(ways) or "kinit with that factor"
+
+
 def judge(
     accepted: AcceptedProof, writer: Account | None, realm: str, demands: Demands, now: datetime
 ) -> Refuse | None:
@@ -138,11 +165,8 @@ def judge(
 
 def _check_ticket(accepted: AcceptedProof, demands: Demands, now: datetime) -> Refuse | None:
     if demands.indicators and not demands.indicators & accepted.indicators:  # R-A12
-        wanted = " or ".join(sorted(demands.indicators))
-        return Refuse(
-            "proof-indicator-missing",
-            f"the ticket lacks the authentication indicator {wanted}; run kinit with that factor, then: ipa-tpi prove ID",
-        )
+        lacks, way = lacking(demands.indicators)
+        return Refuse("proof-indicator-missing", f"{lacks}; run {way}, then: ipa-tpi prove ID")
     if not demands.fresh_seconds:
         return None
     oldest = now - timedelta(seconds=demands.fresh_seconds + demands.skew_seconds)

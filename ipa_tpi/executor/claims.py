@@ -14,7 +14,7 @@ import sqlite3
 import threading
 from base64 import b64decode, b64encode
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -23,7 +23,7 @@ from ipa_tpi.decide.approval import Verified
 from ipa_tpi.decide.authorization import Memory
 from ipa_tpi.decide.identity import Identity
 from ipa_tpi.errors import JournalError
-from ipa_tpi.executor.journal import VERSION, demand, hold, translated
+from ipa_tpi.executor.journal import VERSION, bring_up_to_date, demand, hold, translated
 from ipa_tpi.model import Outcome
 from ipa_tpi.ports import NewEntry
 
@@ -355,6 +355,14 @@ class Claims:
             )
         )
 
+    def rows(self, statement: str, *values: object) -> list[Any]:
+        """Read, for who keeps tables of his own in this journal."""
+        return self._all(statement, *values)
+
+    def transaction(self) -> AbstractContextManager[sqlite3.Connection]:
+        """Write, all of it or nothing and synced, for who keeps tables of his own in this journal."""
+        return self._transaction()
+
     def unfinished(self) -> frozenset[str]:
         """Give the ids of requests that were promised or ended, and not published."""
         return frozenset(row[0] for row in self._all("SELECT request FROM claims WHERE published = 0"))
@@ -377,13 +385,15 @@ class Claims:
             raise JournalError(
                 f"the journal {self._path} is damaged; keep a copy, then ask for help. Nothing is run."
             )
-        if self._value("SELECT value FROM meta WHERE name = 'version'") != VERSION:
-            raise JournalError(
-                f"the journal {self._path} is of another version of ipa-tpi; install that version again"
-            )
         if self._value("SELECT value FROM meta WHERE name = 'host'") != host:
             raise JournalError(
                 f"the journal {self._path} belongs to another host; a copied host makes its own: ipa-tpi-executor init"
+            )
+        with translated(self._path):
+            bring_up_to_date(self._database)
+        if self._value("SELECT value FROM meta WHERE name = 'version'") != VERSION:
+            raise JournalError(
+                f"the journal {self._path} is of another version of ipa-tpi; install that version again"
             )
 
     def _kept(self, request: str, role: str) -> NewEntry:

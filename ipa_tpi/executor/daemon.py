@@ -1,4 +1,4 @@
-"""The executor's command line, and what is real outside it: ``ipa-tpi-executor [--config FILE] [run | init | polkit-rules]``."""
+"""The executor's command line, and what is real outside it: ``ipa-tpi-executor [--config FILE] [run | init | polkit-rules | retention]``."""
 
 import argparse
 import logging
@@ -13,18 +13,20 @@ from typing import Final
 
 from ipa_tpi import __version__
 from ipa_tpi.adapters.audit import open_audit
-from ipa_tpi.adapters.directory import LdapDirectory, open_directory
+from ipa_tpi.adapters.directory import LdapDirectory, executor_dn, open_directory
 from ipa_tpi.adapters.gss import GssVerifier, keytab_credentials
 from ipa_tpi.adapters.systemd import Systemd
 from ipa_tpi.adapters.validation import ValidationSocket
 from ipa_tpi.config import ExecutorConfig, read_executor_config, read_floor
-from ipa_tpi.errors import EXIT_ERROR, EXIT_OK, TpiError
+from ipa_tpi.errors import EXIT_ERROR, EXIT_OK, AuthorityUnavailableError, TpiError
 from ipa_tpi.executor.claims import Claims, utc_now
-from ipa_tpi.executor.journal import create
+from ipa_tpi.executor.journal import create, reading
 from ipa_tpi.executor.operations import check_floor
 from ipa_tpi.executor.polkit import render_rule
 from ipa_tpi.executor.process import SIGNALS, Executor, Outside
+from ipa_tpi.executor.retention import Rule, foresee
 from ipa_tpi.model import Floor
+from ipa_tpi.ports import Authority
 
 _LOG: Final = logging.getLogger(__name__)
 _USER: Final = "ipatpi-exec"
@@ -50,8 +52,9 @@ def main(argv: list[str] | None = None) -> int:
         "verb",
         nargs="?",
         default="run",
-        choices=("run", "init", "polkit-rules"),
-        help="run the daemon (default), make the journal of a new host, or print the polkit rule of this floor",
+        choices=("run", "init", "polkit-rules", "retention"),
+        help="run the daemon (default), make the journal of a new host, print the polkit rule of this floor, or "
+        "show which requests it would remove now",
     )
     arguments = parser.parse_args(argv)
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
@@ -64,12 +67,21 @@ def main(argv: list[str] | None = None) -> int:
         elif arguments.verb == "init":
             create(config.journal, config.host, utc_now())
             sys.stdout.write(f"made the journal {config.journal}; requests made before now will be refused\n")
+        elif arguments.verb == "retention":
+            _foresee(config, floor)
         else:
             _run(config, floor)
     except TpiError as error:
         sys.stderr.write(f"ipa-tpi-executor: ERROR: {error.message}\n")
         return EXIT_ERROR
     return EXIT_OK
+
+
+def _foresee(config: ExecutorConfig, floor: Floor) -> None:
+    connect = partial(_connect, config, floor, f"tpi/{config.host}@{config.realm}")
+    rule = Rule(executor_dn(config.host, config.realm, config.suffix), config.retention_days)
+    with reading(config.journal) as rows:
+        sys.stdout.writelines(foresee(connect, rows, rule, utc_now()))
 
 
 def _run(config: ExecutorConfig, floor: Floor) -> None:
@@ -80,8 +92,9 @@ def _run(config: ExecutorConfig, floor: Floor) -> None:
     outside = Outside(
         connect=partial(_connect, config, floor, principal),
         services=Systemd(),
+        authority=partial(_authority, config),
         validators=ValidationSocket(config.validator_socket, config.validator_network_socket),
-        verifier=GssVerifier(config.keytab, principal),
+        verifier=GssVerifier(config.keytab, principal, evidence=config.dogtag is not None),
         audit=open_audit(config.audit, "executor"),
         clock=utc_now,
         notify=_notify,
@@ -103,6 +116,18 @@ def _connect(config: ExecutorConfig, floor: Floor, principal: str) -> LdapDirect
         keytab_credentials(config.keytab, principal, ccache),
         floor.person_attribute,
     )
+
+
+def _authority(config: ExecutorConfig, evidence: object) -> Authority:
+    """Reach this host's CA as whose proof it was."""
+    place = config.dogtag
+    if place is None:
+        raise AuthorityUnavailableError("executor.toml has no [dogtag], so there is no way to a CA; add it")
+    # Where there is no CA, nothing here loads HTTP and TLS.
+    from ipa_tpi.adapters.dogtag import Dogtag, OperatorLocation, ProxyTicket  # noqa: PLC0415
+
+    location = OperatorLocation(config.host, place.port, place.ca_file, place.certificate, place.key)
+    return Dogtag(ProxyTicket(location, evidence))
 
 
 def _notify(state: str) -> None:

@@ -40,13 +40,16 @@ from ipa_tpi.decide.policy import usable_operation
 from ipa_tpi.decide.proof import demands_of
 from ipa_tpi.errors import (
     ActionFailedError,
+    AuthorityUnavailableError,
     DirectoryLimitError,
     DirectoryUnavailableError,
+    KerberosError,
     OutcomeUnknownError,
     RefusedError,
     ServiceManagerError,
 )
 from ipa_tpi.executor import entries
+from ipa_tpi.executor.action import Means
 from ipa_tpi.executor.claims import Claim, Claims, Sight
 from ipa_tpi.executor.operations import operation
 from ipa_tpi.executor.publication import Publication
@@ -70,7 +73,7 @@ from ipa_tpi.model import (
     Subtree,
     Withdrawal,
 )
-from ipa_tpi.ports import Audit, Directory, Query, ServiceManager, Validators
+from ipa_tpi.ports import Audit, Authority, Directory, Query, ServiceManager, Validators
 
 _KEPT = (Denial, Withdrawal, Cancellation, Execution, Result)
 _LOOK_AGAIN_SECONDS = 30
@@ -108,6 +111,7 @@ class Dispatcher:
         receipts: Step 1.
         publication: How entries get into the directory.
         services: systemd.
+        authority: Reaches the CA with what a proof yielded.
         validators: Runs validation programs.
         audit: The audit trail.
         clock: Tells the time in UTC.
@@ -119,6 +123,7 @@ class Dispatcher:
     receipts: Receipts
     publication: Publication
     services: ServiceManager
+    authority: Callable[[object], Authority]
     validators: Validators
     audit: Audit
     clock: Callable[[], datetime]
@@ -162,8 +167,7 @@ class Dispatcher:
         people = self._remember(subtree, owed)
         self._verify(subtree, owed, people)  # step 1
         if claim is not None:
-            self._go_on(subtree, claim)
-            return None
+            return self._go_on(subtree, claim)
         if self.publication.catch_up(request_id):
             subtree = self._reload(request_id)
             self._remember(subtree)
@@ -179,7 +183,7 @@ class Dispatcher:
         request = subtree.request
         if not owed:
             return
-        wanted = usable_operation(self.directory.policy(), request.operation)
+        wanted = usable_operation(self.directory.policy(frozenset({request.operation})), request.operation)
         # What a ticket must be stands in the definition; without the one that was asked for nothing can come of it.
         if isinstance(wanted, Operation) and wanted.digest == request.operation_digest:
             self.receipts.verify(subtree, owed, people, demands_of(wanted, self.place.floor), self.clock())
@@ -199,7 +203,7 @@ class Dispatcher:
         if self.claims.precondition(request.id) is None and not self._show(subtree):
             return None
         try:
-            told = operation(request.operation).act(request.parameters, self.services, 0)
+            told = operation(request.operation).act(request.parameters, self._means(request), 0)
         except (ActionFailedError, RefusedError) as error:
             self._finish(subtree, Outcome.FAILED, error.code, error.message, exit_status=1)
         else:
@@ -287,6 +291,8 @@ class Dispatcher:
         if flood is not None:
             self._refuse(subtree, flood)
             return None
+        if self._lacks_ticket(request):
+            return self._later(authorization.standing.deadline if authorization.standing else None)
         if not self._show(subtree):
             return None
         # What is added here wakes nobody, so it is seen here; nobody can have approved it before, and who does wakes us.
@@ -296,7 +302,9 @@ class Dispatcher:
     def _show(self, subtree: Subtree) -> bool:
         request = subtree.request
         try:
-            shown, precondition = operation(request.operation).preview(request.parameters, self.services)
+            shown, precondition = operation(request.operation).preview(
+                request.parameters, self._means(request)
+            )
         except (RefusedError, ActionFailedError) as error:
             self._refuse(subtree, Refuse(error.code, error.message))
             return False
@@ -319,14 +327,15 @@ class Dispatcher:
             return None
         if isinstance(decision, NotYet):
             return self._later(authorization.standing.deadline if authorization.standing else None)
+        if self._lacks_ticket(subtree.request):  # R-K01
+            return self._later(authorization.standing.deadline if authorization.standing else None)
         refusal = self._compare_precondition(subtree) or self._validate(facts, authorization)  # steps 2, 3
         if refusal is not None:
             self._refuse(subtree, refusal)
             return None
         nonce = secrets.token_hex(32)
         self.claims.intend(request_id, nonce, self.clock(), entries.execution_entry(nonce))  # step 4
-        self._go_on(subtree, Claim("intent", nonce))
-        return None
+        return self._go_on(subtree, Claim("intent", nonce))
 
     def _validate(self, facts: Facts, authorization: Authorization) -> Refuse | None:
         """Ask the operation's validation program, where it names one; its no is final (K05)."""
@@ -373,7 +382,7 @@ class Dispatcher:
             )
             self.claims.judge(subtree.request.id, approval.entry_id, refusal.code)
 
-    def _go_on(self, subtree: Subtree, claim: Claim) -> None:
+    def _go_on(self, subtree: Subtree, claim: Claim) -> datetime | None:
         request = subtree.request
         # A failed audit stops it here, at every try.
         self.audit.record("intent", request=request.id, nonce=claim.nonce)
@@ -382,6 +391,8 @@ class Dispatcher:
         self._remember(again)
         facts = self._facts(again)
         decision = authorize(facts, "last").decision  # step 6, R-K15
+        if isinstance(decision, Allow) and self._lacks_ticket(request):
+            return self._later(None)
         refusal = self._compare_precondition(again) if isinstance(decision, Allow) else None
         if not isinstance(decision, Allow) or refusal is not None:
             last = refusal or decision
@@ -391,10 +402,21 @@ class Dispatcher:
                 if isinstance(last, Refuse)
                 else Refuse("refused", "it is approved no longer; make a new request"),
             )
-            return
+            return None
         self.audit.record("claim", request=request.id, by=decision.by)
         self.claims.take(request.id, claim.nonce, self.clock())  # step 7
         self._act(again, facts.policy.operations[request.operation].timeout_seconds)
+        return None
+
+    def _means(self, request: Request) -> Means:
+        if not operation(request.operation).needs_ticket:
+            return Means(self.services)
+        return Means(self.services, self.authority(self.receipts.evidence.of(request.id)))
+
+    def _lacks_ticket(self, request: Request) -> bool:
+        """Tell whether it has to wait, its state unchanged, until the requester proves again: after a restart."""
+        held = self.receipts.evidence.of(request.id) is not None
+        return operation(request.operation).needs_ticket and not held
 
     def _with_execution(self, request_id: str, nonce: str) -> Subtree:
         """Read all again; our execution entry is there, or is added again where the directory has lost it (X12)."""
@@ -415,9 +437,15 @@ class Dispatcher:
         request = subtree.request
         try:
             act = operation(request.operation).act(
-                request.parameters, self.services, timeout_seconds
+                request.parameters, self._means(request), timeout_seconds
             )  # step 8
-        except (ActionFailedError, ServiceManagerError, RefusedError) as error:
+        except (
+            ActionFailedError,
+            AuthorityUnavailableError,
+            KerberosError,
+            ServiceManagerError,
+            RefusedError,
+        ) as error:
             self._finish(subtree, Outcome.FAILED, error.code, error.message, exit_status=1)
         except OutcomeUnknownError as error:
             self._finish(subtree, Outcome.INDETERMINATE, error.code, error.message)
@@ -456,6 +484,7 @@ class Dispatcher:
         entry = self.claims.write(request.id, "result", entries.result_entry(claim))
         self.publication.add(request.id, entry)
         self.claims.publish(request.id)
+        self.receipts.evidence.drop(request.id)
 
     def _remember(self, subtree: Subtree, owed: tuple[Proof, ...] = ()) -> Mapping[str, Account | None]:
         """Journal what is seen for the first time: entries, and who is behind their writers.
@@ -494,7 +523,7 @@ class Dispatcher:
 
     def _facts(self, subtree: Subtree) -> Facts:
         people = self.directory.meet(self._writers(subtree), (self.place.target,))
-        policy = self.directory.policy()
+        policy = self.directory.policy(frozenset({subtree.request.operation}))
         return Facts(
             me=self.place.me,
             target=self.place.target,
@@ -530,7 +559,7 @@ class Dispatcher:
         request = subtree.request
         then = self.claims.precondition(request.id)
         try:
-            now = operation(request.operation).precondition(request.parameters, self.services)
+            now = operation(request.operation).precondition(request.parameters, self._means(request))
         except (RefusedError, ActionFailedError) as error:
             return Refuse(error.code, error.message)
         if then is None or canonical(now) != then:  # R-K10

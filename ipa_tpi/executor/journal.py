@@ -3,15 +3,15 @@
 import fcntl
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from ipa_tpi.errors import JournalError
 
-VERSION: Final = "1"
+VERSION: Final = "2"
 _SCHEMA: Final = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
 CREATE TABLE first_seen (
@@ -36,6 +36,17 @@ CREATE TABLE claims (
   nonce TEXT NOT NULL, intent_at TEXT, claimed_at TEXT, ended_at TEXT, outcome TEXT, code TEXT, excerpt TEXT,
   exit_status INTEGER, published INTEGER NOT NULL DEFAULT 0) STRICT;
 """
+_REMOVALS: Final = """
+CREATE TABLE removals (
+  number INTEGER PRIMARY KEY, request TEXT NOT NULL, operation TEXT NOT NULL, target TEXT NOT NULL,
+  requester TEXT NOT NULL, created TEXT NOT NULL, digest TEXT NOT NULL, outcome TEXT NOT NULL, voices TEXT NOT NULL,
+  entries INTEGER NOT NULL, content TEXT NOT NULL, planned_at TEXT NOT NULL, removed_at TEXT) STRICT;
+CREATE UNIQUE INDEX removals_open ON removals (request) WHERE removed_at IS NULL;
+"""
+# What makes a journal of an older version one of the next; later work adds tables, and alters none.
+_STEPS: Final[Mapping[str, tuple[str, ...]]] = {
+    "1": (_REMOVALS, "UPDATE meta SET value = '2' WHERE name = 'version';")
+}
 
 
 def create(path: str, host: str, now: datetime) -> None:
@@ -68,6 +79,20 @@ def create(path: str, host: str, now: datetime) -> None:
     finally:
         with suppress(OSError):
             half.unlink(missing_ok=True)
+
+
+def bring_up_to_date(connection: sqlite3.Connection) -> None:
+    """Add to a journal that an older version made what this one needs, each step in one synced transaction.
+
+    Args:
+        connection: Of the journal, which this process holds; outside of any transaction.
+    """
+    while True:
+        rows = connection.execute("SELECT value FROM meta WHERE name = 'version'").fetchall()
+        step = _STEPS.get(rows[0][0]) if rows else None
+        if step is None:  # this version's, or one that nobody here knows
+            return
+        connection.executescript(" ".join(("BEGIN IMMEDIATE;", *step, "COMMIT;")))
 
 
 def demand(path: str) -> None:
@@ -120,6 +145,23 @@ def hold(path: str) -> int:
 
 
 @contextmanager
+def reading(path: str) -> Iterator[Callable[..., list[Any]]]:
+    """Read a journal that another process may hold, and change nothing in it.
+
+    Args:
+        path: The journal.
+
+    Yields:
+        What takes a statement and its values, and gives the rows.
+
+    Raises:
+        JournalError: It cannot be read.
+    """
+    with translated(path), closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
+        yield lambda statement, *values: connection.execute(statement, values).fetchall()
+
+
+@contextmanager
 def translated(path: str) -> Iterator[None]:
     """Turn every error of SQLite and of the disk into ours.
 
@@ -141,7 +183,7 @@ def _fill(path: Path, host: str, now: datetime) -> None:
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")
-        connection.executescript(f"BEGIN; {_SCHEMA} COMMIT;")
+        connection.executescript(f"BEGIN; {_SCHEMA} {_REMOVALS} COMMIT;")
         rows = [("version", VERSION), ("host", host), ("created", now.isoformat())]
         connection.executemany("INSERT INTO meta VALUES (?, ?)", rows)
 

@@ -1,70 +1,25 @@
 """The closed table of what this executor can do, and what each operation acts on (E05, K06).
 
 An operation that is not here cannot be run, whatever policy and floor say.  Each row names the
-other ways in that must be shut for one person (K18).  All rows so far are jobs of systemd: the
-state of a unit is what people are shown, and there is nothing that could have changed in a way
-that matters between showing and acting, so their precondition is empty.
+other ways in that must be shut for one person (K18).  Jobs of systemd: the state of a unit is what
+people are shown, and there is nothing that could have changed in a way that matters between showing
+and acting, so their precondition is empty.  Operations on certificates: see `certificates`.
 """
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
 
 from ipa_tpi.decide.units import check_unit
 from ipa_tpi.errors import ActionFailedError, ConfigError, RefusedError
+from ipa_tpi.executor.action import Act, Means, Operation
+from ipa_tpi.executor.certificates import CertificateJob
 from ipa_tpi.model import Floor, FloorOperation, Json
-from ipa_tpi.ports import ServiceManager, UnitState
+from ipa_tpi.ports import UnitState
 
 _INSTANCE: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _DONE: Final = {"restart": "restarted", "start": "started", "stop": "stopped", "reload": "reloaded"}
-
-
-@dataclass(frozen=True, slots=True)
-class Act:
-    """How an act ended: certain success.
-
-    Attributes:
-        excerpt: For people, one line.
-        exit_status: 0.
-    """
-
-    excerpt: str
-    exit_status: int = 0
-
-
-class Operation(Protocol):
-    """What an operation of the table can do."""
-
-    @property
-    def other_ways(self) -> tuple[str, ...]:
-        """Where else a person could do the same (K18); empty for one that changes nothing."""
-
-    def units(self, floor: FloorOperation) -> Mapping[str, frozenset[str]]:
-        """Give the units, with the verbs, that the floor's entry opens to the executor.
-
-        Raises:
-            RefusedError: Code ``bad-parameters``: the floor names what the operation never touches.
-        """
-
-    def preview(self, parameters: Mapping[str, str], services: ServiceManager) -> tuple[Json, Json]:
-        """Read what would be acted on.
-
-        Returns:
-            What is shown to people, and the precondition that is compared again before acting.
-        """
-
-    def precondition(self, parameters: Mapping[str, str], services: ServiceManager) -> Json:
-        """Read the precondition again; raises as `act`, where the target could not be acted on now."""
-
-    def act(self, parameters: Mapping[str, str], services: ServiceManager, timeout_seconds: int) -> Act:
-        """Do it.
-
-        Raises:
-            ActionFailedError: It certainly did not succeed.
-            OutcomeUnknownError: It may have.
-            ServiceManagerError: It was certainly not begun.
-        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +30,13 @@ class UnitJob:
         verb: start, stop, restart or reload; ``status`` reads and has no job.
         parameter: The one parameter, ``instance`` or ``unit``.
         other_ways: See `Operation`.
+        needs_ticket: The same.
     """
 
     verb: str
     parameter: str
     other_ways: tuple[str, ...] = ()
+    needs_ticket: bool = False
 
     def units(self, floor: FloorOperation) -> Mapping[str, frozenset[str]]:
         """Give the floor's units, with the verb; reading needs no right."""
@@ -94,23 +51,23 @@ class UnitJob:
         named = {self._unit({self.parameter: name}): frozenset({self.verb}) for name in ours}
         return {} if self.verb == "status" else named
 
-    def preview(self, parameters: Mapping[str, str], services: ServiceManager) -> tuple[Json, Json]:
+    def preview(self, parameters: Mapping[str, str], means: Means) -> tuple[Json, Json]:
         """Show the unit's state; the precondition is empty."""
         unit = self._unit(parameters)
-        return {"action": self.verb, "unit": unit, **_told(services.unit_state(unit))}, {}
+        return {"action": self.verb, "unit": unit, **_told(means.services.unit_state(unit))}, {}
 
-    def precondition(self, parameters: Mapping[str, str], services: ServiceManager) -> Json:
+    def precondition(self, parameters: Mapping[str, str], means: Means) -> Json:
         """Nothing: that a unit's state changes is no reason not to restart it; but it has to be there."""
-        services.unit_state(self._unit(parameters))
+        means.services.unit_state(self._unit(parameters))
         return {}
 
-    def act(self, parameters: Mapping[str, str], services: ServiceManager, timeout_seconds: int) -> Act:
+    def act(self, parameters: Mapping[str, str], means: Means, timeout_seconds: int) -> Act:
         """Run the job and tell the main process before and after; for ``status`` tell the state."""
         unit = self._unit(parameters)
         if self.verb == "status":
-            state = services.unit_state(unit)
+            state = means.services.unit_state(unit)
             return Act(f"{unit} is {state.active} ({state.sub}), main PID {state.main_pid}")
-        job = services.run_job(unit, self.verb, timeout_seconds)
+        job = means.services.run_job(unit, self.verb, timeout_seconds)
         if job.result != "done":
             raise ActionFailedError(
                 f"systemd could not {self.verb} {unit}: the job ended as {job.result}; see: journalctl -u {unit}"
@@ -156,6 +113,9 @@ _DIRSRV_WAYS: Final = (
 OPERATIONS: Final[Mapping[str, Operation]] = {
     "dirsrv.restart": UnitJob("restart", "instance", _DIRSRV_WAYS),
     "dirsrv.status": UnitJob("status", "instance"),
+    "dogtag.cert.hold": CertificateJob("hold"),
+    "dogtag.cert.release": CertificateJob("release"),
+    "dogtag.cert.revoke": CertificateJob("revoke"),
     "systemd.unit.reload": UnitJob("reload", "unit", _UNIT_WAYS),
     "systemd.unit.restart": UnitJob("restart", "unit", _UNIT_WAYS),
     "systemd.unit.start": UnitJob("start", "unit", _UNIT_WAYS),

@@ -1,4 +1,4 @@
-"""The running executor: workers, watch and socket, wired by hand; how it starts, and how it ends.
+"""The running executor: workers, watch, socket and retention, wired by hand; how it starts, and how it ends.
 
 What is being worked on when it is told to end is finished, for `stop_seconds` at most: what it
 claimed by then and has not ended shows as indeterminate after the next start, by the journal (K13).
@@ -22,9 +22,11 @@ from ipa_tpi.config import ExecutorConfig
 from ipa_tpi.errors import AuditError, TpiError
 from ipa_tpi.executor.claims import Claims
 from ipa_tpi.executor.dispatch import Dispatcher, Place
+from ipa_tpi.executor.evidence import Evidence
 from ipa_tpi.executor.limits import SocketLimits
 from ipa_tpi.executor.publication import Entries, Publication
 from ipa_tpi.executor.receipts import Receipts
+from ipa_tpi.executor.retention import Removable, Retention, Rule
 from ipa_tpi.executor.schedule import Schedule
 from ipa_tpi.executor.sessions import Sessions
 from ipa_tpi.executor.socket import LocalSocket, uid_of
@@ -32,7 +34,7 @@ from ipa_tpi.executor.troubles import Troubles
 from ipa_tpi.executor.watch import Watch, Watched
 from ipa_tpi.executor.worker import Worker
 from ipa_tpi.model import Floor, Json
-from ipa_tpi.ports import Audit, Directory, ProofVerifier, ServiceManager, Validators
+from ipa_tpi.ports import Audit, Authority, Directory, ProofVerifier, ServiceManager, Validators
 from ipa_tpi.wire import SocketMessage
 
 _LOG: Final = logging.getLogger(__name__)
@@ -43,7 +45,7 @@ _NOTICE_SECONDS: Final = 15  # for the last records, beside `stop_seconds`
 _LEAVE_SECONDS: Final = 3.0
 
 
-class Bound(Directory, Watched, Entries, Protocol):
+class Bound(Directory, Watched, Entries, Removable, Protocol):
     """The directory, bound as tpi/HOST, with all that the executor needs of it."""
 
 
@@ -54,6 +56,7 @@ class Outside:
     Attributes:
         connect: Opens the directory.
         services: systemd.
+        authority: Reaches the CA with what a proof yielded.
         validators: Runs validation programs.
         verifier: Holds the keytab.
         audit: The audit trail.
@@ -64,6 +67,7 @@ class Outside:
 
     connect: Callable[[], Bound]
     services: ServiceManager
+    authority: Callable[[object], Authority]
     validators: Validators
     verifier: ProofVerifier
     audit: Audit
@@ -94,12 +98,22 @@ class Executor:
         self._place = Place(self._me, config.host, config.realm, floor, permission)
         self._stop = threading.Event()
         self._schedule = Schedule()
+        self._evidence = Evidence()
         self._watch = Watch(
             outside.connect,
             self._schedule,
             journal,
             self._me,
             config.poll_seconds,
+            outside.clock,
+            stop=self._stop,
+        )
+        self._retention = Retention(
+            outside.connect,
+            journal,
+            self._schedule,
+            outside.audit,
+            Rule(self._me, config.retention_days),
             outside.clock,
             stop=self._stop,
         )
@@ -173,7 +187,12 @@ class Executor:
             ).run
             for number in range(WORKERS)
         }
-        others = {"watch": self._watch.listen, "poll": self._watch.poll, "socket": self._socket.serve}
+        others = {
+            "watch": self._watch.listen,
+            "poll": self._watch.poll,
+            "socket": self._socket.serve,
+            "retention": self._retention.run,
+        }
         return self._named(workers), self._named(others)
 
     def _named(self, targets: dict[str, Callable[[], None]]) -> list[threading.Thread]:
@@ -200,6 +219,7 @@ class Executor:
             self._outside.verifier,
             self._outside.audit,
             self._config.realm,
+            self._evidence,
         )
         dispatcher = Dispatcher(
             self._place,
@@ -208,6 +228,7 @@ class Executor:
             receipts,
             publication,
             self._outside.services,
+            self._outside.authority,
             self._outside.validators,
             self._outside.audit,
             self._outside.clock,

@@ -14,6 +14,7 @@ from ipa_tpi.decide.proof import MAX_PROOFS, Demands, expected_text, judge
 from ipa_tpi.errors import RefusedError
 from ipa_tpi.executor import entries
 from ipa_tpi.executor.claims import Claims, ReceiptRow
+from ipa_tpi.executor.evidence import Evidence
 from ipa_tpi.executor.publication import Publication
 from ipa_tpi.model import Account, Proof, Purpose, Refuse, Subtree
 from ipa_tpi.ports import AcceptedProof, Audit, ProofVerifier
@@ -31,6 +32,7 @@ class Receipts:
         verifier: Holds the keytab.
         audit: The audit trail.
         realm: The realm.
+        evidence: Holds with what to act as a requester.
     """
 
     claims: Claims
@@ -38,6 +40,7 @@ class Receipts:
     verifier: ProofVerifier
     audit: Audit
     realm: str
+    evidence: Evidence
 
     def owed(self, subtree: Subtree) -> tuple[Proof, ...]:
         """Give the proofs that have no verdict or no receipt yet, oldest first, up to a limit.
@@ -130,6 +133,8 @@ class Receipts:
             indicators=verdict.indicators,
         )
         self.claims.receive(token, row, now)
+        if proof.purpose == Purpose.REQUEST and proof.creator == request.creator:
+            self.evidence.keep(request.id, verdict.evidence)
         return "verified"
 
     def _verdict(

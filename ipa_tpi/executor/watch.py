@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Final, Protocol, TypeVar
 
+from ipa_tpi.decide.definition import LONGEST_LIFE
 from ipa_tpi.errors import DirectoryLimitError, TpiError
 from ipa_tpi.executor.schedule import Schedule
 from ipa_tpi.ports import Heading, Query
@@ -18,8 +19,8 @@ from ipa_tpi.ports import Heading, Query
 _LOG: Final = logging.getLogger(__name__)
 FIRST_PAUSE_SECONDS: Final = 0.2
 LONGEST_PAUSE_SECONDS: Final = 10.0
-_HISTORY: Final = timedelta(days=15)  # longer than any window can be, see decide.policy
 _AHEAD: Final = timedelta(days=1)  # what is stamped ahead of our clock is refused, so it has to be found
+_HISTORY: Final = LONGEST_LIFE + _AHEAD  # what is older can come to nothing
 _SHORTEST: Final = timedelta(seconds=1)  # stamps have whole seconds
 
 T = TypeVar("T")
@@ -159,14 +160,14 @@ class Watch:
         try:
             since, until = self._clock() - _HISTORY, self._clock() + _AHEAD
             there: set[str] = set()
-            for found in _slices(partial(_headings, directory, self._me), since, until):
+            for found in slices(partial(_headings, directory, self._me), since, until):
                 below = {heading.id: heading.below for heading in found}
                 there.update(below)
                 for request_id in below.keys() - self._claims.finished(list(below)):
                     self._schedule.remind(request_id, below[request_id])
             # R-X12: a restored directory may have lost the result of what had ended.
             lost = there & self._claims.answered()
-            for answered in _slices(partial(directory.answered, self._me), since, until):
+            for answered in slices(partial(directory.answered, self._me), since, until):
                 lost.difference_update(answered)
             for request_id in lost:
                 self._schedule.remind(request_id)
@@ -194,15 +195,27 @@ def _headings(directory: Watched, me: str, since: datetime, until: datetime) -> 
     return directory.headings(Query(executor=me, since=since, until=until))
 
 
-def _slices(
+def slices(
     search: Callable[[datetime, datetime], Iterable[T]], since: datetime, until: datetime
 ) -> Iterator[Sequence[T]]:
-    """Search a span of time, in parts where it holds more than the directory gives at once; the newest first."""
+    """Search a span of time, in parts where it holds more than the directory gives at once; the newest first.
+
+    Args:
+        search: Gives what was made from one time to another, both included.
+        since: The first of them.
+        until: The last.
+
+    Yields:
+        What it gave, part by part; what is on an edge can come twice.
+
+    Raises:
+        DirectoryLimitError: It does not even give what was made in one second.
+    """
     try:
         yield list(search(since, until))
     except DirectoryLimitError:
         middle = since + (until - since) / 2
         if until - since < _SHORTEST:
             raise
-        yield from _slices(search, middle, until)
-        yield from _slices(search, since, middle)
+        yield from slices(search, middle, until)
+        yield from slices(search, since, middle)

@@ -34,7 +34,7 @@ from ipa_tpi.flow.approvers import Approvers, Candidate, find_approvers
 from ipa_tpi.flow.entries import draft, proof_entry, request_entry, voice_entry
 from ipa_tpi.flow.events import Event
 from ipa_tpi.flow.guards import Wanted
-from ipa_tpi.flow.listing import Page, Selection, load, turn_to
+from ipa_tpi.flow.listing import Named, Page, Selection, load, turn_to
 from ipa_tpi.flow.pending import check_pending
 from ipa_tpi.flow.reading import Reading, Seen, Site, people_of
 from ipa_tpi.flow.rules import RuleFilter, Rules, find_rules
@@ -148,8 +148,10 @@ class Flow:
         with self._recorded("list", caller, ""):
             reading = self._reading()
             who = self._who(caller, reading)
-            requester = self._named(selection.user) if selection.user else None
-            return turn_to(selection, who, requester, reading, self.directory)
+            user, approver = (
+                self._named(name) if name else None for name in (selection.user, selection.approver)
+            )
+            return turn_to(selection, who, Named(user, approver), reading, self.directory)
 
     def approvers(self, caller: str, request_id: str, user: str = "") -> Approvers:
         """Tell who could still approve a request, and why others could not (K16).
@@ -179,7 +181,7 @@ class Flow:
         with self._recorded("operations", caller, ""):
             reading = self._reading()
             self._who(caller, reading)
-            return Catalogue(reading.policy, self.directory.targets(), self.site)
+            return Catalogue(self.directory.operations(), self.directory.targets(), self.site)
 
     def policy(self, caller: str, question: Question) -> Trial:
         """Tell what the policy says of a user, an operation and a host (X10)."""
@@ -195,7 +197,8 @@ class Flow:
             reading = self._reading()
             self._who(caller, reading)
             account = self._named(wanted.user) if wanted.user else None
-            return find_rules(wanted, account, reading.policy)
+            policy = reading.policy_for({wanted.operation}) if wanted.operation else reading.policy
+            return find_rules(wanted, account, policy)
 
     def approve(self, caller: str, request_id: str, body: VoiceBody) -> Seen:
         """Approve exactly what was shown (K10), as another person than the requester (A04)."""
@@ -284,7 +287,7 @@ class Flow:
         return account
 
     def _judge(self, request: Request, who: Account, reading: Reading) -> bytes:
-        operation = usable_operation(reading.policy, request.operation)
+        operation = usable_operation(reading.policy_for({request.operation}), request.operation)
         if isinstance(operation, Refuse):
             raise _refused(operation)
         if reading.host(request.target) is None:

@@ -134,7 +134,8 @@ def find_approvers(seen: Seen, people: Iterable[Account], reading: Reading) -> A
             able[dn] = voices[dn].groups
         found.append(candidate)
     missing = max(seen.required_approvals - len(seen.standing.counted), 0)
-    operation = reading.policy.operations.get(seen.subtree.request.operation)
+    name = seen.subtree.request.operation
+    operation = reading.policy_for({name}).operations.get(name)
     lacks = check_satisfiable(operation, seen.terms.demand, able) if operation is not None else None
     return Approvers(seen, found, missing, len(different), lacks)
 

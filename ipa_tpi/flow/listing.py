@@ -6,10 +6,11 @@ from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Final
 
+from ipa_tpi.decide.definition import LONGEST_LIFE
 from ipa_tpi.errors import DirectoryLimitError, NotFoundError, RefusedError
 from ipa_tpi.flow.guards import LIVE, check_approvable
 from ipa_tpi.flow.reading import Reading, Seen
-from ipa_tpi.model import Account, State, Subtree
+from ipa_tpi.model import Account, Outcome, Result, State, Subtree
 from ipa_tpi.ports import Directory, Heading, Query
 from ipa_tpi.wire import MAX_LISTED
 
@@ -34,6 +35,9 @@ class Selection:
         user: Only those that this account made, with or without the realm.
         since: Only those made at or after this time.
         until: Only those made at or before this time.
+        approver: Only those that this account approved or denied, with or without the realm.
+        host: Only those that are to run on this host.
+        outcome: Only those that ended so, by the word of their executor.
     """
 
     state: State | None = None
@@ -46,15 +50,27 @@ class Selection:
     user: str = ""
     since: datetime | None = None
     until: datetime | None = None
+    approver: str = ""
+    host: str = ""
+    outcome: Outcome | None = None
 
     def takes(self, seen: Seen) -> bool:
         """Tell whether a request, as judged for the caller, is one of these."""
         in_state = self.state is None or seen.standing.state is self.state
-        return in_state and (not self.approvable or check_approvable(seen) is None)
+        ended_so = self.outcome is None or self.outcome in _outcomes(seen.subtree)
+        return in_state and ended_so and (not self.approvable or check_approvable(seen) is None)
 
     def alive(self) -> bool:
         """Tell whether only requests that could still come to something are wanted."""
         return self.approvable or self.state in LIVE
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """The accounts that a selection names; None where it names none."""
+
+    user: Account | None = None
+    approver: Account | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,14 +82,18 @@ class Page:
 
 
 def turn_to(
-    selection: Selection, who: Account, requester: Account | None, reading: Reading, directory: Directory
+    selection: Selection,
+    who: Account,
+    named: Named,
+    reading: Reading,
+    directory: Directory,
 ) -> Page:
     """Load requests, the newest first, until a page is full.
 
     Args:
         selection: Which.
         who: For whom.
-        requester: The account that `selection.user` names.
+        named: The accounts that `selection` names.
         reading: His reads of this moment.
         directory: Bound as him.
 
@@ -83,7 +103,7 @@ def turn_to(
     Raises:
         NotFoundError: There is no request `selection.before` that he may see.
     """
-    creators = {one.dn for one in (requester, who if selection.mine else None) if one is not None}
+    creators = {one.dn for one in (named.user, who if selection.mine else None) if one is not None}
     if len(creators) > 1:
         return Page([], more=False)
     query = Query(
@@ -92,8 +112,14 @@ def turn_to(
         prefix=selection.prefix,
         until=selection.until,
         operation=selection.operation,
+        target=selection.host,
     )
     headings = newest(directory, query, reading.now)
+    if named.approver is not None:
+        # Nobody speaks about what is not there yet, nor when all its windows have passed.
+        until = selection.until + LONGEST_LIFE if selection.until is not None else None
+        spoken = directory.spoken(named.approver.dn, selection.since, until)
+        headings = (one for one in headings if one.id in spoken)
     if selection.before:
         last = load(directory, selection.before).request
         age = (last.created, last.id)
@@ -106,6 +132,7 @@ def turn_to(
             break
         subtrees = [tree for one in some if (tree := _whole(directory, one.id)) is not None]
         reading.meet_all(subtrees)
+        reading.policy_for({subtree.request.operation for subtree in subtrees})
         fitting += [seen for subtree in subtrees if selection.takes(seen := reading.judge(subtree, who))]
     return Page(fitting[: selection.limit], more=len(fitting) > selection.limit)
 
@@ -126,10 +153,12 @@ def newest(directory: Directory, query: Query, now: datetime) -> Iterator[Headin
     """
     begin, end = query.since or _BEGINNING, (query.until or now).replace(microsecond=0)
     recent = end - _RECENT
+    # With an end, or who plants createTimestamp;lang-en far ahead is in every search for ever; clocks may differ.
+    until = query.until or end + _RECENT
     if begin >= recent:
-        yield from _between(directory, query, begin, query.until)
+        yield from _between(directory, query, begin, until)
         return
-    yield from _between(directory, query, recent, query.until)
+    yield from _between(directory, query, recent, until)
     try:
         older = _sorted(one for one in directory.headings(query) if one.created < recent)
     except DirectoryLimitError:
@@ -156,18 +185,20 @@ def load(directory: Directory, request_id: str) -> Subtree:
     return subtree
 
 
+def _outcomes(subtree: Subtree) -> set[str]:
+    return {result.outcome for result in subtree.of(Result) if result.creator == subtree.request.executor}
+
+
 def _later(one: datetime | None, other: datetime | None) -> datetime | None:
     return max(one, other) if one is not None and other is not None else one or other
 
 
-def _between(
-    directory: Directory, query: Query, since: datetime, until: datetime | None
-) -> Iterator[Heading]:
+def _between(directory: Directory, query: Query, since: datetime, until: datetime) -> Iterator[Heading]:
     try:
         found = _sorted(directory.headings(replace(query, since=since, until=until)))
     except DirectoryLimitError:
         # Stamps have whole seconds, so those of one second cannot be divided.
-        seconds = 1 + ((until or since + 2 * _RECENT) - since) // _SECOND
+        seconds = 1 + (until - since) // _SECOND
         if seconds == 1:
             raise
         middle = since + seconds // 2 * _SECOND

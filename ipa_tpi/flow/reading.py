@@ -7,7 +7,6 @@ the caller.  So the answer is for people; the executor's own decides.
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from functools import cached_property
 from typing import Final
 
 from ipa_tpi.decide.approval import Case, Standing, Terms, Verified, Voice, standing
@@ -19,7 +18,7 @@ from ipa_tpi.decide.authorization import (
     judge_voice,
     terms_of,
 )
-from ipa_tpi.decide.definition import is_reading
+from ipa_tpi.decide.definition import LONGEST_SECONDS, is_reading
 from ipa_tpi.decide.digest import request_digest
 from ipa_tpi.decide.policy import usable_operation
 from ipa_tpi.decide.proof import Demands, demands_of
@@ -122,11 +121,26 @@ class Reading:
         self._accounts: dict[str, Account | None] = {}
         self._hosts: dict[str, HostEntry | None] = {}
         self._groups: dict[str, Group] = {}
+        self._policy: Policy | None = None
+        self._about: frozenset[str] = frozenset()
 
-    @cached_property
+    @property
     def policy(self) -> Policy:
         """All rules and operations."""
-        return self._directory.policy()
+        if self._policy is None or not self._policy.whole:
+            self._policy = self._directory.policy()
+        return self._policy
+
+    def policy_for(self, names: Collection[str]) -> Policy:
+        """Give the rules and operations, or where they are many what is about some operations.
+
+        Args:
+            names: These operations.
+        """
+        if self._policy is None or not (self._policy.whole or self._about.issuperset(names)):
+            self._about = self._about.union(names)
+            self._policy = self._directory.policy(self._about)
+        return self._policy
 
     def know(self, account: Account) -> None:
         """Take an account that was read already."""
@@ -206,7 +220,7 @@ class Reading:
     def setting(self, operation: Operation, target: str) -> Setting:
         """Give what people are judged against."""
         return Setting(
-            policy=self.policy,
+            policy=self.policy_for({operation.name}),
             operation=operation,
             host=self.host(target),
             floor=self._site.floor,
@@ -217,11 +231,14 @@ class Reading:
 
     def window_start(self) -> datetime:
         """Give the time before which no request can still be alive by any definition."""
+        policy = self._policy if self._policy is not None else self.policy
         spans = [
             operation.approval_seconds + 2 * operation.execution_seconds + operation.timeout_seconds
-            for operation in self.policy.operations.values()
+            for operation in policy.operations.values()
         ]
         longest = max([*spans, _DEFAULT_TERMS.approval_seconds + 2 * _DEFAULT_TERMS.execution_seconds])
+        if not policy.whole:  # others may have any window that is allowed
+            longest = LONGEST_SECONDS
         return self.now - timedelta(seconds=longest + self._site.floor.clock_skew_seconds + 60)
 
     def judge(self, subtree: Subtree, caller: Account) -> Seen:
@@ -236,9 +253,10 @@ class Reading:
         """
         request = subtree.request
         requester = self.account(request.creator)
-        operation = usable_operation(self.policy, request.operation)
+        policy = self.policy_for({request.operation})
+        operation = usable_operation(policy, request.operation)
         digest = request_digest(request, requester.principal) if requester is not None else request.digest
-        known = self.policy.operations.get(request.operation)
+        known = policy.operations.get(request.operation)
         terms = terms_of(known, self.floor_of(request), requester) if known is not None else _DEFAULT_TERMS
         people = _writers(subtree) | {caller.dn}
         if isinstance(operation, Operation) and operation.minimum_age_seconds:
@@ -269,7 +287,7 @@ class Reading:
         Returns:
             What they say.
         """
-        operation = usable_operation(self.policy, request.operation)
+        operation = usable_operation(self.policy_for({request.operation}), request.operation)
         return self._voice(dn, request, self.account(request.creator), operation)
 
     def _is_here(self, request: Request) -> bool:

@@ -115,14 +115,15 @@ def try_policy(
         NotFoundError: There is no such operation, host or group.
     """
     question = replace(question, host=(question.host or site.host).lower())
-    usable = usable_operation(reading.policy, question.operation)
+    policy = reading.policy_for({question.operation})
+    usable = usable_operation(policy, question.operation)
     if isinstance(usable, Refuse) and usable.code == "unknown-operation":
         raise NotFoundError(usable.message)
     if reading.host(question.host) is None:
         raise NotFoundError(f"the directory knows no host {question.host!a}; see: ipa-tpi hosts")
     if account is not None:
         account = _joined(account, question.groups, directory, site)
-    known = reading.policy.operations.get(question.operation)
+    known = policy.operations.get(question.operation)
     if known is None:
         refusal = usable if isinstance(usable, Refuse) else None
         verdicts = tuple(Verdict(right, (), refusal) for right in question.rights if account is not None)
@@ -137,7 +138,7 @@ def try_policy(
             requesters=0,
             approvers=0,
             unsatisfiable=refusal,
-            policy=reading.policy,
+            policy=policy,
         )
     return _Try(question, account, known, usable, reading, directory, site).answer()
 
@@ -208,7 +209,7 @@ class _Try:
                 Verdict(
                     right,
                     granting(
-                        self.reading.policy,
+                        self.reading.policy_for({self.operation.name}),
                         right,
                         self.account,
                         self.operation,
@@ -226,7 +227,7 @@ class _Try:
             requesters=self._requesters(request),
             approvers=len(able),
             unsatisfiable=lacks,
-            policy=self.reading.policy,
+            policy=self.reading.policy_for({self.operation.name}),
         )
 
     def _refusal(

@@ -14,7 +14,7 @@ from flask import Request
 
 from ipa_tpi.decide.intake import check_identifier, check_text
 from ipa_tpi.errors import BadInputError, RefusedError
-from ipa_tpi.model import Right, State
+from ipa_tpi.model import Outcome, Right, State
 from ipa_tpi.wire import DEFAULT_LISTED, MAX_LISTED, decode
 
 S = TypeVar("S")
@@ -143,6 +143,18 @@ def read_state(request: Request) -> State | None:
         raise BadInputError(f"there is no state {text!a}; write one of: {names}") from error
 
 
+def read_outcome(request: Request) -> Outcome | None:
+    """Take the query parameter ``outcome``; see `read_state`."""
+    text = request.args.get("outcome")
+    if text is None:
+        return None
+    try:
+        return Outcome(text)
+    except ValueError as error:
+        names = ", ".join(outcome.value for outcome in Outcome)
+        raise BadInputError(f"there is no outcome {text!a}; write one of: {names}") from error
+
+
 def read_limit(request: Request) -> int:
     """Take the query parameter ``limit``.
 
@@ -183,11 +195,12 @@ def read_prefix(request: Request) -> str:
     return text
 
 
-def read_user(request: Request) -> str:
-    """Take the query parameter ``user``.
+def read_user(request: Request, name: str = "user") -> str:
+    """Take a query parameter that names a person.
 
     Args:
         request: Checked by `check_query`.
+        name: The parameter.
 
     Returns:
         The name, with or without its realm; empty when it is absent.
@@ -195,8 +208,8 @@ def read_user(request: Request) -> str:
     Raises:
         BadInputError: It cannot be anybody's name.
     """
-    text = request.args.get("user", "")
-    if _is_no_name(request, "user", text):
+    text = request.args.get(name, "")
+    if _is_no_name(request, name, text):
         raise BadInputError(f"{text[:80]!a} is no person's name; write NAME or NAME@REALM")
     return text
 

@@ -20,6 +20,7 @@ from ipa_tpi.web.incoming import (
     read_limit,
     read_moment,
     read_name,
+    read_outcome,
     read_parameters,
     read_prefix,
     read_right,
@@ -103,6 +104,9 @@ def _list(request: Request, _: str) -> Act:
         user=read_user(request),
         since=read_moment(request, "since"),
         until=read_moment(request, "until"),
+        approver=read_user(request, "approver"),
+        host=read_name(request, "host").lower(),
+        outcome=read_outcome(request),
     )
     check_span(selection.since, selection.until)
 
@@ -194,6 +198,9 @@ VIEWS: Final = (
                 "user",
                 "since",
                 "until",
+                "approver",
+                "host",
+                "outcome",
             }
         ),
     ),

@@ -14,6 +14,8 @@ from typing import Any
 import ldap
 import pytest
 from lawless import Lawless
+from supplier import ReplicationSession, replicated
+from tier import Captured, captured
 from world import REQUESTS, UNIT, World, eventually, world
 
 __all__ = ["world"]
@@ -50,6 +52,27 @@ def lawless(world: World) -> Iterator[Lawless]:
     """A directory that enforces nothing: only the executor stands in the way."""
     with Lawless(world) as broken:
         yield broken
+
+
+@pytest.fixture(scope="module")
+def supplier(world: World) -> Iterator[ReplicationSession]:
+    """A replication session with the directory."""
+    with replicated(world) as session:
+        yield session
+
+
+@pytest.fixture(scope="module")
+def hostile_code(world: World) -> Iterator[Captured]:
+    """Hostile code in the web service's daemon."""
+    with captured(world) as found:
+        yield found
+
+
+@pytest.fixture
+def tier(hostile_code: Captured) -> Iterator[Captured]:
+    """A web tier in the attacker's hands, who lets everything pass until told otherwise."""
+    yield hostile_code
+    hostile_code.treat("pass")
 
 
 def _empty(root: Any) -> bool:

@@ -111,8 +111,8 @@ def add(connection: Any, dn: str, classes: Sequence[str], values: Values) -> Non
     connection.add_s(dn, content)
 
 
-def add_request(connection: Any, request: Request, classes: Sequence[str] = (), **extra: Any) -> str:
-    """Add a request entry; `extra` replaces attributes, and an empty value leaves one out."""
+def request_values(request: Request, **extra: Any) -> dict[str, Any]:
+    """Give the attributes of a request entry; `extra` replaces some, and an empty value leaves one out."""
     values: dict[str, Any] = {
         "ipaTpiRequestId": request.id.encode(),
         "ipaTpiOperationName": request.operation.encode(),
@@ -126,12 +126,12 @@ def add_request(connection: Any, request: Request, classes: Sequence[str] = (), 
         "ipaTpiDigest": request.digest.hex().encode(),
         **extra,
     }
-    add(
-        connection,
-        request_dn(request.id),
-        ["ipaTpiRequest", *classes],
-        {k: v for k, v in values.items() if v},
-    )
+    return {name: value for name, value in values.items() if value}
+
+
+def add_request(connection: Any, request: Request, classes: Sequence[str] = (), **extra: Any) -> str:
+    """Add a request entry; `extra` is that of `request_values`."""
+    add(connection, request_dn(request.id), ["ipaTpiRequest", *classes], request_values(request, **extra))
     return request.id
 
 

@@ -7,8 +7,6 @@ mod_wsgi daemon, under the account of the web service, with the tickets that cal
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -20,39 +18,13 @@ from straight import (
     runs_for,
     settle,
 )
-from world import HOST, LDAPI, SUFFIX, World, eventually
+from tier import WSGI, installed
+from world import HOST, LDAPI, SUFFIX, World
 
 from ipa_tpi.errors import TpiError
 
 SHOWN = "DS02"  # what lab/hostile.wsgi shows in place of DS01
-WSGI = Path("/usr/share/ipa-tpi/tpi.wsgi")
 HOSTILE = Path(__file__).parents[2] / "lab" / "hostile.wsgi"
-
-
-@contextmanager
-def installed(world: World, script: bytes) -> Iterator[None]:
-    """Have another WSGI script in place of the installed one."""
-    saved = WSGI.read_bytes()
-    try:
-        _serve(world, script)
-        yield
-    finally:
-        _serve(world, saved)
-        assert WSGI.read_bytes() == saved
-
-
-def _serve(world: World, script: bytes) -> None:
-    WSGI.write_bytes(script)
-    world.systemctl("restart", "apache2")  # or one of two processes would be of the other kind for a while
-    eventually(lambda: _answers(world))
-
-
-def _answers(world: World) -> bool:
-    try:
-        world.api("frank").operations()
-    except TpiError:
-        return False
-    return True
 
 
 def test_what_a_hostile_web_tier_shows_is_not_what_runs(world: World) -> None:

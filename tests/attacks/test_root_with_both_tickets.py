@@ -53,10 +53,12 @@ def test_x11_one_that_demands_the_factor_just_now_does_not(world: World, tmp_pat
         world.wait_state(request_id, "executed")
 
 
-@pytest.mark.parametrize("how", [("-R",), ("-k", "-t", "/dev/null")])
+@pytest.mark.parametrize("how", [("-R",), ("-k", "-t", "/dev/null"), ("-T",)])
 def test_x11_a_stolen_ticket_gives_no_initial_one(world: World, tmp_path: Path, how: tuple[str, ...]) -> None:
-    """Renewing, or asking with no key, is all that kinit offers to someone without the factor."""
-    command = ["/usr/bin/kinit", *how, "-S", f"tpi/{HOST}@{REALM}", "-c", _stolen(world, "alice", tmp_path)]
+    """Renewing, asking with no key, or under its armour is all that kinit offers to someone without the factor."""
+    stolen = _stolen(world, "alice", tmp_path)
+    words = (*how, stolen) if how == ("-T",) else how
+    command = ["/usr/bin/kinit", *words, "-S", f"tpi/{HOST}@{REALM}", "-c", stolen]
     done = subprocess.run(
         [*command, world.people["alice"]["principal"]], input="", capture_output=True, text=True, check=False
     )

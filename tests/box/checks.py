@@ -6,7 +6,7 @@ import subprocess
 from contextlib import suppress
 
 import ldap
-from world import EXECUTOR, REQUESTS, UNIT, Done, World
+from world import EXECUTOR, REQUESTS, UNIT, Done, World, eventually
 
 from ipa_tpi.errors import TpiError
 
@@ -81,6 +81,14 @@ def remove_requests(world: World) -> None:
     connection = world.root()
     # Named, an entry of this class is found; it is hidden otherwise.
     every = "(|(objectClass=*)(objectClass=ldapSubEntry))"
-    found = connection.search_s(REQUESTS, ldap.SCOPE_SUBTREE, every, ["1.1"])
-    for dn in sorted((dn for dn, _ in found if dn.lower() != REQUESTS), key=len, reverse=True):
-        connection.delete_s(dn)
+
+    def emptied() -> bool:
+        """Remove what is there; whoever is at work meanwhile may add below what is being removed."""
+        found = connection.search_s(REQUESTS, ldap.SCOPE_SUBTREE, every, ["1.1"])
+        left = sorted((dn for dn, _ in found if dn.lower() != REQUESTS), key=len, reverse=True)
+        for dn in left:
+            with suppress(ldap.NOT_ALLOWED_ON_NONLEAF, ldap.NO_SUCH_OBJECT):
+                connection.delete_s(dn)
+        return not left
+
+    eventually(emptied)

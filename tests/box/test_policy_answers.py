@@ -119,6 +119,17 @@ def test_r_k17_the_history_by_operation_requester_and_time(world: World) -> None
     assert listed("--operation", "dirsrv.status") == listed("--until", "1h") == set()
     assert listed("--since", "2020-01-01", "--user", "alice@TPI.TEST") == {ids["alice"]}
     assert world.cli("frank", "list", "--since", "1h", "--until", "2h").status == 64
+    assert listed("--host", HOST, "--since", "1h") == everything
+    assert listed("--host", "other.tpi.test") == listed("--approver", "bob") == set()
+    bob = world.api("bob")
+    bob.deny(bob.show(ids["grace"]), "history")
+    world.wait_for("bob", ids["grace"], lambda view: view.result is not None)
+    assert listed("--approver", "bob@TPI.TEST") == {ids["grace"]}
+    assert listed("--outcome", "denied", "--approver", "bob", "--user", "grace") == {ids["grace"]}
+    assert listed("--outcome", "denied", "--approver", "carol") == set()
+    assert listed("--outcome", "executed") == set()
+    told = world.cli("frank", "list", "--approver", "bob", "--limit", "1", "--json")
+    assert [one["id"] for one in told.json["requests"]] == [ids["grace"]]
 
 
 def test_a_terminal_of_80_columns(world: World) -> None:

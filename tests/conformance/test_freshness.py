@@ -171,6 +171,29 @@ def test_r_x11_the_floor_tightens_what_the_definition_says(world: World) -> None
     assert demands_of(world) == 0
 
 
+def test_r_x11_where_only_the_target_demands_it_prove_asks_all_the_same(world: World) -> None:
+    """The target's floor is stricter than the server that was asked knows; its refusal is how a client learns it."""
+    kept = FLOOR.read_text(encoding="utf-8")
+    head = '[operations."dirsrv.restart"]\n'
+    FLOOR.write_text(kept.replace(head, f"{head}fresh_seconds = 30\n"), encoding="utf-8")
+    try:
+        world.systemctl("restart", EXECUTOR)
+        assert demands_of(world) == 0
+        request_id = world.api("alice").create(WISH).id
+        assert refused(world, request_id, "alice")["code"] == "proof-stale"
+        world.wait_for("alice", request_id, lambda now: now.code == "proof-stale")
+        at_a_terminal(world, "alice", CLI, "prove", "--yes", request_id)
+        world.wait_state(request_id, "pending")
+        world.approve("bob", request_id)
+        assert refused(world, request_id, "bob")["code"] == "proof-stale"
+        world.wait_for("bob", request_id, lambda now: now.approvals[0].code == "proof-stale")
+        at_a_terminal(world, "bob", CLI, "prove", "--yes", request_id)
+        world.wait_state(request_id, "executed")
+    finally:
+        FLOOR.write_text(kept, encoding="utf-8")
+        world.systemctl("restart", EXECUTOR)
+
+
 def demands_of(world: World) -> int:
     """Tell how fresh the web service says that a proof must be."""
     (found,) = [one for one in world.api("bob").operations().operations if one.name == "dirsrv.restart"]

@@ -11,7 +11,7 @@ from ldap.controls.simple import ProxyAuthzControl
 
 # Places: a request of somebody else for the executor of this host, one for the other, and the person's own.
 THEIRS, ELSEWHERE, OWN = "another's request", "another's request for the other host", "his own request"
-ANSWER = "an answer"
+ANSWER, FOR_HIM, RETAINED = "an answer", "a request for himself", "an answer below a request for himself"
 
 
 @dataclass
@@ -31,6 +31,9 @@ class Scene:
             return self.stage.fresh[place == ELSEWHERE].dn
         if place == ANSWER:
             return self.stage.thing("ipaTpiApproval").dn
+        if place in {FOR_HIM, RETAINED}:
+            kind = "ipaTpiRequest" if place == FOR_HIM else "ipaTpiApproval"
+            return next(one.dn for one in self.stage.things if (one.kind, one.executor) == (kind, who))
         if place == OWN:
             return self.own[who]
         if place.startswith("cn="):
@@ -148,6 +151,16 @@ def change(who: str, what: str, name: str, value: str, *, delete: bool = False, 
         lambda scene, c: c.modify_s(scene.dn(what, who), mods(scene, way)),
         lambda scene: scene.world.root.modify_s(scene.dn(what, who), mods(scene, back)),
     )
+
+
+def renew(who: str, what: str, name: str) -> Attempt:
+    """Somebody writes his own DN into an attribute that holds it already."""
+
+    def act(scene: Scene, connection: Any) -> object:
+        value = scene.world.dn(who).encode()
+        return connection.modify_s(scene.dn(what, who), [(ldap.MOD_REPLACE, name, [value])])
+
+    return Attempt(who, f"writes his own DN into {name} of {what}", act)
 
 
 def delete(who: str, what: str) -> Attempt:

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 
 from acls_attempts import (
     ANSWER,
+    FOR_HIM,
     OWN,
+    RETAINED,
     THEIRS,
     Attempt,
     add,
@@ -19,6 +21,7 @@ from acls_attempts import (
     impersonate,
     move_in,
     read,
+    renew,
 )
 from acls_cast import HERE, OTHER, POLICY_EXECUTOR
 from acls_disguises import DOOR
@@ -341,6 +344,17 @@ ADDS = (
         "another request than was approved",
     ),
     line(
+        "requests: nothing changes: write",
+        change("ivan", THEIRS, "ipaTpiReason", "a reason", delete=True),
+        "the same",
+    ),
+    line(
+        "requests: nothing changes: selfwrite",
+        renew(POLICY_EXECUTOR, FOR_HIM, "ipaTpiExecutor"),
+        "whose request it is",
+        OPENED,
+    ),
+    line(
         "requests: nothing changes: targetattr",
         change("ivan", THEIRS, "ipaTpiReason", "a reason", delete=True),
         "the same",
@@ -358,6 +372,11 @@ READS = (
         ("requests: retention: targetfilter", f"{ROOT}: nsContainer"),
         delete(POLICY_EXECUTOR, "cn=requests"),
         "the container of requests goes with the last request",
+    ),
+    line(
+        "requests: only the named executor removes",
+        delete(POLICY_EXECUTOR, ANSWER),
+        "a veto that the executor of another host has not seen yet",
     ),
     line(f"{ANCHORS}: target", add(HERE, "ipaTpiAnchor", rdn="ipaTpiHead"), MISPLACED),
     line(f"{ANCHORS}: targattrfilters", add(HERE, "ipaTpiAnchor", **_person), STRANGE),
@@ -407,7 +426,7 @@ LOST = (
     ),
     line("requests: read by the requester", read("grace", OWN), "what became of a request"),
     line(EXECUTOR_READS, read(HERE, THEIRS), "requests, vetoes: nothing runs"),
-    line("requests: retention", delete(POLICY_EXECUTOR, ANSWER), "retention"),
+    line("requests: retention", delete(POLICY_EXECUTOR, RETAINED), "retention"),
     line(ANCHORS, add(HERE, "ipaTpiAnchor"), "witnesses of audit chains"),
     line(
         "executors: policy executors",

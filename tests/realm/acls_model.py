@@ -111,10 +111,12 @@ def _may_change(who: str, deed: Deed, *, at_large: bool) -> bool:
 
 
 def _may_delete(who: str, thing: Thing | None, *, at_large: bool) -> bool:
-    """Policy by who maintains it; requests by retention."""
+    """Policy by who maintains it; requests by retention, each by the executor that it names."""
     assert thing is not None
     if who not in POLICY_EXECUTORS:
         return False
-    if thing.kind in POLICY or thing.requester:
+    if thing.requester:
+        return who == thing.executor
+    if thing.kind in POLICY:
         return True
     return at_large and thing.name == "cn=executors"

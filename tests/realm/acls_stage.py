@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import ldap
-from acls_cast import DIRECTORY_MANAGER, HERE, JUDY, OTHER
+from acls_cast import DIRECTORY_MANAGER, HERE, JUDY, OTHER, POLICY_EXECUTOR
 from acls_world import Draft, World
 
 VOICES = ("ipaTpiApproval", "ipaTpiDenial")
@@ -87,7 +87,8 @@ def staged(world: World) -> Iterator[Stage]:
         Thing(as_root(world, world.policy(kind)), kind, "policy, anchors", kind)
         for kind in (*POLICY, "ipaTpiAnchor")
     ]
-    full = [request(world, JUDY, executor, others(executor)) for executor in (HERE, OTHER)]
+    named = (HERE, OTHER, POLICY_EXECUTOR)
+    full = [request(world, JUDY, executor, others(executor)) for executor in named]
     answers = [thing for above in full for thing in answered(world, above)]
     fresh = [request(world, JUDY, executor, others(executor)) for executor in (HERE, OTHER)]
     prepared = tuple(_prepared(world, fresh[0].dn))

@@ -309,6 +309,8 @@ def test_finding(both: Both) -> None:
     assert found(Query(prefix=request_id[:8], creator=person_dn("erin")))
     assert not found(Query(prefix="0" * 8))
     assert not found(Query(creator="cn=nobody,dc=nowhere"))
+    assert found(Query(target=tree.request.target, creator=person_dn("erin")))
+    assert not found(Query(target=OTHER_HOST))
 
 
 def test_what_is_malformed_is_told(both: Both) -> None:
@@ -370,3 +372,20 @@ def test_which_requests_bear_a_result(both: Both) -> None:
         executor_dn(), until + timedelta(seconds=1), until + timedelta(seconds=9)
     )
     assert request_id not in both.as_("dave").answered(executor_dn(), tree.request.created, until)
+
+
+def test_which_requests_bear_somebodys_voice(both: Both) -> None:
+    approved, denied, silent = (both.request("erin") for _ in range(3))
+    both.as_("bob").add_child(approved, a_word("Approval"))
+    both.as_("bob").add_child(approved, a_word("Withdrawal"))
+    both.as_("bob").add_child(denied, a_word("Denial"))
+    both.as_("carol").add_child(silent, a_word("Approval"))
+    frank, mine = both.as_("frank"), {approved, denied, silent}
+    assert frank.spoken(person_dn("bob"), None, None) & mine == {approved, denied}
+    assert frank.spoken(person_dn("carol"), None, None) & mine == {silent}
+    (voice,) = (child.created for child in both.load(denied).children)
+    assert denied in frank.spoken(person_dn("bob"), voice, voice)
+    assert denied not in frank.spoken(person_dn("bob"), voice + timedelta(seconds=1), None)
+    assert denied not in frank.spoken(person_dn("bob"), None, voice - timedelta(seconds=1))
+    assert both.as_("dave").spoken(person_dn("bob"), None, None) & mine == set()
+    assert both.as_("erin").spoken(person_dn("bob"), None, None) & mine == {approved, denied}

@@ -388,6 +388,9 @@ def _wanted(view: wire.RequestView, who: str, query: dict[str, str]) -> bool:
         and ("approvable" not in query or view.requester != who)
         and query.get("operation", view.operation) == view.operation
         and query.get("user", view.requester.partition("@")[0]) == view.requester.partition("@")[0]
+        and query.get("approver", "") in {"", *(voice.who.partition("@")[0] for voice in view.approvals)}
+        and query.get("host", view.target) == view.target
+        and query.get("outcome", "") in {"", view.result.outcome if view.result is not None else ""}
         and ("since" not in query or view.created >= dt.datetime.fromisoformat(query["since"]))
         and ("until" not in query or view.created <= dt.datetime.fromisoformat(query["until"]))
     )

@@ -130,14 +130,17 @@ def slow_state(case: Case, digest: bytes) -> State:
     life.live()
     cancellations = [veto for veto in life.heard if isinstance(veto, Cancellation)]
     if cancellations:
-        first = min(cancellations, key=lambda each: (each.created, each.entry_id))
-        return State.CANCELLED if first.creator == request.creator else State.DENIED
+        own = any(each.creator == request.creator for each in cancellations)
+        return State.CANCELLED if own else State.DENIED
     if any(_denies(case, veto) for veto in life.heard) or _is_spoiled(case):
         return State.DENIED
     if case.now > life.ends():
         return State.EXPIRED
     if not digest:
         return State.AWAITING_PREVIEW
+    asked = any(tuple(proof) == (request.creator, "request", case.digest) for proof in case.verified)
+    if case.terms.proof and not asked:
+        return State.PENDING
     return State.APPROVED if len(life.counting()) >= case.terms.required_approvals else State.PENDING
 
 
@@ -145,7 +148,9 @@ def _denies(case: Case, denial: Child) -> bool:
     voice = case.voices.get(denial.creator)
     if isinstance(denial, Withdrawal):
         return voice is not None and voice.forged
-    return voice is None or voice.forged or voice.refusal is None or voice.refusal.code not in BY_RULES
+    if voice is None or voice.forged or voice.refusal is None or voice.refusal.code not in BY_RULES:
+        return True
+    return voice.refusal.code == "self-approval" and denial.creator != case.subtree.request.creator
 
 
 def _is_intent(case: Case, child: Child) -> bool:

@@ -45,6 +45,7 @@ from ipa_tpi.errors import (
 )
 from ipa_tpi.executor.claims import Claims
 from ipa_tpi.executor.dispatch import Dispatcher, Place
+from ipa_tpi.executor.evidence import Evidence
 from ipa_tpi.executor.journal import create
 from ipa_tpi.executor.publication import Publication
 from ipa_tpi.executor.receipts import Receipts
@@ -61,7 +62,17 @@ from ipa_tpi.model import (
     Request,
     Subtree,
 )
-from ipa_tpi.ports import AcceptedProof, Heading, Job, NewEntry, People, Query, UnitState
+from ipa_tpi.ports import (
+    AcceptedProof,
+    Authority,
+    Certificate,
+    Heading,
+    Job,
+    NewEntry,
+    People,
+    Query,
+    UnitState,
+)
 
 REQUESTS = "cn=requests,cn=tpi,dc=tpi,dc=test"
 
@@ -151,6 +162,8 @@ class FakeDirectory:
         self.children: dict[str, dict[str, RawEntry]] = {}
         self.seen: list[str] = []
         self.closed = 0
+        self.may_remove = False
+        self.removed: list[str] = []
 
     def close(self) -> None:
         """End the connection; the same one serves again."""
@@ -173,8 +186,9 @@ class FakeDirectory:
         """Tell who is bound."""
         return EXECUTOR
 
-    def policy(self) -> Policy:
-        """Read rules and operations."""
+    def policy(self, about: frozenset[str] | None = None) -> Policy:
+        """Read rules and operations; here they are few."""
+        del about
         with self.weather.around("directory.policy"):
             return self.rules
 
@@ -235,6 +249,10 @@ class FakeDirectory:
                 if raw.creator == executor and since <= raw.created <= until
             )
 
+    def spoken(self, creator: str, since: datetime | None, until: datetime | None) -> frozenset[str]:
+        """The executor asks for no history."""
+        raise AssertionError((creator, since, until))
+
     def add_request(self, entry: NewEntry) -> None:
         """The executor adds none."""
         raise AssertionError(entry)
@@ -248,6 +266,31 @@ class FakeDirectory:
         """Read one entry."""
         with self.weather.around("directory.raw_child"):
             return self.children.get(request_id, {}).get(entry_id)
+
+    def whole(self, request_id: str) -> Sequence[RawEntry]:
+        """Read a request and all below it."""
+        with self.weather.around("directory.whole"):
+            top = self.requests.get(request_id)
+            return [] if top is None else [top, *self.children.get(request_id, {}).values()]
+
+    def remove(self, dn: str) -> None:
+        """Delete an entry that has none below it; one that is gone is gone."""
+        with self.weather.around("directory.remove"):
+            self.removed.append(dn)
+            *entry_id, request_id = (
+                part.partition("=")[2] for part in dn.removesuffix("," + REQUESTS).split(",")
+            )
+            if entry_id:
+                self.children[request_id].pop(entry_id[0], None)
+            elif self.children.get(request_id):
+                raise DirectoryUnavailableError("there are entries below it")
+            else:
+                self.requests.pop(request_id, None)
+
+    def maintains(self, executor: str) -> bool:
+        """Tell whether the executor may remove."""
+        with self.weather.around("directory.maintains"):
+            return self.may_remove and executor == EXECUTOR
 
     # What the laboratory does, past the weather.
 
@@ -388,7 +431,43 @@ class FakeVerifier:
                 initial=True,
                 indicators=frozenset({"otp"}),
                 mic_valid=proof.mic == text,
+                evidence=who,
             )
+
+
+class FakeAuthority:
+    """A CA with one certificate; it refuses whoever is nobody."""
+
+    def __init__(self, weather: Weather) -> None:
+        self.weather = weather
+        self.person: object = None
+        self.status, self.reason = "VALID", ""
+        self.acts: list[str] = []
+        self.answer: TpiError | None = None
+
+    def certificate(self, serial: str) -> Certificate:
+        """Read a certificate's state."""
+        with self.weather.around("authority.certificate"):
+            if serial != "0x1a":
+                raise RefusedError("there is none", code="bad-parameters")
+            return Certificate(
+                serial, "CN=a.tpi.test", "CN=CA", self.status, self.reason, "2028-01-01T00:00:00Z"
+            )
+
+    def revoke(self, serial: str, reason: str) -> None:
+        """Revoke it."""
+        self._done(f"revoke {serial} {reason}", "REVOKED", reason)
+
+    def release(self, serial: str) -> None:
+        """Release it."""
+        self._done(f"release {serial}", "VALID", "")
+
+    def _done(self, act: str, status: str, reason: str) -> None:
+        with self.weather.around("authority.act"):
+            if self.answer is not None:
+                raise self.answer
+            self.acts.append(f"{self.person}: {act}")
+            self.status, self.reason = status, reason
 
 
 class FakeAudit:
@@ -440,6 +519,8 @@ class Box:
         self.directory = FakeDirectory(self.weather, self.clock)
         self.systemd = FakeSystemd(self.weather)
         self.validators = FakeValidators(self.weather)
+        self.ca = FakeAuthority(self.weather)
+        self.evidence = Evidence()
         self.audit = FakeAudit(self.weather)
         self.floor = floor
         self.path = str(folder / "journal.sqlite")
@@ -455,7 +536,13 @@ class Box:
         """Start the executor again on the same journal."""
         self.claims.close()
         self.claims = Claims(self.path, HOST)
+        self.evidence = Evidence()
         self.dispatcher = self._dispatcher()
+
+    def authority(self, evidence: object) -> Authority:
+        """Reach the CA as the person whose evidence it is."""
+        self.ca.person = evidence
+        return self.ca
 
     def process(self, request_id: str = REQUEST_ID) -> datetime | None:
         """Let the executor look at a request."""
@@ -465,7 +552,7 @@ class Box:
         claims: Any = StormyClaims(self.claims, self.weather)
         publication = Publication(self.directory, claims, EXECUTOR)
         verifier = FakeVerifier(self.weather)
-        receipts = Receipts(claims, publication, verifier, self.audit, REALM)
+        receipts = Receipts(claims, publication, verifier, self.audit, REALM, self.evidence)
         place = Place(EXECUTOR, HOST, REALM, self.floor, APPROVE_PERMISSION)
         return Dispatcher(
             place,
@@ -474,6 +561,7 @@ class Box:
             receipts,
             publication,
             self.systemd,
+            self.authority,
             self.validators,
             self.audit,
             self.clock,

@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 
 from ipa_tpi.cli.arguments import grammar
-from ipa_tpi.cli.completion import CONVERGE_OPTIONS, script
+from ipa_tpi.cli.completion import CONVERGE_OPTIONS, DOGTAG_OPTIONS, script
 from ipa_tpi.cli.main import main
 from ipa_tpi.errors import STATE_EXIT_STATUS
 from ipa_tpi_acls.converge import run as converge
+from ipa_tpi_acls.dogtag.command import command as dogtag
 
 REQUEST_VERBS = {
     "create",
@@ -30,7 +31,9 @@ REQUEST_VERBS = {
     "approvers",
 }
 GROUPS = {"policy", "rule", "operation"}
-VERBS = REQUEST_VERBS | GROUPS | {"request", "whoami", "operations", "hosts", "converge", "completion"}
+VERBS = (
+    REQUEST_VERBS | GROUPS | {"request", "whoami", "operations", "hosts", "converge", "dogtag", "completion"}
+)
 GENERAL = {"-h", "--help", "--server", "--config", "-o", "--output", "--json"}
 FIRST = "6642973e-6380-4a18-b836-e574d0cb660c"
 SECOND = "7d7a2a9e-0000-4000-8000-000000000000"
@@ -115,7 +118,7 @@ def test_general_options(complete: Complete) -> None:
             "list",
             {
                 *("--state", "--mine", "--approvable", "--limit", "--before"),
-                *("--operation", "--user", "--since", "--until"),
+                *("--operation", "--user", "--since", "--until", "--approver", "--host", "--outcome"),
             },
         ),
         ("approvers", {"--user"}),
@@ -140,7 +143,7 @@ def test_every_option_of_every_verb_is_offered() -> None:
     cases = dict(re.findall(r"^        ([a-z]+)\)\n            flags='(.*)'$", script("bash"), re.MULTILINE))
     (verbs,) = (action.choices for action in grammar()._actions if isinstance(action.choices, dict))
     assert cases.keys() == verbs.keys() == VERBS
-    for verb in VERBS - {"converge"}:
+    for verb in VERBS - {"converge", "dogtag"}:
         shown = set(re.findall(r"(?<![\w-])--?[a-z]+", verbs[verb].format_help().partition("usage: ")[2]))
         assert set(cases[verb].split()) == {word for word in shown if word.startswith("--") or len(word) == 2}
 
@@ -153,6 +156,15 @@ def test_converges_options_are_those_of_its_help() -> None:
     assert found == CONVERGE_OPTIONS
 
 
+@pytest.mark.parametrize("deed", ["show", "diff", "apply"])
+def test_dogtags_options_are_those_of_its_help(deed: str) -> None:
+    with contextlib.redirect_stdout(io.StringIO()) as written, pytest.raises(SystemExit):
+        dogtag(["acls", deed, "--help"])
+    lines = re.findall(r"^  (-.*?)(?:  .*)?$", written.getvalue(), re.MULTILINE)
+    found = {name: bool(value) for line in lines for name, value in re.findall(r"(-[a-z-]+)( [A-Z]+)?", line)}
+    assert found == DOGTAG_OPTIONS
+
+
 def test_an_option_means_the_same_everywhere() -> None:
     # The script has one table for all verbs.
     (verbs,) = (action.choices for action in grammar()._actions if isinstance(action.choices, dict))
@@ -162,7 +174,11 @@ def test_an_option_means_the_same_everywhere() -> None:
             for name in action.option_strings:
                 seen.setdefault(name, set()).add((action.nargs != 0, str(action.choices)))
     assert all(len(meanings) == 1 for meanings in seen.values())
-    assert all(seen[name].pop()[0] == valued for name, valued in CONVERGE_OPTIONS.items() if name in seen)
+    assert all(
+        seen[name].pop()[0] == valued
+        for name, valued in {**CONVERGE_OPTIONS, **DOGTAG_OPTIONS}.items()
+        if name in seen
+    )
 
 
 def test_values_of_options(complete: Complete, folder: Path) -> None:

@@ -117,6 +117,22 @@ def test_lists(cli: Cli) -> None:
     assert cli("bob", "list", "--state", "nonsense") == 64
 
 
+def test_r_k17_the_history_of_an_auditor(cli: Cli) -> None:
+    first, second = cli.created(), cli.created()
+    assert cli("bob", "approve", second, "--yes") == 0
+
+    def listed(*options: str) -> list[str]:
+        assert cli("bob", "list", "-o", "name", *options) == 0
+        return cli.out.split()
+
+    assert listed("--approver", "bob") == [second]
+    assert listed("--approver", "carol") == []
+    assert listed("--host", "localhost") == [second, first]
+    assert listed("--host", "other.tpi.test") == []
+    assert listed("--outcome", "executed", "--since", "1h") == []
+    assert cli("bob", "list", "--outcome", "pending") == 64
+
+
 def test_a_list_goes_on_where_it_ended(cli: Cli) -> None:
     made = [cli.created() for _ in range(5)][::-1]
     assert cli("bob", "list", "--limit", "2", "-o", "name") == 0

@@ -20,6 +20,8 @@ from gssapi.raw import ext_krb5
 from ipa_tpi.client import TpiClient, Wish
 from ipa_tpi.client.freshness import command
 from ipa_tpi.client.tickets import GssTickets, Tickets
+from ipa_tpi.client.wanted import Wanted
+from ipa_tpi.wire import VoiceView
 
 pytest_plugins = ("client_fakes",)
 ROOT = Path(__file__).parents[2]
@@ -71,6 +73,7 @@ def test_r_x11_the_factor_is_asked_for_and_the_ticket_is_for_the_proof_alone(
     assert "tpi/localhost@TPI.TEST demands a ticket that was got just now" in terminal.text
     (folder,) = temporary.iterdir()
     assert folder.stat().st_mode & 0o777 == 0o700
+    assert (folder / "armor").stat().st_mode & 0o777 == 0o600
     terminal.type("alice\n")
     assert terminal.end() == 0
     assert flags(service) & INITIAL
@@ -146,8 +149,9 @@ def test_r_x11_approve_and_prove_ask_and_a_veto_does_not(kdc: Kdc, service: Serv
     asked: list[tuple[str, str, int]] = []
 
     @contextmanager
-    def fresh(principal: str, target: str, seconds: int) -> Iterator[Tickets]:
-        asked.append((principal, target, seconds))
+    def fresh(tickets: Tickets, target: str, wanted: Wanted) -> Iterator[Tickets]:
+        principal = tickets.principal()
+        asked.append((principal, target, wanted.seconds))
         yield GssTickets(kdc.kinit(principal.partition("@")[0], "-S", f"tpi/{target}"))
 
     people = {
@@ -168,6 +172,20 @@ def test_r_x11_approve_and_prove_ask_and_a_veto_does_not(kdc: Kdc, service: Serv
         ("bob@TPI.TEST", "localhost", 45),
     ]
     assert flags(service) & INITIAL
+    # This server's floor demands nothing; the target's does, as its refusal shows.
+    lax = msgspec.structs.replace(view, fresh_seconds=0)
+    service.views[view.id] = lax
+    stale = VoiceView(who="bob@TPI.TEST", at=view.created, code="proof-stale")
+    people["alice"].prove(lax)
+    people["bob"].prove(lax)
+    people["alice"].prove(msgspec.structs.replace(lax, approvals=[stale]))
+    people["bob"].prove(msgspec.structs.replace(lax, code="proof-stale"))
+    assert len(asked) == 4
+    people["alice"].prove(msgspec.structs.replace(lax, code="proof-stale"))
+    people["bob"].prove(msgspec.structs.replace(lax, approvals=[stale]))
+    assert asked[4:] == [("alice@TPI.TEST", "localhost", 60), ("bob@TPI.TEST", "localhost", 60)]
+    assert flags(service) & INITIAL
+    del asked[4:]
     for say in (people["bob"].deny, people["bob"].withdraw, people["alice"].cancel):
         say(view)
         assert not flags(service) & INITIAL
@@ -175,15 +193,17 @@ def test_r_x11_approve_and_prove_ask_and_a_veto_does_not(kdc: Kdc, service: Serv
 
 
 def test_a_principal_is_never_an_option_and_no_secret_is_in_argv() -> None:
-    words = command("-n@TPI.TEST", "tpi/x@TPI.TEST", "FILE:/x", 1)
+    words = command("-n@TPI.TEST", "tpi/x@TPI.TEST", "FILE:/x", "FILE:/y", 1)
     assert words[-2:] == ["--", "-n@TPI.TEST"]
     assert words[words.index("-l") + 1] == "60s"
     assert words[0] == "/usr/bin/kinit"
+    assert words[words.index("-T") + 1] == "FILE:/y"
 
 
 def test_cve_2024_1481_kinit_takes_it_for_a_name(kdc: Kdc) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        words = command("-V", f"tpi/localhost@{REALM}", f"FILE:{folder}/ccache", 60)
+        armor = kdc.kinit("alice")
+        words = command("-V", f"tpi/localhost@{REALM}", f"FILE:{folder}/ccache", armor, 60)
         done = subprocess.run(words, input="", capture_output=True, text=True, check=False)
     assert kdc
     assert "'-V@TPI.TEST' not found" in done.stderr

@@ -116,6 +116,21 @@ def test_one_old_way_to_the_right_is_enough() -> None:
     )
 
 
+@pytest.mark.parametrize("old_way", [{"members": {OPERATORS}}, {"members": {BOB.dn}}, {"all_users": True}])
+def test_one_old_way_through_one_rule_is_enough(old_way: dict[str, Any]) -> None:
+    """A rule that names somebody twice gives him no less than one that names him once."""
+    other = "cn=elders,cn=groups,cn=accounts,dc=tpi,dc=test"
+    who = replace(BOB, member_of=BOB.member_of | {other})
+    known = groups() | {other: Group(other, YOUNG)}
+    members = frozenset({other, *old_way.get("members", ())})
+    both = policy(rule("both", **{**old_way, "members": members}))
+    assert check_age(who, Right.APPROVE, strict(groups=known, policy=both)) is None
+    for name in ("day", "operators"):
+        known = groups(**{name: YOUNG}) | {other: Group(other, YOUNG)}
+        answer = check_age(who, Right.APPROVE, strict(groups=known, policy=both))
+        assert (answer is None) == (OPERATORS not in members)
+
+
 def test_where_no_age_is_demanded_none_is_asked() -> None:
     assert check_age(replace(BOB, created=NOW), Right.APPROVE, strict(operation=RESTART, groups={})) is None
 

@@ -109,6 +109,77 @@ def test_an_execution_shows_as_executing() -> None:
     assert approved(entries().execution()).state is State.EXECUTING
 
 
+def test_what_each_state_is_said_to_be() -> None:
+    made = entries()
+    preview, other = made.preview(), made.preview(body=preview_body({"action": "stop"}, {}))
+    spoiled = replace(preview, digest=bytes(32))
+    refused = replace(voices()[ALICE.dn], refusal=Refuse("disabled", "she is disabled"))
+    again = "make a new request"
+    said: list[tuple[Standing, State, str, str]] = [
+        (
+            standing(case()),
+            State.AWAITING_PREVIEW,
+            "awaiting-preview",
+            "the target has not yet shown what it would do",
+        ),
+        (approved(), State.APPROVED, "", ""),
+        (approved(made.execution()), State.EXECUTING, "", "the target has begun"),
+        (
+            approved(made.execution(), now=400),
+            State.INDETERMINATE,
+            "indeterminate",
+            f"it was begun and its end is not known; look at the target, then {again}",
+        ),
+        (
+            approved(made.result("executed"), made.result("failed")),
+            State.INDETERMINATE,
+            "indeterminate",
+            f"the executor left several different results; {again}",
+        ),
+        (
+            approved(made.denial(CAROL), voices=voices(BOB) | {CAROL.dn: refused}),
+            State.DENIED,
+            "disabled",
+            "a denial lies below the request, and she is disabled. Make a new request.",
+        ),
+        (
+            standing(case(preview, other)),
+            State.DENIED,
+            "preview-differs",
+            f"the request bears previews that differ; {again}",
+        ),
+        (
+            standing(case(spoiled)),
+            State.DENIED,
+            "malformed-entry",
+            f"the preview's content does not fit its digest or form; {again}, and tell an auditor",
+        ),
+    ]
+    assert [(found.state, found.code, found.message) for found, *_ in said] == [
+        tuple(row) for _, *row in said
+    ]
+
+
+def test_why_an_approval_does_not_count_is_said() -> None:
+    made = entries()
+    preview, older, late = made.preview(), made.approval(BOB, -1), made.approval(CAROL, 300)
+    other = made.approval(DAVE, 10, bytes(32))
+    refused = standing(case(preview, older, late, other)).why
+    assert [refused[each.entry_id].message for each in (older, late, other)] == [
+        "the approval is older than the request; mend the clocks, then make a new request",
+        "the approval came after the window; make a new request",
+        "the approval is about something else than this request with this preview; look again, then approve",
+    ]
+    code = {(BOB.dn, "approve"): "proof-wrong-digest"}
+    wrong = standing(case(preview, made.approval(), verified=proven(ASKED), refused_proofs=code))
+    assert wrong.message == (
+        "the target refused the proof by bob@TPI.TEST: what was signed is not what lies here. The service may have "
+        "shown something else: tell an auditor, and look again before anything is signed"
+    )
+    found = standing(case(verified=frozenset(), refused_proofs={(ALICE.dn, "request"): "proof-delegated"}))
+    assert found.code == "proof-missing"
+
+
 # --- precedence --------------------------------------------------------------
 
 STRONGER: tuple[tuple[str, Callable[[Entries], Child], State], ...] = (
@@ -382,7 +453,7 @@ def test_a_proof_that_the_target_refused_is_not_called_missing() -> None:
         case(
             made.preview(),
             made.approval(BOB),
-            verified=frozenset(),
+            verified=proven(ASKED),
             refused_proofs={(BOB.dn, "approve"): "proof-wrong-digest"},
         )
     )
@@ -393,11 +464,23 @@ def test_a_proof_that_the_target_refused_is_not_called_missing() -> None:
 @pytest.mark.parametrize("code", ["proof-stale", "proof-indicator-missing"])
 def test_a_proof_whose_ticket_was_not_enough_is_made_again(code: str) -> None:
     """R-A12, R-X11: nobody did wrong; who made it is told to make another."""
-    answer = why(entries().approval(BOB), verified=frozenset(), refused_proofs={(BOB.dn, "approve"): code})
-    demand(answer, code, "bob@TPI.TEST runs: ipa-tpi prove")
-    found = standing(case(verified=frozenset(), refused_proofs={(ALICE.dn, "request"): code}))
+    terms_now = terms(indicators=frozenset({"otp"}))
+    said = {"refused_proofs": {(BOB.dn, "approve"): code, (ALICE.dn, "request"): code}, "terms": terms_now}
+    lacks, first = {
+        "proof-stale": ("was not got for this alone, just now, with the factor", "runs: ipa-tpi prove"),
+        "proof-indicator-missing": (
+            "lacks the factor otp",
+            "runs kinit -T ARMOR (otp), then: ipa-tpi prove",
+        ),
+    }[code]
+    answer = why(entries().approval(BOB), verified=frozenset(), **said)
+    assert answer == (
+        State.PENDING,
+        Refuse(code, f"the proof's ticket {lacks}; bob@TPI.TEST {first} {ASKED.id}"),
+    )
+    found = standing(case(verified=frozenset(), **said))
     assert (found.state, found.code) == (State.AWAITING_PREVIEW, code)
-    assert "the requester runs: ipa-tpi prove" in found.message
+    assert found.message == f"the proof's ticket {lacks}; the requester {first} {ASKED.id}"
 
 
 def test_where_the_floor_excepts_the_operation_an_approval_needs_no_proof() -> None:
@@ -489,10 +572,36 @@ def test_a_forged_denial_denies_and_is_named() -> None:
     assert CAROL.dn in found.message
 
 
-@pytest.mark.parametrize("code", ["no-rule", "self-approval", "not-a-person"])
+@pytest.mark.parametrize("code", ["no-rule", "not-a-person"])
 def test_a_denial_by_somebody_who_has_the_coarse_role_but_no_rule_has_no_effect(code: str) -> None:
     refused = Voice(Refuse(code, "may not approve"), identity=identity_of(CAROL))
     assert approved(entries().denial(CAROL), voices=voices(BOB) | {CAROL.dn: refused}).state is State.APPROVED
+
+
+def test_the_requesters_own_denial_has_no_effect_and_that_of_an_account_like_his_denies() -> None:
+    """Whoever can make an approver's account look like the requester's does not silence him by that."""
+    assert approved(entries().denial(ALICE)).state is State.APPROVED
+    twin = Voice(Refuse("self-approval", "same user"), identity=identity_of(CAROL))
+    found = approved(entries().denial(CAROL), voices=voices(BOB) | {CAROL.dn: twin})
+    assert (found.state, found.code) == (State.DENIED, "self-approval")
+
+
+def test_the_requesters_cancellation_stands_before_another_ones() -> None:
+    made = entries()
+    found = approved(made.cancellation(CAROL, 20), made.cancellation(ALICE, 30))
+    assert (found.state, found.code) == (State.CANCELLED, "cancelled")
+
+
+def test_without_the_requesters_proof_nothing_is_approved_whatever_the_preview_says() -> None:
+    """R-X01: the floor may have been tightened after the preview was made without a proof."""
+    made = Entries(ASKED, number=300)
+    shown = (made.preview(), made.approval(BOB))
+    without = proven(ASKED, BOB, requested=False)
+    found = standing(case(*shown, verified=without))
+    assert (found.state, found.code) == (State.PENDING, "proof-missing")
+    assert "the requester runs: ipa-tpi prove" in found.message
+    assert standing(case(*shown, verified=without, terms=terms(proof=False))).state is State.APPROVED
+    assert standing(case(*shown, verified=proven(ASKED, BOB))).state is State.APPROVED
 
 
 @pytest.mark.parametrize(
@@ -594,6 +703,34 @@ def test_a_denial_is_late_only_by_the_deadline_that_held_when_it_came() -> None:
     assert state(*there, now=309) is State.DENIED
 
 
+def test_each_of_several_withdrawals_holds() -> None:
+    made = entries()
+    two = [made.preview(), made.approval(BOB, 10), made.approval(CAROL, 11)]
+    gone = [made.withdrawal(BOB, 20), made.withdrawal(CAROL, 21)]
+    assert state(*two, gone[0]) is state(*two, gone[1]) is State.APPROVED
+    assert state(*two, *gone) is State.PENDING
+
+
+def test_a_denial_by_who_approved_moves_no_deadline() -> None:
+    made = entries()
+    found = approved(made.denial(BOB, 305), made.cancellation(ALICE, 308), now=309)
+    assert found.state is State.CANCELLED
+
+
+def test_a_late_veto_does_not_hide_one_in_time() -> None:
+    for late in (True, False):
+        made = entries()
+        order = [311, 50] if late else [50, 311]
+        denials = [made.denial(CAROL, seconds) for seconds in order]
+        assert approved(*denials, now=312).code == "denied-by-approver"
+        cancellations = [made.cancellation(ALICE, seconds) for seconds in order]
+        assert approved(*cancellations, now=312).state is State.CANCELLED
+
+
+def test_a_withdrawal_by_nobody_known_changes_nothing() -> None:
+    assert approved(entries().withdrawal("cn=nobody")).state is State.APPROVED
+
+
 def test_a_withdrawal_by_somebody_else_takes_nothing_back() -> None:
     assert approved(entries().withdrawal(CAROL)).state is State.APPROVED
     assert approved(entries().withdrawal(ALICE)).state is State.APPROVED
@@ -680,6 +817,14 @@ def test_a_refusal_found_elsewhere_with_its_own_outcome() -> None:
 def test_our_own_unclaimed_intent_does_not_stand_in_its_way() -> None:
     assert approved(entries().execution("mine"), own_nonce="mine").state is State.APPROVED
     assert approved(entries().execution("mine", conflict=True), own_nonce="mine").state is State.APPROVED
+
+
+def test_our_own_intent_twice_under_one_id_does_not_stand_in_its_way() -> None:
+    """A directory that replicates may show it twice, once as a conflict."""
+    intent = entries().execution("mine")
+    again = replace(intent, dn=f"nsuniqueid=1+{intent.dn}", conflict=True)
+    assert approved(intent, again, own_nonce="mine").state is State.APPROVED
+    assert approved(intent, replace(again, nonce="other"), own_nonce="mine").state is State.EXECUTING
 
 
 def test_another_conflict_denies_also_where_we_have_an_intent() -> None:

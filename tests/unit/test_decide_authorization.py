@@ -65,6 +65,7 @@ from ipa_tpi.model import (
     Right,
     State,
 )
+from ipa_tpi.model import Stage as Step
 
 STAGES: tuple[Stage, ...] = ("preview", "dispatch", "last")
 NONCE = "mine"
@@ -274,6 +275,21 @@ def test_an_entry_older_than_its_request_denies() -> None:
         Outcome.DENIED,
         "before the request",
     )
+
+
+def test_the_window_runs_from_what_the_journal_saw_first() -> None:
+    seen = {"first_seen": {request().id: at(-100)}}
+    assert isinstance(authorize(right("preview", now=200, memory=seen), "preview").decision, Allow)
+    refused(authorize(right("preview", now=201, memory=seen), "preview"), "expired", Outcome.EXPIRED)
+
+
+def test_an_approval_of_two_names_both() -> None:
+    floor = replace(
+        FLOOR, operations={"dirsrv.restart": FloorOperation(2, proof=True, instances=frozenset({"DS01"}))}
+    )
+    more = Entries(request(), number=50).approval(CAROL)
+    found = authorize(right("dispatch", more, floor=floor), "dispatch")
+    assert found.decision == Allow(f"approved by {BOB.dn}, {CAROL.dn}")
 
 
 def test_a_request_as_old_as_the_journal_is_taken() -> None:
@@ -569,6 +585,12 @@ def test_terms_are_the_stricter_of_definition_and_floor() -> None:
     assert terms_of(RESTART, FloorOperation(4, proof=True), ALICE).required_approvals == 4
     assert terms_of(RESTART, None, machine()).required_approvals == 2
     assert terms_of(RESTART, None, None).required_approvals == 2
+    staged = replace(
+        RESTART, required_groups=frozenset({"cn=a"}), stages=(Step(1, 2, "cn=a"), Step(2, 1, "cn=b"))
+    )
+    assert terms_of(staged, None, ALICE) == Terms(
+        3, 300, 300, 60, groups=staged.required_groups, stages=staged.stages
+    )
 
 
 def test_a_definition_without_patterns_demands_no_text() -> None:
@@ -582,6 +604,24 @@ def test_an_operation_without_an_instance_is_not_compared_with_the_floors() -> N
     found = check_floor_parameters(request(), FloorOperation(1, proof=True), HOST)
     assert found is not None
     assert (found.code, "ipa1.tpi.test" in found.message) == ("below-floor", True)
+
+
+def test_a_unit_must_be_on_the_floor_and_be_one_that_may_be_named() -> None:
+    asked = {name: request(operation=name, parameters={"unit": "dbus.service"}) for name in UNITS}
+    there_ = FloorOperation(1, proof=True, units=frozenset({"dbus.service", "sshd.service", "sshd"}))
+    for name, code in UNITS.items():
+        found = check_floor_parameters(asked[name], there_, HOST)
+        assert (found.code if found is not None else None) == code
+        found = check_floor_parameters(asked[name], FloorOperation(1, proof=True), HOST)
+        assert found is not None
+        assert found.code == "below-floor"
+    for unit, code in (("sshd.service", None), ("sshd", "bad-parameters")):
+        named = request(operation="systemd.unit.restart", parameters={"unit": unit})
+        found = check_floor_parameters(named, there_, HOST)
+        assert (found.code if found is not None else None) == code
+
+
+UNITS = {"systemd.unit.restart": "unit-reserved", "systemd.unit.status": None}
 
 
 def test_judging_a_requester() -> None:
@@ -612,8 +652,15 @@ def test_judging_a_requester() -> None:
 def test_judging_a_voice(who: Account | None, code: str | None, forged: bool) -> None:
     found = judge_voice(who, request(), ALICE, setting())
     assert (found.refusal.code if found.refusal else None, found.forged) == (code, forged)
-    if who is not None and code != "disabled":
-        assert found.identity == identity_of(who)
+    usable = who if code != "disabled" else None
+    assert found.identity == (identity_of(usable) if usable is not None else None)
+    assert found.groups == (usable.member_of if usable is not None else frozenset())
+
+
+def test_a_disabled_account_that_is_too_young_is_disabled() -> None:
+    found = judge_voice(replace(BOB, disabled=True, created=at(1)), request(), ALICE, setting())
+    assert found.refusal is not None
+    assert found.refusal.code == "disabled"
 
 
 def test_all_that_was_read_is_used_and_nothing_else() -> None:

@@ -38,6 +38,7 @@ def test_a_principal_of_this_realm_passes(principal: str) -> None:
         ("alice\\@X@TPI.TEST", "unknown-principal"),  # an enterprise name
         ("alice\\@TPI.TEST", "unknown-principal"),
         ("alice@X@TPI.TEST", "foreign-realm"),
+        ("@X@TPI.TEST", "foreign-realm"),
         ("alice@tpi.test", "foreign-realm"),  # realms are case-sensitive
         ("alice@AD.TEST", "foreign-realm"),
         ("alice@TPI.TEST@AD.TEST", "foreign-realm"),

@@ -1,6 +1,7 @@
 """What may come in: texts, ids, parameters, entries (DESIGN section 3; K11, E03)."""
 
 import json
+from dataclasses import fields, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,6 +12,7 @@ from decide_builders import (
     REQUEST_DN,
     REQUEST_ID,
     T0,
+    Entries,
     an_id,
     operation,
     raw,
@@ -29,6 +31,7 @@ from ipa_tpi.decide.intake import (
     check_parameters,
     check_target,
     check_text,
+    fingerprint,
     read_child,
     read_request,
 )
@@ -112,6 +115,7 @@ def test_what_could_show_as_something_else_is_refused(character: str) -> None:
 
 
 def test_a_long_text_is_refused() -> None:
+    assert MAX_TEXT == 1024
     refused_with(check_text("a" * (MAX_TEXT + 1), "ticket"), "text-not-allowed", "ticket", "shorten it")
 
 
@@ -339,8 +343,18 @@ CHILDREN: tuple[tuple[str, dict[str, Any], type[Child], dict[str, Any]], ...] = 
         {"comment": "ok"},
     ),
     ("top ipaTpiVoice ipaTpiDenial", {"ipatpidigest": HEX}, Denial, {"comment": ""}),
-    ("top ipaTpiWithdrawal", {"ipatpidigest": HEX}, Withdrawal, {"digest": sha256(b"x")}),
-    ("top ipaTpiCancellation", {"ipatpidigest": HEX}, Cancellation, {"digest": sha256(b"x")}),
+    (
+        "top ipaTpiWithdrawal",
+        {"ipatpidigest": HEX, "ipatpicomment": "ok"},
+        Withdrawal,
+        {"digest": sha256(b"x"), "comment": "ok"},
+    ),
+    (
+        "top ipaTpiCancellation",
+        {"ipatpidigest": HEX, "ipatpicomment": "ok"},
+        Cancellation,
+        {"digest": sha256(b"x"), "comment": "ok"},
+    ),
     (
         "top ipaTpiProof",
         {
@@ -433,6 +447,30 @@ def test_no_attribute_of_an_entry_may_be_missing_or_doubled(
             refused_with(
                 read_child(raw(classes, **(values | {name: None}))), "malformed-entry", f"{name} is missing"
             )
+
+
+def test_a_fingerprint_tells_every_value_and_the_class_and_no_order() -> None:
+    """R-K13: what was seen first is known again, and nothing else is taken for it."""
+    made = Entries(request())
+    approval = made.approval()
+    others = [
+        replace(approval, **{name: value})
+        for name, value in (
+            ("entry_id", an_id(9)),
+            ("dn", "cn=x"),
+            ("creator", "cn=x"),
+            ("created", T0),
+            ("conflict", True),
+            ("digest", b"x"),
+            ("comment", "\ud800"),
+        )
+    ]
+    denial = Denial(**{one.name: getattr(approval, one.name) for one in fields(approval)})
+    every: list[Child | Request] = [approval, denial, request(), request(parameters={}), *others]
+    assert len({fingerprint(entry) for entry in every}) == len(every)
+    one, two = {"a": "1", "b": "2"}, {"b": "2", "a": "1"}
+    assert fingerprint(request(parameters=one)) == fingerprint(request(parameters=two))
+    assert fingerprint(made.approval()) != fingerprint(approval) == fingerprint(replace(approval))
 
 
 @pytest.mark.parametrize(

@@ -171,6 +171,32 @@ def test_among_two_hundred_rules_the_one_that_matches_allows() -> None:
     assert judge(*others[:150], rule("the one"), *others[150:]) == Allow("the one")
 
 
+def test_a_rule_that_lacks_everything_is_still_the_nearest() -> None:
+    far = rule(
+        "far",
+        Right.REQUEST,
+        enabled=False,
+        members=frozenset(),
+        hosts=frozenset(),
+        operations=frozenset({"cn=other"}),
+    )
+    lacks = "is disabled and gives another right and does not name this account and does not name this host"
+    refused_with(judge(far), "no-rule", f"the nearest rule 'far' {lacks} and does not name this operation. ")
+
+
+def test_a_rule_that_gives_the_right_is_nearer_than_one_that_lacks_less() -> None:
+    right = rule("right", Right.APPROVE, enabled=False, members=frozenset(), hosts=frozenset())
+    refused_with(judge(rule("asks", Right.REQUEST), right), "no-rule", "the nearest rule 'right' is disabled")
+
+
+@pytest.mark.parametrize(("number", "named"), [(100, True), (101, False)])
+def test_among_many_rules_only_those_that_name_the_operation_are_near(number: int, named: bool) -> None:
+    others = [rule(f"other {each}", operations=frozenset({"cn=other"})) for each in range(number)]
+    refused_with(
+        judge(*others), "no-rule", "the nearest rule" if named else ": no rule gives this right to anybody. "
+    )
+
+
 def test_among_two_hundred_rules_the_nearest_miss_is_named() -> None:
     far = [rule(f"far {number}", members=frozenset(), hosts=frozenset()) for number in range(199)]
     near = rule("near", members=frozenset())
@@ -256,6 +282,35 @@ def test_what_an_operation_may_leave_out_has_the_stated_defaults() -> None:
         60,
     )  # R-A03, R-E06
     assert (loaded.interfaces, loaded.pending_limit, loaded.destructive) == (INTERFACES, 0, False)
+    assert {"cli", "web", "framework", "jacket", "direct"} == INTERFACES
+    texts = (loaded.description, loaded.reason_pattern, loaded.ticket_pattern, loaded.validation_program)
+    assert texts == ("", "", "", "")
+    assert loaded.required_groups == loaded.indicators == frozenset()
+    assert (loaded.stages, loaded.fresh_seconds, loaded.minimum_age_seconds) == ((), 0, 0)
+
+
+def test_every_attribute_of_an_operation_and_of_a_rule_is_known() -> None:
+    """R-E21: what is not known makes it unusable, so what is known is all of it."""
+    loaded = operation(
+        objectclass=["TOP", "ipaTpiOperation"],
+        description="d",
+        ipatpireasonpattern="r",
+        ipatpiticketpattern="t",
+        ipatpipendinglimit="1209600",
+        ipatpidestructive="TRUE",
+        ipatpirequiredgroup="cn=a",
+        ipatpistage="1:1:cn=a",
+        ipatpivalidationprogram="p",
+        ipatpiauthindicator="otp",
+        ipatpifreshseconds="1209600",
+        ipatpiminimumageseconds="31622400",
+        memberof="cn=g",
+    )
+    assert (loaded.description, loaded.reason_pattern, loaded.ticket_pattern) == ("d", "r", "t")
+    assert (loaded.pending_limit, loaded.fresh_seconds) == (14 * 86400, 14 * 86400)
+    known = {"description": [b"d"], "usercategory": [b"all"], "hostcategory": [b"all"]}
+    more = {"ipatpioperationcategory": [b"all"], "ipatpirequestingprincipal": [machine().dn.encode()]}
+    assert isinstance(load_rule("cn=r", RULE | known | more), Rule)
 
 
 NUMBERS = (
@@ -412,7 +467,9 @@ def test_a_destructive_operation_is_fresh_by_default(
     assert operation(ipatpidestructive=destructive, ipatpifreshseconds=fresh).fresh_seconds == seconds
 
 
-@pytest.mark.parametrize(("name", "given_"), BAD_OPERATIONS, ids=lambda value: str(value)[:40])
+@pytest.mark.parametrize(
+    ("name", "given_"), BAD_OPERATIONS, ids=lambda value: ascii(value)[:40].replace("\\", "%")
+)
 def test_a_definition_with_a_fault_is_not_loaded(name: str, given_: Any) -> None:
     answer = load_operation(OPERATION_DN, definition(**{name: given_}))
     refused_with(answer, "operation-malformed", OPERATION_DN, "correct the entry")

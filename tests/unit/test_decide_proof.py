@@ -8,7 +8,7 @@ import pytest
 from decide_builders import ALICE, BOB, FLOOR, REALM, RESTART, T0, Entries, about, refused_with, request
 
 from ipa_tpi.decide.digest import mic_text
-from ipa_tpi.decide.proof import KINDS, MAX_PROOFS, Demands, demands_of, expected_text, judge
+from ipa_tpi.decide.proof import KINDS, MAX_PROOFS, Demands, demands_of, expected_text, judge, lacking
 from ipa_tpi.model import Account, Proof, Purpose, Refuse
 from ipa_tpi.ports import AcceptedProof
 
@@ -128,6 +128,7 @@ def test_a_proof_that_another_account_carried_here_does_not_count() -> None:
 
 
 OTP = Demands(indicators=frozenset({"otp", "pkinit"}))
+RUN = ("kinit -T ARMOR (otp)", "kinit -X X509_user_identity=PKCS11:MODULE (pkinit)")
 FRESH = Demands(fresh_seconds=60, skew_seconds=5)
 
 
@@ -141,7 +142,28 @@ def test_one_of_the_indicators_is_enough(had: set[str], enough: bool) -> None:
     if enough:
         assert answer is None
     else:
-        refused_with(answer, "proof-indicator-missing", "otp or pkinit", "kinit", "ipa-tpi prove")
+        refused_with(answer, "proof-indicator-missing", "otp or pkinit", *RUN, "ipa-tpi prove")
+
+
+@pytest.mark.parametrize(
+    ("indicators", "told"),
+    [
+        (
+            {"pkinit"},
+            ("the proof's ticket lacks the factor pkinit", f"{RUN[1]}"),
+        ),
+        (
+            {"of-this-site"},
+            ("the proof's ticket lacks the factor of-this-site", "kinit with that factor (of-this-site)"),
+        ),
+        (set(), ("the proof's ticket lacks the factor that was demanded", "kinit with that factor")),
+    ],
+)
+def test_who_lacks_a_factor_is_told_which_and_how_to_get_it(
+    indicators: set[str], told: tuple[str, str]
+) -> None:
+    """R-A12: one of FreeIPA's, one of the site's own, and one that the definition no longer names."""
+    assert lacking(indicators) == told
 
 
 @pytest.mark.parametrize(

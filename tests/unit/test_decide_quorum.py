@@ -262,3 +262,8 @@ def test_the_execution_window_runs_from_the_approval_that_completed_it() -> None
     assert (found.deadline - ASKED.created).total_seconds() == 400
     assert found.approval_digest == about(ASKED)
     assert found.complete
+
+
+def test_a_group_is_called_by_the_whole_of_its_name() -> None:
+    for group, name in (("cn=a=b,cn=groups,dc=x", "a=b"), ("cn=a", "a"), ("strange", "strange")):
+        assert missing(Demand(1, frozenset({group})), [frozenset()]) == f"somebody of {name} must approve"

@@ -125,7 +125,7 @@ def test_an_entry_twice_is_the_same_entry(there: Case) -> None:
     assert standing(doubled).state is standing(there).state
 
 
-@settings(deadline=None, max_examples=250)
+@settings(deadline=None, max_examples=150)
 @given(_cases())
 def test_the_state_is_that_of_the_slow_model(there: Case) -> None:
     found = standing(there)

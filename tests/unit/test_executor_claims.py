@@ -117,9 +117,36 @@ def change(path: str, statement: str) -> None:
 
 
 def test_a_journal_of_another_version_is_refused(path: str) -> None:
-    change(path, "UPDATE meta SET value = '2' WHERE name = 'version'")
+    change(path, "UPDATE meta SET value = '3' WHERE name = 'version'")
     with pytest.raises(JournalError, match="another version"):
         Claims(path, HOST)
+
+
+def test_a_journal_of_the_version_before_is_brought_up_to_date(path: str) -> None:
+    change(path, "UPDATE meta SET value = '1' WHERE name = 'version'")
+    change(path, "DROP TABLE removals")
+    change(path, "INSERT INTO claims (request, state, nonce) VALUES ('r', 'claimed', 'n')")
+    for _ in range(2):
+        opened = Claims(path, HOST)
+        assert opened.rows("SELECT value FROM meta WHERE name = 'version'") == [("2",)]
+        assert opened.rows("SELECT * FROM removals") == []
+        assert opened.unfinished() == {"r"}
+        opened.close()
+
+
+def test_a_journal_that_cannot_be_brought_up_to_date_stays_what_it_was(path: str) -> None:
+    """It has the table already, so that it is of no version that we made."""
+    change(path, "UPDATE meta SET value = '1' WHERE name = 'version'")
+    with pytest.raises(JournalError, match="could not be read or written"):
+        Claims(path, HOST)
+    with sqlite3.connect(path) as database:
+        assert database.execute("SELECT value FROM meta WHERE name = 'version'").fetchall() == [("1",)]
+
+
+def test_a_journal_of_another_host_is_not_brought_up_to_date(path: str) -> None:
+    change(path, "UPDATE meta SET value = '1' WHERE name = 'version'")
+    with pytest.raises(JournalError, match="belongs to another host"):
+        Claims(path, "ipa2.tpi.test")
 
 
 def test_a_journal_without_its_marks_is_refused(path: str) -> None:

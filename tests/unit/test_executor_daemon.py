@@ -12,7 +12,7 @@ import pytest
 
 from ipa_tpi import __version__
 from ipa_tpi.config import read_executor_config, read_floor
-from ipa_tpi.errors import KerberosError
+from ipa_tpi.errors import AuthorityUnavailableError, KerberosError, NoTicketError
 from ipa_tpi.executor import daemon
 from ipa_tpi.executor.process import SIGNALS, Executor
 
@@ -75,6 +75,25 @@ def test_a_floor_that_opens_what_may_never_be_opened_stops_everything(
     assert "the floor's entry systemd.unit.stop cannot be used" in said.err
     assert said.out == ""
     assert not (Path(config).parent / "journal.sqlite").exists()
+
+
+def test_what_would_be_removed_is_not_told_without_the_directory(
+    config: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert daemon.main(["--config", config, "init"]) == 0
+    capsys.readouterr()
+    assert daemon.main(["--config", config, "retention"]) == 1
+    said = capsys.readouterr()
+    assert (said.out, said.err.count("ipa-tpi-executor: ERROR: ")) == ("", 1)
+
+
+def test_a_retention_that_is_shorter_than_what_can_still_happen_stops_the_start(
+    config: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Path(config).open("a") as file:
+        file.write("retention_days = 89\n")
+    assert daemon.main(["--config", config]) == 1
+    assert "Expected `int` >= 90 - at `$.retention_days`" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("what", ["journal", "configuration", "floor"])
@@ -165,3 +184,15 @@ def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
         daemon.main(["--version"])
     assert end.value.code == 0
     assert capsys.readouterr().out.strip() == __version__
+
+
+def test_without_a_way_to_a_ca_its_operations_are_not_begun(config: str) -> None:
+    with pytest.raises(AuthorityUnavailableError, match=r"executor\.toml has no \[dogtag\]"):
+        daemon._authority(read_executor_config(config), None)
+
+
+def test_a_ca_is_reached_with_the_requesters_ticket_alone(config: str) -> None:
+    path = Path(config)
+    path.write_text(path.read_text() + '[dogtag]\ncertificate = "/none.crt"\nkey = "/none.key"\n')
+    with pytest.raises(NoTicketError, match="ipa-tpi prove ID"):
+        daemon._authority(read_executor_config(config), None).certificate("0x1")

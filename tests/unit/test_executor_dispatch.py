@@ -181,6 +181,17 @@ def test_an_approval_without_a_proof_waits_for_it(box: Box) -> None:
     assert box.outcomes() == ["executed"]
 
 
+def test_an_approval_that_does_not_count_is_audited_once(box: Box) -> None:
+    """R-A04, R-A08: the requester's own, however often it is looked at."""
+    previewed(box)
+    box.approve("alice")
+    box.process()
+    box.process()
+    assert box.systemd.acts == []
+    assert box.audit.events().count("approval-refused") == 1
+    assert list(box.claims.judged(REQUEST_ID).values()).count("self-approval") == 1
+
+
 def test_where_the_floor_excepts_the_operation_no_proof_is_needed(tmp_path: Path) -> None:
     floor = replace(
         FLOOR, operations={"dirsrv.restart": FloorOperation(1, proof=False, instances=frozenset({"DS01"}))}

@@ -12,6 +12,7 @@ from executor_fakes import FakeSystemd, Weather
 
 from ipa_tpi.decide.definition import READING
 from ipa_tpi.errors import ActionFailedError, ConfigError, RefusedError
+from ipa_tpi.executor.action import Means
 from ipa_tpi.executor.operations import OPERATIONS, check_floor, operation
 from ipa_tpi.executor.polkit import render_rule
 from ipa_tpi.model import Floor, FloorOperation
@@ -32,15 +33,17 @@ def test_every_operation_names_its_other_ways_in() -> None:
         assert bool(each.other_ways) != (name in READING)  # R-K18
 
 
-def test_the_reading_operations_are_those_that_open_no_unit() -> None:
+def test_those_that_open_no_unit_read_or_act_elsewhere() -> None:
     entry = {"instance": FloorOperation(1, proof=True, instances=frozenset({"DS01"}))}
     entry["unit"] = FloorOperation(1, proof=True, units=frozenset({"a.service"}))
+    entry["cert"] = FloorOperation(1, proof=True)
     nothing = {
         name
         for name, each in OPERATIONS.items()
-        if not each.units(entry["unit" if "unit" in name else "instance"])
+        if not each.units(entry[next((kind for kind in ("unit", "cert") if f".{kind}." in name), "instance")])
     }
-    assert nothing == READING
+    assert nothing == READING | {name for name, each in OPERATIONS.items() if each.needs_ticket}
+    assert {name for name in nothing if name.startswith("dogtag.")} == nothing - READING
 
 
 @pytest.mark.parametrize("instance", BAD_INSTANCES)
@@ -48,8 +51,8 @@ def test_a_name_that_is_no_instance_reaches_no_unit(instance: str) -> None:
     services = FakeSystemd(Weather())
     restart = operation("dirsrv.restart")
     for attempt in (
-        lambda: restart.preview({"instance": instance}, services),
-        lambda: restart.act({"instance": instance}, services, 60),
+        lambda: restart.preview({"instance": instance}, Means(services)),
+        lambda: restart.act({"instance": instance}, Means(services), 60),
         lambda: restart.units(FloorOperation(1, proof=True, instances=frozenset({instance}))),
     ):
         with pytest.raises(RefusedError) as caught:
@@ -60,7 +63,7 @@ def test_a_name_that_is_no_instance_reaches_no_unit(instance: str) -> None:
 
 def test_an_act_tells_what_it_did() -> None:
     services = FakeSystemd(Weather())
-    act = operation("dirsrv.restart").act({"instance": "DS01"}, services, 7)
+    act = operation("dirsrv.restart").act({"instance": "DS01"}, Means(services), 7)
     assert (act.excerpt, act.exit_status) == (
         "restarted dirsrv@DS01.service: main PID 100 -> 101, active (running)",
         0,
@@ -73,13 +76,13 @@ def test_a_job_that_is_not_done_is_no_success(answer: str) -> None:
     services = FakeSystemd(Weather())
     services.answer = answer
     with pytest.raises(ActionFailedError, match="journalctl"):
-        operation("dirsrv.restart").act({"instance": "DS01"}, services, 60)
+        operation("dirsrv.restart").act({"instance": "DS01"}, Means(services), 60)
 
 
 def test_an_act_whose_state_afterwards_cannot_be_told_is_still_done() -> None:
     services = FakeSystemd(Weather())
     services.blind = True
-    act = operation("systemd.unit.stop").act({"unit": "a.service"}, services, 7)
+    act = operation("systemd.unit.stop").act({"unit": "a.service"}, Means(services), 7)
     assert act.excerpt == "stopped a.service: main PID 100 -> state unknown"
     assert services.acts == ["stop a.service"]
 
@@ -88,17 +91,17 @@ def test_an_act_whose_state_afterwards_cannot_be_told_is_still_done() -> None:
 def test_each_verb_is_its_own_operation(verb: str) -> None:
     services = FakeSystemd(Weather())
     wanted = operation(f"systemd.unit.{verb}")
-    shown, precondition = wanted.preview({"unit": "a.service"}, services)
+    shown, precondition = wanted.preview({"unit": "a.service"}, Means(services))
     assert isinstance(shown, dict)
     assert (shown["action"], shown["unit"], precondition) == (verb, "a.service", {})
-    wanted.act({"unit": "a.service"}, services, 7)
+    wanted.act({"unit": "a.service"}, Means(services), 7)
     assert services.acts == ["a.service" if verb == "restart" else f"{verb} a.service"]
     assert wanted.units(units("a.service")) == {"a.service": {verb}}
 
 
 def test_reading_does_nothing() -> None:
     services = FakeSystemd(Weather())
-    told = operation("dirsrv.status").act({"instance": "DS01"}, services, 7)
+    told = operation("dirsrv.status").act({"instance": "DS01"}, Means(services), 7)
     assert told.excerpt == "dirsrv@DS01.service is active (running), main PID 100"
     assert services.acts == []
 
@@ -106,7 +109,7 @@ def test_reading_does_nothing() -> None:
 @pytest.mark.parametrize("parameters", [{}, {"unit": "DS01"}, {"instance": "DS01", "unit": "a.service"}])
 def test_parameters_that_are_not_exactly_the_operation_s(parameters: dict[str, str]) -> None:
     with pytest.raises(RefusedError, match="exactly the parameter instance"):
-        operation("dirsrv.restart").preview(parameters, FakeSystemd(Weather()))
+        operation("dirsrv.restart").preview(parameters, Means(FakeSystemd(Weather())))
 
 
 @pytest.mark.parametrize(
@@ -115,9 +118,9 @@ def test_parameters_that_are_not_exactly_the_operation_s(parameters: dict[str, s
 def test_what_has_an_operation_of_its_own_is_no_mere_unit(unit: str) -> None:
     services = FakeSystemd(Weather())
     with pytest.raises(RefusedError) as caught:
-        operation("systemd.unit.stop").act({"unit": unit}, services, 7)
+        operation("systemd.unit.stop").act({"unit": unit}, Means(services), 7)
     assert (caught.value.code, services.acts) == ("unit-reserved", [])
-    assert unit in operation("systemd.unit.status").act({"unit": unit}, services, 7).excerpt
+    assert unit in operation("systemd.unit.status").act({"unit": unit}, Means(services), 7).excerpt
 
 
 def units(*names: str) -> FloorOperation:

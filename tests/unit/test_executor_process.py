@@ -58,6 +58,7 @@ class Host:
         return Outside(
             connect=lambda: box.directory,
             services=box.systemd,
+            authority=box.authority,
             validators=box.validators,
             verifier=FakeVerifier(box.weather),
             audit=box.audit,
@@ -230,7 +231,7 @@ def test_only_the_first_thread_takes_signals(host: Host) -> None:
         thread.name: int(re.search(r"SigBlk:\s*(\w+)", status_of(thread))[1], 16)  # type: ignore[index]
         for thread in (*host.executor._workers, *host.executor._others)
     }
-    assert len(blocked) == WORKERS + 3
+    assert len(blocked) == WORKERS + 4
     wanted = sum(1 << (number - 1) for number in SIGNALS)
     assert {name for name, mask in blocked.items() if mask & wanted == wanted} == set(blocked)
     assert host.end() is True

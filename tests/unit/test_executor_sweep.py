@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ipa_tpi.errors import DirectoryLimitError
-from ipa_tpi.executor.watch import _slices
+from ipa_tpi.executor.watch import slices
 
 SINCE = datetime(2026, 3, 1, tzinfo=UTC)
 UNTIL = SINCE + timedelta(days=16)
@@ -36,25 +36,25 @@ class Shelf:
 
 def test_what_fits_is_one_search() -> None:
     shelf = Shelf([1, 2, 3])
-    assert list(_slices(shelf, SINCE, UNTIL)) == [["0", "1", "2"]]
+    assert list(slices(shelf, SINCE, UNTIL)) == [["0", "1", "2"]]
     assert shelf.asked == 1
 
 
 @given(st.lists(st.integers(0, 16 * 86400), max_size=60, unique=True))
 def test_nothing_is_left_out(seconds: list[int]) -> None:
     shelf = Shelf(seconds)
-    assert frozenset().union(*_slices(shelf, SINCE, UNTIL)) == shelf.stamps.keys()
+    assert frozenset().union(*slices(shelf, SINCE, UNTIL)) == shelf.stamps.keys()
 
 
 def test_the_newest_come_first() -> None:
     shelf = Shelf([*range(1000, 1020), 900_000, 900_001])
-    first, *_ = _slices(shelf, SINCE, UNTIL)
+    first, *_ = slices(shelf, SINCE, UNTIL)
     assert first == ["20", "21"]
 
 
 def test_more_in_one_second_than_it_gives_is_told_after_what_is_newer() -> None:
     shelf = Shelf([1000] * (MOST + 1) + [900_000])
-    slices = _slices(shelf, SINCE, UNTIL)
-    assert next(slices) == [str(MOST + 1)]
+    found = slices(shelf, SINCE, UNTIL)
+    assert next(found) == [str(MOST + 1)]
     with pytest.raises(DirectoryLimitError):
-        list(slices)
+        list(found)

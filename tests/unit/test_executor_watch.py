@@ -137,10 +137,13 @@ def test_the_search_asks_for_new_ones_first_and_for_all_that_can_be_open(scene: 
     scene.box.ask(request_id=an_id(2))
     scene.watch().poll()
     assert set(scene.woken()) == {an_id(2), an_id(1)}
-    scene.box.clock.go(15 * 86400)
-    scene.schedule = Schedule()
-    scene.watch().poll()
-    assert scene.woken() == [an_id(2)]
+    # What is as old as any window can be is still found, and what is older than that and a day is not.
+    both = {an_id(1), an_id(2)}
+    for days, there in ((14, both), (42, both), (23.5 / 24, {an_id(2)}), (1 / 24, set())):
+        scene.box.clock.go(days * 86400)
+        scene.schedule = Schedule()
+        scene.watch().poll()
+        assert set(scene.woken()) == there
 
 
 def test_what_has_not_changed_since_the_last_search_is_left_alone(scene: Scene) -> None:

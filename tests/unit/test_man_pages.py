@@ -17,8 +17,9 @@ import msgspec
 import pytest
 
 from ipa_tpi import __version__, config, contract
+from ipa_tpi.decide.definition import LONGEST_LIFE
 from ipa_tpi.errors import ValidatorUnavailableError
-from ipa_tpi.executor import claims, daemon
+from ipa_tpi.executor import claims, daemon, retention
 from ipa_tpi.executor.journal import create
 from ipa_tpi.executor.operations import OPERATIONS
 from ipa_tpi.executor.process import SIGNALS, Executor
@@ -30,6 +31,8 @@ from ipa_tpi.programs.settings import read_settings
 from ipa_tpi.programs.ticket import TicketSettings
 from ipa_tpi.validate import service, verdict
 from ipa_tpi.wire import SocketAnswer, encode
+from ipa_tpi_validator import service as certval
+from ipa_tpi_validator import settings as certval_settings
 
 ROOT = Path(__file__).parents[2]
 MAN = ROOT / "docs" / "man"
@@ -37,14 +40,17 @@ EXECUTOR = "ipa-tpi-executor.8"
 FLOOR = "ipa-tpi-floor.5"
 TOML = "ipa-tpi.toml.5"
 VALIDATE = "ipa-tpi-validate.8"
-PAGES = (EXECUTOR, FLOOR, TOML, VALIDATE)
+CERTVAL = "ipa-tpi-certval.8"
+PAGES = (EXECUTOR, FLOOR, TOML, VALIDATE, CERTVAL)
 STRUCTS: dict[tuple[str, str], type[msgspec.Struct]] = {
     (TOML, "Keys of web.toml"): config.WebConfig,
     (TOML, "Keys of executor.toml"): config.ExecutorConfig,
+    (TOML, "Keys of [dogtag]"): config.DogtagConfig,
     (FLOOR, "Keys at the top"): config._Floor,
     (FLOOR, 'Keys of [operations."NAME"]'): config._FloorOperation,
     (VALIDATE, "Keys of topology.toml"): TopologySettings,
     (VALIDATE, "Keys of ticket.toml"): TicketSettings,
+    (CERTVAL, "Keys of certval.toml"): certval_settings.Settings,
 }
 
 
@@ -89,7 +95,7 @@ def _kind(shape: msgspec.inspect.Type) -> str:
             return "string"
         case msgspec.inspect.BoolType():
             return "boolean"
-        case msgspec.inspect.DictType():
+        case msgspec.inspect.DictType() | msgspec.inspect.UnionType(types=(msgspec.inspect.StructType(), _)):
             return "table"
     raise AssertionError(f"the page has no word for {shape}")
 
@@ -97,6 +103,8 @@ def _kind(shape: msgspec.inspect.Type) -> str:
 def _head(field: msgspec.inspect.Field) -> str:
     if field.required:
         return f"{field.encode_name} = {_kind(field.type)} (required)"
+    if field.default is None:
+        return f"{field.encode_name} = {_kind(field.type)} (optional)"
     default = field.default if field.default is not msgspec.NODEFAULT else field.default_factory()
     return f"{field.encode_name} = {_kind(field.type)} (default {json.dumps(default)})"
 
@@ -132,6 +140,7 @@ def test_examples_are_valid(tmp_path: Path) -> None:
         (TOML, "web.toml", config.read_web_config),
         (TOML, "executor.toml", config.read_executor_config),
         (FLOOR, "EXAMPLES", config.read_floor),
+        (CERTVAL, "certval.toml", certval_settings.read_settings),
     ):
         path.write_text(_example(page, heading), encoding="utf-8")
         path.chmod(0o600)
@@ -182,6 +191,26 @@ def test_the_validation_service_is_as_described() -> None:
     assert all(name in _part(VALIDATE, "PROGRAMS") for name in last_directory_server.OPERATIONS)
 
 
+def test_the_certificate_validator_is_as_described() -> None:
+    written = io.StringIO()
+    with contextlib.redirect_stdout(written), pytest.raises(SystemExit):
+        certval.main(["--help"])
+    options = r"(?<![\w-])--[a-z]+|(?<![\w-])-[a-z]\b"
+    assert set(re.findall(options, _part(CERTVAL, "OPTIONS"))) == set(re.findall(options, written.getvalue()))
+    units = {path.name for path in (ROOT / "systemd").glob("ipa-tpi-certval*")}
+    assert _names(_part(CERTVAL, "UNITS")) == units
+    files = _heads(_part(CERTVAL, "FILES"))
+    assert certval.SETTINGS in files
+    for name in units:
+        text = (ROOT / "systemd" / name).read_text(encoding="utf-8")
+        assert "Documentation=man:ipa-tpi-certval(8)" in text
+        if name.endswith(".socket"):
+            (listens,) = re.findall(r"^ListenStream=(.*)$", text, re.MULTILINE)
+            assert listens in files
+            program = (ROOT / "validator" / "ipa-pki-validate-cert-request").read_text(encoding="utf-8")
+            assert f'SOCKET = "{listens}"' in program
+
+
 def test_operations_are_those_of_the_table() -> None:
     assert set(_heads(_part(FLOOR, "OPERATIONS"))) == OPERATIONS.keys()
 
@@ -221,6 +250,15 @@ def test_audit_events_are_those_of_the_code() -> None:
         events |= set(found)
     assert _names(_part(EXECUTOR, "AUDIT")) == events
     assert all(outcome.value in _part(EXECUTOR, "AUDIT") for outcome in Outcome)
+
+
+def test_retention_is_as_described() -> None:
+    part = _part(EXECUTOR, "RETENTION")
+    assert retention.ROUND_SECONDS == 600
+    assert "every ten minutes" in part
+    assert f"with {retention.PER_ROUND} requests at a time" in part
+    assert f"in the last {retention.TRUSTED_SPANS[-1].days} days" in part
+    assert f"for up to {LONGEST_LIFE.days} days" in _part(TOML, "Keys of executor.toml")
 
 
 def test_signals_and_exit_statuses() -> None:

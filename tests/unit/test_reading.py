@@ -1,118 +1,19 @@
-"""Reading operations: a class fixed in code, told at once, and no way round a second person (K02)."""
+"""Reading operations on a host: preview and result at once, also after a crash (K02)."""
 
 import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import pytest
-from decide_builders import (
-    ALICE,
-    BOB,
-    FLOOR,
-    REQUEST_ID,
-    RESTART,
-    SUFFIX,
-    Entries,
-    definition,
-    facts,
-    policy,
-    refused_with,
-    request,
-    rule,
-)
+from decide_builders import REQUEST_ID
 from executor_fakes import Box, CrashError
+from reading_builders import FLOOR_TOO, loaded, reading, rules
 
-from ipa_tpi.decide.authorization import Facts, Stage, authorize
-from ipa_tpi.decide.definition import READING, load_operation
+from ipa_tpi.decide.authorization import authorize
 from ipa_tpi.errors import ActionFailedError, ServiceManagerError
-from ipa_tpi.model import Allow, FloorOperation, NotYet, Operation, Policy, Refuse, Right
-
-STATUS_DN = f"cn=dirsrv.status,cn=tpioperations,cn=tpi,{SUFFIX}"
-FLOOR_TOO = replace(
-    FLOOR,
-    operations={
-        **FLOOR.operations,
-        "dirsrv.status": FloorOperation(1, proof=True, instances=frozenset({"DS01"})),
-    },
-)
-
-
-def loaded() -> Operation:
-    """Give the definition of dirsrv.status."""
-    made = load_operation(STATUS_DN, definition(cn="dirsrv.status", ipatpirequiredapprovals="0"))
-    assert isinstance(made, Operation), made
-    return made
-
-
-def rules() -> Policy:
-    """Give a policy in which the operators may ask for both."""
-    ask = rule("operators ask", Right.REQUEST, operations=frozenset({STATUS_DN, RESTART.dn}))
-    return policy(ask, operations={RESTART.name: RESTART, "dirsrv.status": loaded()})
-
-
-def asked(**changes: Any) -> Any:
-    """Give a request for the status."""
-    return request(operation="dirsrv.status", operation_digest=loaded().digest, **changes)
-
-
-def reading(*more: Any, **changes: Any) -> Facts:
-    """Give facts in which the status may be told."""
-    wanted = changes.pop("asked", None) or asked()
-    proof = Entries(wanted).proof(ALICE, "request", 0)
-    return facts(proof, *more, asked=wanted, policy=rules(), floor=FLOOR_TOO, **changes)
-
-
-def test_the_class_is_fixed() -> None:
-    assert {"dirsrv.status", "systemd.unit.status"} == READING
-
-
-@pytest.mark.parametrize("approvals", ["1", "00", "-0", "", None])
-def test_a_reading_operation_demands_no_approvals_and_says_so(approvals: str | None) -> None:
-    answer = load_operation(STATUS_DN, definition(cn="dirsrv.status", ipatpirequiredapprovals=approvals))
-    refused_with(answer, "operation-malformed", "ipatpirequiredapprovals" if approvals is None else "pproval")
-
-
-def test_no_other_operation_can_say_so() -> None:
-    refused_with(load_operation(RESTART.dn, definition(ipatpirequiredapprovals="0")), "operation-malformed")
-
-
-def test_a_status_is_told_to_who_may_ask() -> None:
-    assert isinstance(authorize(reading(), "read").decision, Allow)
-
-
-@pytest.mark.parametrize("stage", [stage for stage in get_args(Stage) if stage != "read"])
-def test_a_reading_operation_goes_through_no_other_stage(stage: Stage) -> None:
-    refused_with(authorize(reading(), stage).decision, "not-reading", stage)
-
-
-def test_the_stage_of_reading_runs_nothing_else() -> None:
-    proof = Entries(request()).proof(ALICE, "request", 0)
-    refused_with(authorize(facts(proof), "read").decision, "not-reading")
-
-
-def test_without_a_proof_nothing_is_told_yet() -> None:
-    answer = authorize(reading(memory={"verified": frozenset()}), "read").decision
-    assert isinstance(answer, NotYet)
-    assert answer.code == "proof-missing"
-
-
-def test_what_was_shown_and_not_told_is_told_after_a_restart() -> None:
-    assert isinstance(authorize(reading(Entries(asked()).preview()), "read").decision, Allow)
-
-
-@pytest.mark.parametrize(
-    ("changes", "code"),
-    [
-        ({"asked": request(BOB, operation="dirsrv.status", operation_digest=b"x" * 32)}, "operation-changed"),
-        ({"now": 301.0}, "expired"),
-        ({"asked": asked(parameters={"instance": "DS02"})}, "below-floor"),
-    ],
-)
-def test_reading_is_refused_as_anything_else(changes: dict[str, Any], code: str) -> None:
-    answer = authorize(reading(**changes), "read").decision
-    refused_with(answer, code)
+from ipa_tpi.model import Refuse
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from ipa_tpi.errors import HTTP_STATUS, TpiError, exit_status
 from ipa_tpi.model import Outcome, State
 
 PACKAGE = Path(errors.__file__).parent
+PACKAGES = (PACKAGE, PACKAGE.parent / "upgrade" / "ipa_tpi_upgrade")
 CODES = PACKAGE.parent / "docs" / "codes.md"
 CLASSES = {
     name: each for name, each in vars(errors).items() if isinstance(each, type) and issubclass(each, TpiError)
@@ -57,8 +58,8 @@ class Site:
 
 
 def calls() -> Iterator[Site]:
-    """Give every call in the package."""
-    for path in sorted(PACKAGE.rglob("*.py")):
+    """Give every call in the packages."""
+    for path in sorted(path for package in PACKAGES for path in package.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call):
                 yield Site(path, node)

@@ -17,6 +17,7 @@ from ipa_tpi.decide import definition
 from ipa_tpi.executor import dispatch
 from ipa_tpi.programs import answer
 from ipa_tpi.validate.verdict import read_refusal
+from ipa_tpi_validator import altnames, armour, environment, refusal
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "validation-contract.md").read_text(encoding="utf-8")
@@ -115,3 +116,17 @@ def test_the_example_in_python(service: Service, hour: int, *, accepted: bool) -
     # What goes wrong refuses.
     service.install(text.replace('["TPI_PARAMETERS"]', '["TPI_MISSPELT"]').replace("8 <=", "99 <="))
     assert service.ask(environment=environment).code == "validation-failed"
+
+
+def test_what_a_profile_says_is_what_the_program_reads() -> None:
+    part = TEXT.partition("### What a profile says\n")[2].partition("\n### ")[0]
+    listed = set(re.findall(r"^\| `([A-Z0-9_]+)`", part, re.MULTILINE))
+    assert listed == environment.VARIABLES | {environment.CCACHE}
+    conveyed = dict(re.findall(r"params\.env\.(\w+)=(\S+)$", part, re.MULTILINE))
+    assert conveyed.keys() == {environment.CCACHE, environment.SUBJECT, environment.TYPE, environment.MANAGER}
+    assert f"at most {armour.MAX_TEXT_BYTES} characters" in part
+    program = (ROOT / "validator" / "ipa-pki-validate-cert-request").read_text(encoding="utf-8")
+    assert "LAST_SECONDS = 9\n" in program
+    assert "answers within nine seconds" in TEXT
+    assert f"more\nthan {altnames.MAX_NAMES} names" in TEXT
+    assert f"{refusal.MAX_LINE_BYTES} bytes at most" in TEXT

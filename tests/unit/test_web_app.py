@@ -102,6 +102,10 @@ class TestTheWay:
             ("?mine=true", "alice", 1),
             ("?approvable=true&state=pending", "bob", 1),
             ("?approvable=false", "bob", 1),
+            (f"?host={HOST.upper()}&user=alice", "bob", 1),
+            (f"?host={OTHER_HOST}", "bob", 0),
+            ("?approver=carol", "bob", 0),
+            ("?outcome=executed", "bob", 0),
             ("", "dave", 0),
         ):
             found = told(web.get("/requests" + query, uid))["requests"]
@@ -428,6 +432,11 @@ class TestPathsAndQueries:
             ("/requests", "?mine="),
             ("/requests", "?operation="),
             ("/requests", "?user=a%0ab"),
+            ("/requests", "?approver=a%0ab"),
+            ("/requests", "?approver="),
+            ("/requests", "?host="),
+            ("/requests", "?outcome="),
+            ("/requests", "?outcome=pending"),
             ("/requests", "?since=2026-01-02"),
             ("/requests", "?since=2026-01-02T03:04:05%2b01:00"),
             ("/requests", "?until=2026-02-30T03:04:05Z"),

@@ -1,0 +1,195 @@
+"""The certificate validator, measured: one decision as Dogtag asks for it, beside what a start costs anyway.
+
+Runs as root inside a box (`lab/bench.sh bench/certval.py`) and prints one table.
+"""
+
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import ldap
+from certval_requests import pem, simple
+from certval_tree import planted
+from world import HOST, REALM, SUFFIX
+
+from bench.machine import machine
+from bench.table import Row, render, timing
+from ipa_tpi_validator import environment as env
+from lab.people import PEOPLE
+
+_PROGRAM: Final = Path("/usr/libexec/ipa/ipa-pki-validate-cert-request")
+_SETTINGS: Final = Path("/etc/ipa/tpi/certval.toml")
+_CACHE: Final = Path("/tmp/certval-cache")  # noqa: S108 (a box)
+_ECHO: Final = Path("/run/round-trip")
+_ROUND_TRIP: Final = Path("/var/cache/peers/round_trip")
+_PYTHON: Final = "/usr/lib/ipa-tpi/venv/bin/python"
+_ASKER: Final = "pkiuser"
+_RUNS: Final = 100
+_COLD: Final = "import ldap, gssapi; from cryptography import x509; ldap.initialize('{uri}').simple_bind_s()"
+_FEW: Final = 5
+_MANY: Final = 700
+
+METHOD: Final = """\
+One box, everything in it on this machine. A time is that of one program from its start to its end, as Dogtag starts it.
+The decision: the program's start, the socket, the caller's evidence read, a ticket for the directory from the KDC, the
+bind, four searches, all checks. The kinds are interleaved, so that all see the same machine."""
+
+
+def _run(
+    command: Sequence[str | Path], status: int, environment: Mapping[str, str], user: str | None = None
+) -> Callable[[], None]:
+    def once() -> None:
+        done = subprocess.run(
+            list(command),
+            env=dict(environment),
+            user=user,
+            group=user,
+            extra_groups=[] if user else None,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            check=False,
+        )
+        if done.returncode != status:
+            raise RuntimeError(f"{command[0]} ended with {done.returncode}: {done.stdout!r} {done.stderr!r}")
+
+    return once
+
+
+def _interleaved(kinds: Mapping[str, Callable[[], None]]) -> dict[str, list[float]]:
+    took: dict[str, list[float]] = {name: [] for name in kinds}
+    for _ in range(_RUNS):
+        for name, once in kinds.items():
+            began = time.perf_counter()
+            once()
+            took[name].append(time.perf_counter() - began)
+    return took
+
+
+def _asked(common_name: str) -> dict[str, str]:
+    return {
+        env.REQUEST: pem(simple(common_name)),
+        env.USER: f"alice@{REALM}",
+        env.SUBJECT: f"alice@{REALM}",
+        env.PROFILE: "caIPAserviceCert",
+        env.TYPE: "pkcs10",
+        env.MANAGER: "external",
+        env.CCACHE: f"FILE:{_CACHE}",
+    }
+
+
+def _uri() -> str:
+    lines = Path("/etc/ipa/tpi/executor.toml").read_text(encoding="utf-8").splitlines()
+    return next(line.partition("=")[2].strip() for line in lines if line.startswith("ldap_uri"))
+
+
+@contextmanager
+def _installed(uri: str) -> Iterator[None]:
+    if _ASKER not in {one.pw_name for one in pwd.getpwall()}:
+        subprocess.run(
+            ["useradd", "--system", "--user-group", "--shell", "/usr/sbin/nologin", _ASKER], check=True
+        )
+    _PROGRAM.parent.mkdir(exist_ok=True)
+    shutil.copyfile("/src/validator/ipa-pki-validate-cert-request", _PROGRAM)
+    _PROGRAM.chmod(0o755)
+    _SETTINGS.write_text(
+        f'realm = "{REALM}"\ndomain = "tpi.test"\nsuffix = "{SUFFIX}"\nhost = "{HOST}"\nldap_uri = {uri}\nldap_host = "{HOST}"\n',
+        encoding="utf-8",
+    )
+    _SETTINGS.chmod(0o644)
+    subprocess.run(["systemctl", "restart", "ipa-tpi-certval.socket"], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["systemctl", "stop", "ipa-tpi-certval.socket", "ipa-tpi-certval.service"], check=True)
+        _SETTINGS.unlink()
+
+
+@contextmanager
+def _echo() -> Iterator[None]:
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    listener.bind(str(_ECHO))
+    listener.listen()
+
+    def answer() -> None:
+        while True:
+            try:
+                peer, _ = listener.accept()
+            except OSError:
+                return
+            with peer:
+                while peer.recv(4096):
+                    pass
+                peer.sendall(b"accepted\n")
+
+    threading.Thread(target=answer, daemon=True).start()
+    try:
+        yield
+    finally:
+        listener.close()
+        _ECHO.unlink()
+
+
+def _kinds(uri: str) -> dict[str, Callable[[], None]]:
+    found = {
+        "python3 -I -S -c pass": _run(["/usr/bin/python3", "-I", "-S", "-c", "pass"], 0, {}),
+        "a script that imports ldap, gssapi, cryptography, and connects": _run(
+            [_PYTHON, "-I", "-c", _COLD.format(uri=uri.strip('"'))], 0, {}
+        ),
+    }
+    if _ROUND_TRIP.exists():
+        found["a C program, one round trip on a Unix socket"] = _run([_ROUND_TRIP, str(_ECHO)], 0, {})
+    return found
+
+
+def rows() -> list[Row]:
+    """Measure all."""
+    uri = _uri()
+    made: list[Row] = []
+    root = ldap.initialize(uri.strip('"'))
+    root.sasl_non_interactive_bind_s("EXTERNAL")
+    for many in (_FEW, _MANY):
+        with _installed(uri), _echo(), planted(root, HOST, REALM, many):
+            kinds = {
+                f"decision: yes, {many + 2} CA ACLs": _run([_PROGRAM], 0, _asked("alice"), _ASKER),
+                f"decision: no, {many + 2} CA ACLs": _run([_PROGRAM], 1, _asked("bob"), _ASKER),
+                **(_kinds(uri) if many == _FEW else {}),
+            }
+            _run([_PROGRAM], 0, _asked("alice"), _ASKER)()
+            made += [
+                timing(name, took, target="p50 20" if name.startswith("decision: yes") else "")
+                for name, took in _interleaved(kinds).items()
+            ]
+    root.unbind_s()
+    return made
+
+
+def main() -> int:
+    """Measure, and print."""
+    cache = f"FILE:{_CACHE}"
+    password = next(one.password for one in PEOPLE if one.uid == "alice")
+    subprocess.run(
+        ["/usr/bin/kinit", "-c", cache, f"alice@{REALM}"],
+        input=f"{password}\n".encode(),
+        capture_output=True,
+        check=True,
+    )
+    os.chown(_CACHE, 0, 0)
+    _CACHE.chmod(0o644)
+    began = machine()
+    print(render(rows()))
+    print(f"\n{METHOD}\n{began}")
+    _CACHE.unlink()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

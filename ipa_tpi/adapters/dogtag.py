@@ -1,0 +1,207 @@
+"""A Dogtag CA over its REST interface, as one person reaches it (D12, K01).
+
+`ProxyTicket` is the executor's own way: Apache's operator location on this host's loopback, with the
+executor's client certificate and the ticket that the requester's proof yielded.
+"""
+
+import http.client
+import json
+import socket
+import ssl
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final, Protocol
+
+from ipa_tpi.adapters.gss import negotiate_header
+from ipa_tpi.errors import (
+    ActionFailedError,
+    AuthorityUnavailableError,
+    OutcomeUnknownError,
+    RefusedError,
+)
+from ipa_tpi.ports import Certificate
+
+TIMEOUT_SECONDS: Final = 30.0
+_MOST_BYTES: Final = 1024 * 1024
+_JSON: Final = "application/json"
+_LOOPBACK: Final = "127.0.0.1"
+_NOT_FOUND: Final = 404
+_SUCCESS: Final = range(200, 300)
+
+
+class Transport(Protocol):
+    """How a call reaches Dogtag, and as whom."""
+
+    def call(self, method: str, path: str, body: object = None) -> tuple[int, Any]:
+        """Make one call.
+
+        Args:
+            method: GET or POST.
+            path: Below the subsystem's REST resources, such as ``/certs/0x1``.
+            body: What is sent as JSON; None sends nothing.
+
+        Returns:
+            The HTTP status, and the answer's JSON; None where it has none.
+
+        Raises:
+            AuthorityUnavailableError: Nothing was sent.
+            OutcomeUnknownError: It was sent, and no answer came.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorLocation:
+    """Apache's location for the executor alone.
+
+    Attributes:
+        host: The CA host's name, to which its certificate and the ticket are bound.
+        port: Of the loopback listener.
+        ca_file: PEM of who issued the server's certificate.
+        certificate: PEM of the executor's client certificate.
+        key: PEM of its key.
+        path: What the location's name begins with.
+    """
+
+    host: str
+    port: int
+    ca_file: str
+    certificate: str
+    key: str
+    path: str = "/tpi-dispatch/ca/rest"
+
+
+class ProxyTicket:
+    """Calls as the person whose proof yielded the ticket.
+
+    Args:
+        place: The location.
+        evidence: See `ipa_tpi.ports.AcceptedProof`.
+    """
+
+    def __init__(self, place: OperatorLocation, evidence: object) -> None:
+        self._place = place
+        self._evidence = evidence
+
+    def call(self, method: str, path: str, body: object = None) -> tuple[int, Any]:
+        """Make one call, on a connection of its own; see `Transport`."""
+        place = self._place
+        headers = {"Authorization": negotiate_header(self._evidence, place.host), "Accept": _JSON}
+        sent = b"" if body is None else json.dumps(body).encode()
+        if body is not None:
+            headers["Content-Type"] = _JSON
+        connection = _Loopback(place)
+        try:
+            connection.connect()
+        except (OSError, ssl.SSLError) as error:
+            connection.close()
+            raise AuthorityUnavailableError(
+                f"the CA behind {place.host}:{place.port} cannot be reached: {error}; "
+                "see: systemctl status apache2 pki-tomcatd@pki-tomcat"
+            ) from error
+        try:
+            connection.request(method, place.path + path, sent or None, headers)
+            answer = connection.getresponse()
+            text = answer.read(_MOST_BYTES + 1)
+        except (OSError, http.client.HTTPException) as error:
+            raise OutcomeUnknownError(
+                f"the CA was asked and did not answer ({type(error).__name__}: {error}); look at the certificate"
+            ) from error
+        finally:
+            connection.close()
+        return answer.status, _parsed(text)
+
+
+class _Loopback(http.client.HTTPSConnection):
+    """To the loopback address, whatever the name resolves to; the certificate is checked against the name."""
+
+    def __init__(self, place: OperatorLocation) -> None:
+        context = ssl.create_default_context(cafile=place.ca_file)  # R-E07
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.load_cert_chain(place.certificate, place.key)
+        super().__init__(place.host, place.port, timeout=TIMEOUT_SECONDS, context=context)
+        self._tls = context
+
+    def connect(self) -> None:
+        """Connect."""
+        bare = socket.create_connection((_LOOPBACK, self.port), self.timeout)
+        self.sock = self._tls.wrap_socket(bare, server_hostname=self.host)
+
+
+class Dogtag:
+    """The CA as one person; see `ipa_tpi.ports.Authority`.
+
+    Args:
+        transport: How calls reach it.
+    """
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def certificate(self, serial: str) -> Certificate:
+        """Read a certificate's state."""
+        try:
+            status, found = self._transport.call("GET", f"/certs/{serial}")
+        except OutcomeUnknownError as error:  # reading changes nothing
+            raise AuthorityUnavailableError(error.message) from error
+        if status == _NOT_FOUND:
+            raise RefusedError(
+                f"the CA has issued no certificate {serial}; look for it: ipa cert-find",
+                code="bad-parameters",
+            )
+        if status not in _SUCCESS or not isinstance(found, dict):
+            raise AuthorityUnavailableError(f"the CA answered {status}: {_told(found)}; see its debug log")
+        return _certificate(serial, found)
+
+    def revoke(self, serial: str, reason: str) -> None:
+        """Revoke a certificate, or put it on hold."""
+        self._done("POST", f"/agent/certs/{serial}/revoke", {"Reason": reason})
+
+    def release(self, serial: str) -> None:
+        """Take a certificate off hold."""
+        self._done("POST", f"/agent/certs/{serial}/unrevoke", {})
+
+    def _done(self, method: str, path: str, body: object) -> None:
+        status, found = self._transport.call(method, path, body)
+        if status in {401, 403}:
+            raise ActionFailedError(
+                f"the CA refused it for the requester: {_told(found)}; ask an administrator for the permission"
+            )
+        if status >= 500:  # noqa: PLR2004 (a server's own error: nobody knows what it did before)
+            raise OutcomeUnknownError(f"the CA answered {status}: {_told(found)}; look at the certificate")
+        if status not in _SUCCESS:
+            raise ActionFailedError(f"the CA answered {status}: {_told(found)}; see its debug log")
+        outcome = (
+            found.get("operationResult", found.get("OperationResult", "success")) if found else "success"
+        )
+        if outcome != "success":
+            raise ActionFailedError(f"the CA did not do it: {_told(found)}; see its debug log")
+
+
+def _certificate(serial: str, found: dict[str, Any]) -> Certificate:
+    after = found.get("NotAfter", found.get("notAfter", ""))
+    try:
+        moment = datetime.strptime(str(after), "%a %b %d %H:%M:%S %Z %Y").replace(tzinfo=UTC)
+        not_after = f"{moment:%Y-%m-%dT%H:%M:%SZ}"
+    except ValueError:
+        not_after = str(after)
+    return Certificate(
+        serial=serial,
+        subject=str(found.get("SubjectDN", "")),
+        issuer=str(found.get("IssuerDN", "")),
+        status=str(found.get("Status", "")),
+        reason=str(found.get("RevocationReason", "")),
+        not_after=not_after,
+    )
+
+
+def _parsed(text: bytes) -> Any:  # noqa: ANN401 (JSON)
+    try:
+        return json.loads(text) if text and len(text) <= _MOST_BYTES else None
+    except ValueError:
+        return None
+
+
+def _told(found: object) -> str:
+    """Give the CA's own words, on one line, whatever is in them."""
+    words = found.get("Message", found.get("errorMessage", "")) if isinstance(found, dict) else ""
+    return f"{str(words)[:200]!a}" if words else "without a word"

@@ -1,0 +1,301 @@
+"""Operations on certificates, as the requester, at most once, and only as long as his ticket is held (D16, K01)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from decide_builders import FLOOR, OPERATION_DN, REQUEST_ID, definition, policy, rule
+from executor_fakes import Box, FakeAuthority, FakeSystemd, Weather
+
+from ipa_tpi.decide.definition import load_operation
+from ipa_tpi.errors import (
+    ActionFailedError,
+    AuditError,
+    AuthorityUnavailableError,
+    OutcomeUnknownError,
+    RefusedError,
+    TpiError,
+)
+from ipa_tpi.executor.action import Means
+from ipa_tpi.executor.certificates import REASONS
+from ipa_tpi.executor.operations import operation as operation_of
+from ipa_tpi.model import FloorOperation, Operation, Request, Right
+
+SERIAL = {"serial": "0x1a"}
+REVOKE = {**SERIAL, "reason": "Key_Compromise"}
+
+
+def ca(status: str = "VALID", reason: str = "") -> FakeAuthority:
+    made = FakeAuthority(Weather())
+    made.status, made.reason, made.person = status, reason, "alice"
+    return made
+
+
+def means(authority: FakeAuthority | None) -> Means:
+    return Means(FakeSystemd(Weather()), authority)
+
+
+@pytest.mark.parametrize(
+    ("verb", "parameters", "status", "reason", "act", "told"),
+    [
+        ("revoke", REVOKE, "VALID", "", "revoke 0x1a Key_Compromise", "0x1a: REVOKED (Key_Compromise)"),
+        (
+            "revoke",
+            REVOKE,
+            "REVOKED",
+            "Certificate_Hold",
+            "revoke 0x1a Key_Compromise",
+            "0x1a: REVOKED (Key_Compromise)",
+        ),
+        ("hold", SERIAL, "VALID", "", "revoke 0x1a Certificate_Hold", "0x1a: REVOKED (Certificate_Hold)"),
+        ("release", SERIAL, "REVOKED", "Certificate_Hold", "release 0x1a", "0x1a: VALID"),
+    ],
+)
+def test_what_is_shown_is_what_is_done(
+    verb: str, parameters: dict[str, str], status: str, reason: str, act: str, told: str
+) -> None:
+    authority, wanted = ca(status, reason), operation_of(f"dogtag.cert.{verb}")
+    shown, precondition = wanted.preview(parameters, means(authority))
+    assert isinstance(shown, dict)
+    assert (shown["action"], shown["serial"], shown["subject"]) == (verb, "0x1a", "CN=a.tpi.test")
+    assert shown.get("reason") == (parameters["reason"] if verb == "revoke" else None)
+    assert wanted.precondition(parameters, means(authority)) == precondition
+    assert wanted.act(parameters, means(authority), 60).excerpt == told
+    assert authority.acts == [f"alice: {act}"]
+    # Once it is done, it is no longer as it was shown.
+    with suppress(ActionFailedError):
+        assert wanted.precondition(parameters, means(authority)) != precondition
+
+
+@pytest.mark.parametrize(
+    ("verb", "status", "reason"),
+    [
+        ("revoke", "REVOKED", "Key_Compromise"),
+        ("revoke", "EXPIRED", ""),
+        ("revoke", "INVALID", ""),
+        ("hold", "REVOKED", "Certificate_Hold"),
+        ("hold", "REVOKED_EXPIRED", ""),
+        ("release", "VALID", ""),
+        ("release", "REVOKED", "Key_Compromise"),
+    ],
+)
+def test_what_cannot_be_done_is_not_shown(verb: str, status: str, reason: str) -> None:
+    authority = ca(status, reason)
+    with pytest.raises(ActionFailedError, match=f"there is nothing to {verb}"):
+        operation_of(f"dogtag.cert.{verb}").preview(REVOKE if verb == "revoke" else SERIAL, means(authority))
+    assert authority.acts == []
+
+
+@pytest.mark.parametrize(
+    ("verb", "parameters"),
+    [
+        ("revoke", {}),
+        ("revoke", SERIAL),
+        ("hold", REVOKE),
+        ("release", {**SERIAL, "x": "y"}),
+        *(
+            ("hold", {"serial": bad})
+            for bad in (
+                "",
+                "1a",
+                "0x",
+                "0x0",
+                "0X1A",
+                "0x1A",
+                "0x01",
+                "0x1a/revoke",
+                "0x1a\n",
+                "0x" + "1" * 41,
+                "../x",
+            )
+        ),
+        *(
+            ("revoke", {**SERIAL, "reason": bad})
+            for bad in ("", "key_compromise", "Certificate_Hold", "Remove_from_CRL")
+        ),
+    ],
+)
+def test_nothing_but_a_number_and_a_reason_reaches_the_ca(verb: str, parameters: dict[str, str]) -> None:
+    authority = ca()
+    wanted = operation_of(f"dogtag.cert.{verb}")
+    for attempt in (
+        lambda: wanted.preview(parameters, means(authority)),
+        lambda: wanted.precondition(parameters, means(authority)),
+        lambda: wanted.act(parameters, means(authority), 60),
+    ):
+        with pytest.raises(RefusedError) as caught:
+            attempt()
+        assert caught.value.code == "bad-parameters"
+    assert (authority.acts, authority.weather.calls) == ([], [])
+
+
+def test_hold_is_no_reason_to_revoke() -> None:
+    assert not REASONS & {"Certificate_Hold", "Remove_from_CRL", "AA_Compromise"}
+
+
+def test_without_a_way_to_a_ca_nothing_is_decided() -> None:
+    with pytest.raises(AuthorityUnavailableError, match=r"executor\.toml"):
+        operation_of("dogtag.cert.hold").preview(SERIAL, means(None))
+
+
+def test_a_floor_opens_no_unit_for_it() -> None:
+    wanted = operation_of("dogtag.cert.hold")
+    assert wanted.units(FloorOperation(1, proof=True)) == {}
+    for entry in (
+        FloorOperation(1, proof=True, units=frozenset({"a.service"})),
+        FloorOperation(1, proof=True, instances=frozenset({"DS01"})),
+    ):
+        with pytest.raises(RefusedError, match="neither"):
+            wanted.units(entry)
+
+
+def test_what_is_done_is_done_although_it_cannot_be_read_afterwards() -> None:
+    class Blind(FakeAuthority):
+        def certificate(self, serial: str) -> Any:
+            raise AuthorityUnavailableError(f"no answer about {serial}; try again")
+
+    told = operation_of("dogtag.cert.hold").act(SERIAL, means(Blind(Weather())), 60)
+    assert told.excerpt == "0x1a: done; its status could not be read afterwards"
+
+
+HOLD_DN = OPERATION_DN.replace("dirsrv.restart", "dogtag.cert.hold")
+SCHEMA = b'{"serial":{"pattern":"0x[0-9a-f]{1,40}"}}'
+
+
+def hold() -> Operation:
+    loaded = load_operation(HOLD_DN, definition(cn=[b"dogtag.cert.hold"], ipatpiparameterschema=[SCHEMA]))
+    assert isinstance(loaded, Operation), loaded
+    return loaded
+
+
+@pytest.fixture
+def box(tmp_path: Path) -> Iterator[Box]:
+    floor = replace(FLOOR, operations={**FLOOR.operations, "dogtag.cert.hold": FloorOperation(1, proof=True)})
+    made = Box(tmp_path, floor)
+    rules = (
+        rule("ask", Right.REQUEST, operations=frozenset({HOLD_DN})),
+        rule("approve", operations=frozenset({HOLD_DN})),
+    )
+    made.directory.rules = policy(*rules, operations={"dogtag.cert.hold": hold()})
+    yield made
+    made.close()
+
+
+def ask(box: Box) -> Request:
+    asked = box.ask(operation="dogtag.cert.hold", operation_digest=hold().digest, parameters=SERIAL)
+    box.settle()
+    return asked
+
+
+def test_r_k01_it_is_done_as_the_requester(box: Box) -> None:
+    ask(box)
+    assert box.ca.acts == []
+    box.approve()
+    box.settle()
+    assert (box.outcomes(), box.excerpt()) == (["executed"], "0x1a: REVOKED (Certificate_Hold)")
+    assert box.ca.acts == ["alice@TPI.TEST: revoke 0x1a Certificate_Hold"]
+    assert box.evidence.of(REQUEST_ID) is None  # nobody's ticket is kept longer than needed
+
+
+def test_after_a_restart_it_waits_for_a_new_proof_and_is_not_lost(box: Box) -> None:
+    asked = ask(box)
+    box.weather.calm()
+    box.reboot()
+    box.approve()
+    box.settle()
+    assert (box.outcomes(), box.ca.acts, box.claims.claim(REQUEST_ID)) == ([], [], None)
+    assert box.process() is not None  # it is looked at again
+    box.prove("alice", "request", asked.digest)
+    box.settle()
+    assert (box.outcomes(), len(box.ca.acts)) == (["executed"], 1)
+
+
+def test_before_the_preview_it_waits_too(box: Box) -> None:
+    asked = box.ask(operation="dogtag.cert.hold", operation_digest=hold().digest, parameters=SERIAL)
+    box.weather.fails["authority.certificate"] = AuthorityUnavailableError("the CA is down; try again")
+    with pytest.raises(AuthorityUnavailableError):
+        box.process()
+    box.weather.calm()
+    box.reboot()
+    box.settle()
+    assert not list(box.directory.of("ipaTpiPreview", REQUEST_ID))
+    box.prove("alice", "request", asked.digest)
+    box.settle()
+    assert list(box.directory.of("ipaTpiPreview", REQUEST_ID))
+
+
+def test_with_an_intent_it_waits_and_ends_with_its_window(box: Box) -> None:
+    asked = ask(box)
+    box.approve()
+    box.weather.fails["audit.claim"] = AuditError("the disk is full; mend it")
+    with pytest.raises(AuditError):
+        box.process()
+    box.weather.calm()
+    box.reboot()
+    assert box.process() is not None
+    claim = box.claims.claim(REQUEST_ID)
+    assert claim is not None
+    assert (claim.state, box.ca.acts) == ("intent", [])
+    box.prove("alice", "request", asked.digest)
+    box.settle()
+    assert (box.outcomes(), len(box.ca.acts)) == (["executed"], 1)
+
+
+def test_who_does_not_prove_again_lets_it_expire(box: Box) -> None:
+    ask(box)
+    box.approve()
+    box.weather.fails["audit.claim"] = AuditError("the disk is full; mend it")
+    with pytest.raises(AuditError):
+        box.process()
+    box.weather.calm()
+    box.reboot()
+    box.process()
+    box.clock.now += timedelta(days=1)
+    box.settle()
+    assert (box.outcomes(), box.ca.acts) == (["expired"], [])
+
+
+def test_another_persons_proof_yields_nothing(box: Box) -> None:
+    asked = ask(box)
+    box.weather.calm()
+    box.reboot()
+    box.approve()
+    box.prove("bob", "request", asked.digest)
+    box.settle()
+    assert (box.evidence.of(REQUEST_ID), box.ca.acts) == (None, [])
+
+
+def test_a_certificate_that_changed_since_is_not_touched(box: Box) -> None:
+    ask(box)
+    box.ca.status, box.ca.reason = "REVOKED", "Superseded"
+    box.approve()
+    box.settle()
+    assert (box.outcomes(), box.ca.acts) == (["denied"], [])
+
+
+@pytest.mark.parametrize(
+    ("answer", "outcome"),
+    [
+        (ActionFailedError("the CA refused it; ask an administrator"), "failed"),
+        (OutcomeUnknownError("no answer came; look at it"), "indeterminate"),
+        (AuthorityUnavailableError("it cannot be reached; try again"), "failed"),
+    ],
+)
+def test_the_cas_answer_is_the_outcome_and_nothing_is_repeated(
+    box: Box, answer: TpiError, outcome: str
+) -> None:
+    ask(box)
+    box.ca.answer = answer
+    box.approve()
+    box.settle()
+    box.ca.answer = None
+    box.weather.calm()
+    box.reboot()
+    box.settle()
+    assert (box.outcomes(), box.ca.acts) == ([outcome], [])
