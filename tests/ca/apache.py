@@ -22,8 +22,8 @@ def weakened(changes: Mapping[str, str], file: Path = LOCATION) -> Iterator[None
     lines = [line.strip() for line in whole.splitlines()]
     for text in changes:
         assert text in lines, text
-    _serve(file, "\n".join(changes.get(line, line) for line in lines) + "\n")
     try:
+        _serve(file, "\n".join(changes.get(line, line) for line in lines) + "\n")
         yield
     finally:
         _serve(file, whole)

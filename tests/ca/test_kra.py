@@ -1,10 +1,12 @@
-"""The KRA knows people of the realm when they log in, and cannot serve them: its key operations know its own users only.
+"""The KRA knows people of the realm when they log in, and gives no key out to them: for that it knows its own users only.
 
 Pinned, so that the day on which this Dogtag, or another, can is noticed: until then keys go by the RA agent's
 certificate (D13).
 """
 
 from __future__ import annotations
+
+import uuid
 
 from ca_host import CaHost
 
@@ -25,10 +27,15 @@ def test_who_has_no_right_is_refused_by_the_realms_acls(ca: CaHost) -> None:
     assert ca.call("carol", "GET", "/agent/keys", subsystem="kra").status == 403
 
 
-def test_key_operations_break_for_people_who_have_the_right(ca: CaHost) -> None:
-    # To look at requests is no key operation: this shows that she has the right.
+def test_retrieving_a_key_breaks_for_people_who_have_the_right(ca: CaHost) -> None:
+    # Requests can be looked at and keys be made: she has the right.
     assert ca.call("alice", "GET", "/agent/keyrequests", subsystem="kra").status == 200
-    wanted = {"clientKeyID": "key1", "keyAlgorithm": "AES", "keySize": "128", "keyUsage": "wrap,unwrap"}
+    wanted = {
+        "clientKeyID": uuid.uuid4().hex,
+        "keyAlgorithm": "AES",
+        "keySize": "128",
+        "keyUsage": "wrap,unwrap",
+    }
     body = {
         "ClassName": "com.netscape.certsrv.key.SymKeyGenerationRequest",
         "Attributes": {"Attribute": [{"name": name, "value": value} for name, value in wanted.items()]},
