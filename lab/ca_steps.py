@@ -28,11 +28,6 @@ _SLAPD_SOCKET = Path(f"/run/slapd-{INSTANCE}.socket")
 _PATIENCE_SECONDS = 30.0
 _VALVE = '<Valve className="com.netscape.cms.tomcat.ExternalAuthenticationValve"/>'
 # People are looked up over the network, which is there before the host starts.
-# The CA is started often and runs for a minute: less is compiled, and what is, less well.
-_JAVA_DROP_IN = """\
-[Service]
-Environment="JAVA_TOOL_OPTIONS=-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Xshare:auto"
-"""
 _SSSD_DROP_IN = "[Unit]\nBefore=apache2.service\n"
 
 
@@ -77,7 +72,6 @@ def _install_units() -> None:
     units = box_system.UNITS
     write(units / "dirsrv@.service.d" / "lab.conf", box_system.DIRSRV_DROP_IN)
     write(units / "sssd.service.d" / "lab.conf", _SSSD_DROP_IN)
-    write(units / "pki-tomcatd@pki-tomcat.service.d" / "java.conf", _JAVA_DROP_IN)
     # sssd.conf names the services; their sockets would start them a second time.
     sockets = sorted(path.name for path in Path("/lib/systemd/system").glob("sssd-*.socket"))
     _run("systemctl", "mask", *sockets)
