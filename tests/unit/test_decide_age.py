@@ -17,6 +17,7 @@ from decide_builders import (
     Entries,
     at,
     facts,
+    machine,
     policy,
     refused_with,
     request,
@@ -148,3 +149,13 @@ def test_the_executor_counts_nobody_who_joined_just_now() -> None:
     only_bob = replace(ripe, accounts={**ripe.accounts, BOB.dn: replace(BOB, created=YOUNG)})
     found = authorize(only_bob, "dispatch")
     assert isinstance(found.decision, NotYet)
+
+
+def test_a_host_that_asks_is_named_by_its_own_groups() -> None:
+    group = "cn=clients,cn=hostgroups,cn=accounts,dc=tpi,dc=test"
+    host = machine(member_of=frozenset({group}))
+    asks = rule("clients ask", Right.REQUEST, members=frozenset(), requesting=frozenset({group}))
+    for modified, enough in ((OLD, True), (YOUNG, False)):
+        known = {group: Group(group, modified)}
+        answer = check_age(host, Right.REQUEST, strict(groups=known, policy=policy(asks)))
+        assert (answer is None) is enough

@@ -316,7 +316,8 @@ def test_a_request_of_another_form_is_malformed(changes: dict[str, Any], word: s
 def test_a_request_that_is_a_conflict_is_malformed() -> None:
     there = raw_request()
     conflict = RawEntry(there.dn, there.creator, there.created, there.attributes, conflict=True)
-    refused_with(read_request(conflict), "malformed-request", "conflict")
+    told = "the request entry is a replication conflict; make a new request"
+    assert read_request(conflict) == Refuse("malformed-request", told)
 
 
 def test_an_attribute_with_an_option_makes_a_request_malformed() -> None:
