@@ -41,6 +41,15 @@ def test_a_late_denial_does_not_hide_the_next_one() -> None:
     assert "carol@TPI.TEST" in found.message
 
 
+def test_nor_does_it_hide_one_that_was_seen_in_time_and_bears_a_later_stamp() -> None:
+    made = Entries(ASKED)
+    late, seen = made.denial(BOB, 400), made.denial(CAROL, 450)
+    there = (made.preview(), late, seen)
+    assert standing(case(*there, now=500)).state is State.EXPIRED
+    found = standing(case(*there, now=500, first_seen={seen.entry_id: T0 + timedelta(seconds=10)}))
+    assert (found.state, found.code) == (State.DENIED, "denied-by-approver")
+
+
 def test_a_denial_by_nobody_that_is_known_says_so() -> None:
     made = Entries(ASKED)
     found = standing(case(made.preview(), made.denial("uid=ghost,cn=users"), voices=voices(BOB)))
