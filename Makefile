@@ -61,7 +61,7 @@ box: setup
 ca: setup
 	lab/test-ca.sh tests/ca
 
-test: check realm box
+test: check realm box ca
 
 demo: setup
 	lab/demo.sh
