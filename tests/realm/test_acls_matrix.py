@@ -1,11 +1,12 @@
 """Who can do what to which entry: everybody, every kind of entry, every operation (acls_matrix.py)."""
 
+import warnings
 from collections.abc import Iterator
 
 import ldap
 import pytest
 from acls_cast import ANONYMOUS, EVERYBODY, HERE, OTHER
-from acls_matrix import DOCUMENT, document, everything, open_suffix, wrong
+from acls_matrix import DOCUMENT, Matrix, document, everything, open_suffix, wrong
 from acls_model import readable
 from acls_run import Mark
 from acls_stage import Stage, joined, staged
@@ -26,11 +27,28 @@ def stage(world: World) -> Iterator[Stage]:
         yield made
 
 
-def test_everybody_can_do_what_the_design_says_and_the_document_shows(world: World) -> None:
-    plain = everything(world, opened=False)
+def both_matrices() -> tuple[Matrix, Matrix]:
+    """Let everybody try everything, in a realm of its own; once more in a new one where the directory died of it.
+
+    Some twenty thousand deeds add, move and remove entries with ACIs. Once in about thirty runs 389-ds 2.3.1 frees one
+    of them twice and ends (SIGSEGV in libacl-plugin.so); what it was asked until then says nothing wrong.
+    """
+    for last in (False, True):
+        with new_world() as world:
+            try:
+                plain = everything(world, opened=False)
+                with open_suffix(world):
+                    return plain, everything(world, opened=True)
+            except ldap.SERVER_DOWN as error:
+                if last:
+                    raise
+                warnings.warn(f"the directory ended: {error}", stacklevel=1)
+    raise AssertionError("unreachable")
+
+
+def test_everybody_can_do_what_the_design_says_and_the_document_shows() -> None:
+    plain, opened = both_matrices()
     assert wrong(plain, opened=False) == []
-    with open_suffix(world):
-        opened = everything(world, opened=True)
     assert wrong(opened, opened=True) == []
     assert DOCUMENT.read_text(encoding="utf-8") == document(plain, opened), (
         "docs/access-matrix.md is not true any more; run: PYTHONPATH=.:acls python tests/realm/acls_matrix.py"
