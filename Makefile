@@ -18,7 +18,7 @@ export PYTHONPATH := $(CURDIR):$(CURDIR)/acls:$(CURDIR)/upgrade:$(CURDIR)/valida
 export PYTHONDONTWRITEBYTECODE := 1
 
 SOURCES := ipa_tpi acls upgrade validator lab tests bench
-UNIT_WORKERS ?= 2
+UNIT_WORKERS ?= 4
 REALM_WORKERS ?= 2
 
 .PHONY: help setup check lint types imports trace unit fuzz test realm box ca demo bench load model kill-matrix mutation down lock clean coverage
@@ -44,7 +44,7 @@ trace:
 	$(PYTHON) -m lab.traceability --check
 
 unit:
-	$(PYTHON) -m pytest -q -n $(UNIT_WORKERS) tests/unit --cov --cov-report=
+	$(PYTHON) -m pytest -q -n $(UNIT_WORKERS) --dist worksteal tests/unit --cov --cov-report=
 	$(BIN)/coverage report --include='ipa_tpi/decide/*,ipa_tpi/executor/*,ipa_tpi/wire.py,validator/*' --fail-under=100 --skip-covered
 
 # FUZZ_EXAMPLES of everything that is hostile, for each target; a thousand take about two minutes.
