@@ -122,6 +122,15 @@ def peer(tmp_path: Path) -> Iterator[Peer]:
     made.stop()
 
 
+def test_who_comes_after_a_while_in_which_nobody_came_is_served(tmp_path: Path) -> None:
+    made = Peer(tmp_path)
+    made.socket._listener.settimeout(0.02)
+    made.start()
+    time.sleep(0.2)
+    assert made.say(b'{"verb":"nudge"}\n') == {"ok": True}
+    made.stop()
+
+
 def test_a_nudge_wakes(peer: Peer) -> None:
     assert peer.say(json.dumps({"verb": "nudge", "id": ID}).encode() + b"\n") == {"ok": True}
     assert peer.say(b'{"verb":"nudge"}\n') == {"ok": True}
