@@ -181,6 +181,8 @@ def _reach(layout: Layout) -> list[tuple[str, str, tuple[str, ...]]]:
     return [
         ("cn=config", "nsslapd-security", ("on",)),
         ("cn=config", "nsslapd-secureport", (str(layout.directory.secure_port),)),
+        # By its own name alone: tests stand other servers beside it on other addresses of the host.
+        ("cn=config", "nsslapd-securelistenhost", (layout.host,)),
         ("cn=encryption,cn=config", "sslVersionMin", ("TLS1.2",)),
     ]
 
