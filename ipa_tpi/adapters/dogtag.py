@@ -178,11 +178,13 @@ class Dogtag:
             raise OutcomeUnknownError(f"the CA answered {status}: {_told(found)}; look at the certificate")
         if status not in _SUCCESS:
             raise ActionFailedError(f"the CA answered {status}: {_told(found)}; see its debug log")
-        outcome = (
-            found.get("operationResult", found.get("OperationResult", "success")) if found else "success"
-        )
+        if not isinstance(found, dict):
+            raise OutcomeUnknownError(f"the CA answered {status} and no more; look at the certificate")
+        outcome = found.get("operationResult", found.get("OperationResult"))
         if outcome != "success":
-            raise ActionFailedError(f"the CA did not do it: {_told(found)}; see its debug log")
+            raise ActionFailedError(
+                f"the CA did not do it ({str(outcome)[:40]!a}): {_told(found)}; see its debug log"
+            )
 
 
 def _certificate(serial: str, found: dict[str, Any]) -> Certificate:

@@ -21,7 +21,7 @@ from ipa_tpi.config import ExecutorConfig, read_executor_config, read_floor
 from ipa_tpi.errors import EXIT_ERROR, EXIT_OK, AuthorityUnavailableError, TpiError
 from ipa_tpi.executor.claims import Claims, utc_now
 from ipa_tpi.executor.journal import create, reading
-from ipa_tpi.executor.operations import check_floor
+from ipa_tpi.executor.operations import check_floor, check_ways
 from ipa_tpi.executor.polkit import render_rule
 from ipa_tpi.executor.process import SIGNALS, Executor, Outside
 from ipa_tpi.executor.retention import Rule, foresee
@@ -62,6 +62,7 @@ def main(argv: list[str] | None = None) -> int:
         config = read_executor_config(arguments.config)
         floor = read_floor(config.floor)
         check_floor(floor)
+        check_ways(floor, to_ca=config.dogtag is not None)
         if arguments.verb == "polkit-rules":
             sys.stdout.write(render_rule(floor, _USER))
         elif arguments.verb == "init":

@@ -157,6 +157,23 @@ def check_floor(floor: Floor) -> None:
             ) from error
 
 
+def check_ways(floor: Floor, *, to_ca: bool) -> None:
+    """Refuse a floor with operations that would wait for ever, since this host has no way to what they act on.
+
+    Args:
+        floor: As read.
+        to_ca: Whether executor.toml says how a CA is reached.
+
+    Raises:
+        ConfigError: With the operation.
+    """
+    lost = sorted(name for name in floor.operations if operation(name).needs_ticket and not to_ca)
+    if lost:
+        raise ConfigError(
+            f"the floor's entry {lost[0]} needs a way to this host's CA; add [dogtag] to executor.toml, or take it out"
+        )
+
+
 def _state(state: UnitState) -> str:
     return f"{state.main_pid}, {state.active} ({state.sub})"
 

@@ -4,7 +4,6 @@ import contextlib
 import io
 import json
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -98,10 +97,7 @@ def test_the_members_of_documents() -> None:
 
 
 def test_it_is_a_man_page_without_warnings() -> None:
-    tool = shutil.which("groff")
-    if tool is None:
-        pytest.skip("groff only checks the form of the page; it is no part of what runs")
     done = subprocess.run(
-        [tool, "-man", "-Tascii", "-ww", str(PAGE)], capture_output=True, text=True, check=True
+        ["/usr/bin/groff", "-man", "-Tascii", "-ww", str(PAGE)], capture_output=True, text=True, check=True
     )
     assert done.stderr == ""

@@ -196,3 +196,13 @@ def test_a_ca_is_reached_with_the_requesters_ticket_alone(config: str) -> None:
     path.write_text(path.read_text() + "[dogtag]\n")
     with pytest.raises(NoTicketError, match="ipa-tpi prove ID"):
         daemon._authority(read_executor_config(config), None).certificate("0x1")
+
+
+@pytest.mark.parametrize(("more", "status"), [("", 1), ("[dogtag]\n", 0)])
+def test_an_operation_that_would_wait_for_ever_stops_the_start(
+    config: str, more: str, status: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (Path(config).parent / "floor.toml").write_text(f'{FLOOR}[operations."dogtag.cert.hold"]\n')
+    Path(config).write_text(Path(config).read_text() + more)
+    assert daemon.main(["--config", config, "polkit-rules"]) == status
+    assert ("add [dogtag] to executor.toml" in capsys.readouterr().err) is (status == 1)

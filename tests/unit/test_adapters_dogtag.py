@@ -1,0 +1,111 @@
+"""What the CA's answers mean; tests/ca/test_adapter.py asks a real one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ipa_tpi.adapters.dogtag import Dogtag
+from ipa_tpi.errors import (
+    ActionFailedError,
+    AuthorityUnavailableError,
+    OutcomeUnknownError,
+    RefusedError,
+    TpiError,
+)
+
+# As Dogtag 10.10.2 told it.
+THERE = {
+    "id": "0xa",
+    "IssuerDN": "CN=Certificate Authority,O=TPI.TEST",
+    "SubjectDN": "CN=a.tpi.test",
+    "NotAfter": "Wed Nov 21 06:02:44 UTC 2046",
+    "Status": "VALID",
+    "RevocationReason": None,
+}
+
+
+class Line:
+    """A transport that gives one answer, or fails."""
+
+    def __init__(self, answer: tuple[int, Any] | TpiError) -> None:
+        self.answer = answer
+        self.calls: list[tuple[str, str, object]] = []
+
+    def call(self, method: str, path: str, body: object = None) -> tuple[int, Any]:
+        self.calls.append((method, path, body))
+        if isinstance(self.answer, TpiError):
+            raise self.answer
+        return self.answer
+
+
+@pytest.mark.parametrize(
+    ("told", "reason"), [(None, ""), (1, "Key_Compromise"), (6, "Certificate_Hold"), (7, "7"), ("x", "x")]
+)
+def test_a_certificate_is_told(told: object, reason: str) -> None:
+    line = Line((200, {**THERE, "RevocationReason": told}))
+    found = Dogtag(line).certificate("0xa")
+    assert (found.serial, found.subject, found.status) == ("0xa", "CN=a.tpi.test", "VALID")
+    assert (found.issuer, found.reason) == ("CN=Certificate Authority,O=TPI.TEST", reason)
+    assert found.not_after == "2046-11-21T06:02:44Z"
+    assert line.calls == [("GET", "/certs/0xa", None)]
+
+
+def test_a_time_of_another_form_is_shown_as_it_is() -> None:
+    assert Dogtag(Line((200, {**THERE, "NotAfter": "soon"}))).certificate("0xa").not_after == "soon"
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        ((404, {"Message": "Certificate ID 0xa not found"}), RefusedError),
+        ((200, None), AuthorityUnavailableError),
+        ((200, []), AuthorityUnavailableError),
+        ((302, None), AuthorityUnavailableError),
+        ((403, None), AuthorityUnavailableError),
+        ((503, None), AuthorityUnavailableError),
+        (OutcomeUnknownError("no answer came; look at it"), AuthorityUnavailableError),
+    ],
+)
+def test_what_cannot_be_read_decides_nothing(answer: Any, error: type[TpiError]) -> None:
+    with pytest.raises(error):
+        Dogtag(Line(answer)).certificate("0xa")
+
+
+def test_it_is_done_only_where_the_ca_says_so() -> None:
+    line = Line((200, {"operationResult": "success"}))
+    Dogtag(line).revoke("0xa", "Superseded")
+    Dogtag(line).release("0xa")
+    assert line.calls == [
+        ("POST", "/agent/certs/0xa/revoke", {"Reason": "Superseded"}),
+        ("POST", "/agent/certs/0xa/unrevoke", {}),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        ((401, None), ActionFailedError),
+        ((403, {"Message": "Authorization Error"}), ActionFailedError),
+        ((400, {"Message": "certificate #a has already been revoked"}), ActionFailedError),
+        ((302, None), ActionFailedError),
+        ((200, {"operationResult": "error"}), ActionFailedError),
+        ((200, {}), ActionFailedError),
+        ((200, None), OutcomeUnknownError),
+        ((200, ["success"]), OutcomeUnknownError),
+        ((500, {"Message": "Record not found"}), OutcomeUnknownError),
+        ((503, None), OutcomeUnknownError),
+        (OutcomeUnknownError("no answer came; look at it"), OutcomeUnknownError),
+    ],
+)
+def test_in_doubt_nobody_knows_and_what_was_refused_failed(answer: Any, error: type[TpiError]) -> None:
+    with pytest.raises(error):
+        Dogtag(Line(answer)).revoke("0xa", "Superseded")
+
+
+def test_the_cas_words_stay_on_one_line() -> None:
+    with pytest.raises(ActionFailedError) as caught:
+        Dogtag(Line((400, {"Message": "a\nb\x1b[2J" + "x" * 999}))).release("0xa")
+    assert caught.value.message.isprintable()
+    assert len(caught.value.message) < 300
