@@ -18,6 +18,7 @@ from ipa_tpi.model import Outcome, Right, State
 from ipa_tpi.wire import DEFAULT_LISTED, MAX_LISTED, decode
 
 S = TypeVar("S")
+Word = TypeVar("Word", State, Outcome, Right)
 
 MAX_SEVERAL: Final = 8  # a query has to fit the 8 KiB that Apache takes
 _OWN_SITE: Final = frozenset({"same-origin", "none"})
@@ -121,38 +122,38 @@ def read_flag(request: Request, name: str) -> bool:
     return _TRUTH[text]
 
 
-def read_state(request: Request) -> State | None:
-    """Take the query parameter ``state``.
+def _read_word(request: Request, name: str, words: type[Word]) -> Word | None:
+    """Take a query parameter that is one of some words.
 
     Args:
         request: Checked by `check_query`.
+        name: The parameter's.
+        words: What it may be.
 
     Returns:
-        The state, or None when it is absent.
+        It, or None when it is absent.
 
     Raises:
-        BadInputError: There is no such state.
+        BadInputError: There is no such word.
     """
-    text = request.args.get("state")
+    text = request.args.get(name)
     if text is None:
         return None
     try:
-        return State(text)
+        return words(text)
     except ValueError as error:
-        names = ", ".join(state.value for state in State)
-        raise BadInputError(f"there is no state {text!a}; write one of: {names}") from error
+        names = ", ".join(word.value for word in words)
+        raise BadInputError(f"there is no {name} {text[:80]!a}; write one of: {names}") from error
+
+
+def read_state(request: Request) -> State | None:
+    """Take the query parameter ``state``; see `_read_word`."""
+    return _read_word(request, "state", State)
 
 
 def read_outcome(request: Request) -> Outcome | None:
-    """Take the query parameter ``outcome``; see `read_state`."""
-    text = request.args.get("outcome")
-    if text is None:
-        return None
-    try:
-        return Outcome(text)
-    except ValueError as error:
-        names = ", ".join(outcome.value for outcome in Outcome)
-        raise BadInputError(f"there is no outcome {text!a}; write one of: {names}") from error
+    """Take the query parameter ``outcome``; see `_read_word`."""
+    return _read_word(request, "outcome", Outcome)
 
 
 def read_limit(request: Request) -> int:
@@ -258,24 +259,8 @@ def read_moment(request: Request, name: str) -> datetime | None:
 
 
 def read_right(request: Request) -> Right | None:
-    """Take the query parameter ``right``.
-
-    Args:
-        request: Checked by `check_query`.
-
-    Returns:
-        The right, or None when it is absent.
-
-    Raises:
-        BadInputError: There is no such right.
-    """
-    text = request.args.get("right")
-    if text is None:
-        return None
-    try:
-        return Right(text)
-    except ValueError as error:
-        raise BadInputError(f"there is no right {text[:80]!a}; write request or approve") from error
+    """Take the query parameter ``right``; see `_read_word`."""
+    return _read_word(request, "right", Right)
 
 
 def read_parameters(request: Request) -> dict[str, str]:
