@@ -92,7 +92,9 @@ def test_r_k13_killed_it_runs_once_and_nothing_is_lost(
     counted.starts += ended.starts
     doubtful = victim == "executor" and point.step in INDETERMINATE_STEPS
     assert ended.outcome == ("indeterminate" if doubtful else "executed")
-    assert ended.starts == (0 if doubtful and point.step == "7" else 1)
+    # systemd may drop a call whose caller is gone, and may not.
+    possible = {"7": {0}, "8": {0, 1}}[point.step] if doubtful else {1}
+    assert ended.starts in possible
 
 
 def test_the_choice_has_every_step() -> None:
