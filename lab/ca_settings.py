@@ -1,4 +1,4 @@
-"""The configuration files of a CA host: SSSD, Apache, Dogtag's connector and its ACLs for people of the realm.
+"""The configuration files of a CA host as a site has them: SSSD, Apache, Dogtag's; and its ACLs for people of the realm.
 
 Settings and traps: facts/dogtag-observed.md, "External authentication" and "S4U2Proxy into the validator".
 """
@@ -13,7 +13,7 @@ from pathlib import Path
 from lab.ca_spawn import AJP_SECRET
 from lab.entries import Entry, entry
 from lab.httpd_conf import SHIPPED
-from lab.layout import Layout
+from lab.layout import REPOSITORY, Layout
 
 # Members may read the callers' proxy tickets while a request runs: Apache, and Dogtag for its validator.
 TICKET_GROUP = "ipatpi-cc"
@@ -33,6 +33,10 @@ APACHE_MODULES = (
     "ssl",
 )
 SUBSYSTEMS = ("ca", "kra")
+# What stands before the connectors that pkispawn leaves in a comment.
+CONNECTORS_COMMENT = "<!-- Define an AJP 1.3 Connector on port 8009 -->\n    <!--"
+# What SSSD has to give, as it ships.
+DECLARATION = REPOSITORY / "sssd" / "ipa-tpi.conf"
 # The branch of Dogtag's own directory with the ACLs for the realm; not cn=aclResources, which the main ones are.
 ACL_BRANCH = "cn=tpi-acls"
 # By what memberOf says, as the directory writes it.
@@ -64,12 +68,15 @@ d {CCACHES}/own 0700 www-data www-data -
 
 
 def sssd_conf(layout: Layout) -> str:
-    """Return sssd.conf: people and groups of the realm, over TLS, for this host and for Apache (InfoPipe)."""
+    """Return sssd.conf as a site has it: people and groups of the realm, over TLS, for this host.
+
+    What Apache needs of it the product's own step adds (`ipa_tpi_upgrade.sssd`).
+    """
     accounts = f"cn=accounts,{layout.suffix}"
     return f"""\
 [sssd]
 config_file_version = 2
-services = nss, ifp
+services = nss
 domains = {layout.realm.lower()}
 
 [domain/{layout.realm.lower()}]
@@ -89,15 +96,11 @@ ldap_schema = rfc2307bis
 ldap_search_base = {accounts}
 ldap_user_search_base = cn=users,{accounts}
 ldap_group_search_base = cn=groups,{accounts}
-ldap_user_extra_attrs = mail, roles:memberOf
+ldap_user_extra_attrs = mail
 cache_credentials = false
 entry_cache_timeout = 5
 
 [nss]
-
-[ifp]
-allowed_uids = root, www-data
-user_attributes = +mail, +roles, +groups
 """
 
 
@@ -157,30 +160,13 @@ def _string_text(text: str) -> bytes:
     return counts + encoded + b"\0" * (-len(encoded) % 4)
 
 
-def ajp_connector() -> str:
-    """Return the connector by which Dogtag believes Apache, and nobody without the secret, who the caller is."""
-    return f"""\
-    <Connector port="8009" protocol="AJP/1.3" redirectPort="8443" address="127.0.0.1"
-               secret="{AJP_SECRET}" secretRequired="true" packetSize="65536"
-               tomcatAuthentication="false"
-               allowedRequestAttributesPattern="REMOTE_USER_GROUP_(N|[0-9]+)|KRB5CCNAME"/>
-"""
+def parameters(subsystem: str) -> dict[str, str]:
+    """Return what CS.cfg says on a site, before anything of ours.
 
-
-def parameters(layout: Layout, subsystem: str) -> dict[str, str]:
-    """Return what CS.cfg is to say.
-
-    Where its directory is (pkispawn writes the host's own name for localhost), who decides about principals of the
-    realm, and no nonces, as in FreeIPA.
+    Where its directory is (pkispawn writes the host's own name for localhost), and no nonces, as FreeIPA's installer
+    has it.
     """
-    return {
-        "internaldb.ldapconn.host": "localhost",
-        "authz.instance.TPI.pluginName": "DirAclAuthz",
-        "authz.instance.TPI.realm": layout.realm,
-        "authz.instance.TPI.ldap": "internaldb",
-        "authz.instance.TPI.searchBase": ACL_BRANCH,
-        f"{subsystem}.enableNonces": "false",
-    }
+    return {"internaldb.ldapconn.host": "localhost", f"{subsystem}.enableNonces": "false"}
 
 
 def acl_entries() -> Iterator[Entry]:
