@@ -1,6 +1,6 @@
 """ca.xml and kra.xml: the valve by which Tomcat hands Dogtag the caller whom Apache names (D05).
 
-Without it a subsystem sees nobody in what comes by the AJP connector, and answers 401. Dogtag 10.4 and later have it
+Without it a subsystem knows whoever comes by the AJP connector as nobody of its own, and answers 403. Dogtag 10.4 and later have it
 for the CA; for the KRA, 10.10 does not.
 
 1. The valve is there, before the one that asks for certificates and passwords: nothing to do.
