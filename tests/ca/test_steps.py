@@ -161,7 +161,7 @@ def sssd_conf(tmp_path: Path) -> Iterator[Path]:
 
 
 # `services` and `user_attributes` are for older versions: SSSD 2.8 starts InfoPipe when it is asked, and gives out
-# what the domain maps unless it is forbidden.
+# what the domain maps, whatever `user_attributes` says.
 @pytest.mark.parametrize("damage", [MENDED[1], MENDED[3]], ids=named)
 def test_r_d03_without_it_dogtag_knows_nobodys_groups(
     ca: CaHost, profile: Profile, damage: Damage, sssd_conf: Path, tmp_path: Path
@@ -183,16 +183,3 @@ def test_r_d03_without_it_dogtag_knows_nobodys_groups(
     assert ca.call("alice", "GET", path).status == 200
     back = program("rollback", records=tmp_path)
     assert (back.returncode, sssd_conf.read_bytes()) == (0, less), back
-
-
-def test_r_d03_what_a_site_forbids_is_forbidden_and_the_step_says_so(
-    ca: CaHost, profile: Profile, sssd_conf: Path, tmp_path: Path
-) -> None:
-    damage = REFUSED[0]
-    sssd_conf.write_text(sssd_conf.read_text().replace(damage.old, damage.new))
-    forbids = sssd_conf.read_bytes()
-    restart_sssd()
-    assert ca.call("alice", "GET", f"/profiles/{profile.name}/raw").status == 403
-    done = program("apply", records=tmp_path)
-    assert (done.returncode, damage.shown in done.stderr) == (1, True), done
-    assert sssd_conf.read_bytes() == forbids
