@@ -5,11 +5,10 @@ Settings and traps: facts/dogtag-observed.md, "External authentication" and "S4U
 
 from __future__ import annotations
 
-import base64
-import struct
 from collections.abc import Iterator
 from pathlib import Path
 
+from ipa_tpi_upgrade.delegation import delegation
 from lab.ca_spawn import AJP_SECRET
 from lab.entries import Entry, entry
 from lab.httpd_conf import SHIPPED
@@ -129,35 +128,6 @@ ServerName {layout.ca_host}
 </VirtualHost>
 """,
     }
-
-
-def delegation(target: str, via: str) -> str:
-    """Return what a ticket bears that a service got on behalf of somebody, in base64.
-
-    It is S4U_DELEGATION_INFO (MS-PAC section 2.9), as the KDC signs it.
-
-    Args:
-        target: the principal that the ticket is for, without the realm.
-        via: the principal of the service that got it.
-    """
-    body = struct.pack("<I", 0x20000)
-    body += _string_header(target, 0x20004) + struct.pack("<II", 1, 0x20008)
-    body += _string_text(target) + struct.pack("<I", 1) + _string_header(via, 0x2000C) + _string_text(via)
-    body += b"\0" * (-len(body) % 8)
-    # RPC type serialization, version 1 (MS-RPCE section 2.2.6).
-    head = struct.pack("<BBHIII", 1, 0x10, 8, 0xCCCCCCCC, len(body), 0)
-    return base64.b64encode(head + body).decode()
-
-
-def _string_header(text: str, referent: int) -> bytes:
-    size = 2 * len(text)
-    return struct.pack("<HHI", size, size + 2, referent)
-
-
-def _string_text(text: str) -> bytes:
-    encoded = text.encode("utf-16-le")
-    counts = struct.pack("<III", len(text) + 1, 0, len(text))
-    return counts + encoded + b"\0" * (-len(encoded) % 4)
 
 
 def parameters(subsystem: str) -> dict[str, str]:

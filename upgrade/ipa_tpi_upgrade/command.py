@@ -1,4 +1,4 @@
-"""`python -m ipa_tpi_upgrade diff|apply|verify|rollback`: for root on a host with Dogtag, until there is `ipa-tpi upgrade`."""
+"""`python -m ipa_tpi_upgrade diff|apply|verify|rollback|apache`: for root on a host with Dogtag, until there is `ipa-tpi upgrade`."""
 
 import argparse
 import configparser
@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ipa_tpi.errors import ConfigError, TpiError
 from ipa_tpi_upgrade import ca_host, records
+from ipa_tpi_upgrade.delegation import delegation
 from ipa_tpi_upgrade.file_step import FileStep
 from ipa_tpi_upgrade.sssd import DECLARATION
 
@@ -29,9 +30,11 @@ def main(
     """
     options = _parser().parse_args(arguments)
     try:
-        steps = ca_host.steps(
-            options.realm or _realm(), is_stopped=is_stopped, declaration=options.declaration
-        )
+        realm = options.realm or _setting("realm")
+        if options.deed == "apache":
+            sys.stdout.write(apache(options.host or _setting("host"), realm))
+            return 0
+        steps = ca_host.steps(realm, is_stopped=is_stopped, declaration=options.declaration)
         if options.deed == "apply":
             return apply(steps, options.records)
         if options.deed == "rollback":
@@ -95,6 +98,12 @@ def rollback(steps: tuple[FileStep, ...], folder: Path = records.FOLDER) -> int:
     return 0
 
 
+def apache(host: str, realm: str) -> str:
+    """Return what a site sets for Apache, as far as it follows from the host's name."""
+    found = delegation(f"HTTP/{host}", f"tpi/{host}@{realm}")  # R-D16
+    return f"Define TPI_CA_HOST {host}\nDefine TPI_CA_DELEGATION {found}\n"
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m ipa_tpi_upgrade",
@@ -104,6 +113,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--realm", metavar="REALM", help="Kerberos realm (default: that of /etc/ipa/default.conf)"
     )
+    parser.add_argument("--host", metavar="HOST", help="this host's full name (default: likewise)")
     parser.add_argument(
         "--declaration",
         metavar="FILE",
@@ -118,24 +128,25 @@ def _parser() -> argparse.ArgumentParser:
         default=records.FOLDER,
         help=f"where the plans are kept (default: {records.FOLDER})",
     )
-    deeds = parser.add_subparsers(dest="deed", required=True, metavar="diff|apply|verify|rollback")
+    deeds = parser.add_subparsers(dest="deed", required=True, metavar="diff|apply|verify|rollback|apache")
     for name, text in (
         ("diff", "show what would be changed; exit status 1 where something would be"),
         ("apply", "change it; SSSD and Dogtag read it when they start"),
         ("verify", "tell what is not as it has to be; exit status 1 where something is not"),
         ("rollback", "take back everything that was changed"),
+        ("apache", "print the lines of /etc/ipa/tpi/ca-httpd.conf that follow from this host's name"),
     ):
         deeds.add_parser(name, help=text, description=text)
     return parser
 
 
-def _realm() -> str:
+def _setting(name: str) -> str:
     settings = configparser.ConfigParser(interpolation=None)
     try:
         settings.read_string(_DEFAULT_CONF.read_text(encoding="utf-8"), source=str(_DEFAULT_CONF))
     except (OSError, UnicodeDecodeError, configparser.Error) as error:
-        raise ConfigError(f"{_DEFAULT_CONF} cannot be read ({error}); give --realm") from error
-    value = settings.get("global", "realm", fallback="")
+        raise ConfigError(f"{_DEFAULT_CONF} cannot be read ({error}); give --{name}") from error
+    value = settings.get("global", name, fallback="")
     if not value:
-        raise ConfigError(f"{_DEFAULT_CONF} lacks realm; give --realm")
+        raise ConfigError(f"{_DEFAULT_CONF} lacks {name}; give --{name}")
     return value
