@@ -183,3 +183,11 @@ def test_r_d03_without_it_dogtag_knows_nobodys_groups(
     assert ca.call("alice", "GET", path).status == 200
     back = program("rollback", records=tmp_path)
     assert (back.returncode, sssd_conf.read_bytes()) == (0, less), back
+
+
+def test_r_d06_a_file_that_dogtag_left_half_written_is_refused(tmp_path: Path) -> None:
+    """It was stopped while it started: 8192 bytes of it were left, with all that an instance needs in them."""
+    step = live()["dogtag.ca.authz"]
+    copy = tmp_path / "CS.cfg"
+    copy.write_bytes(step.path.read_bytes()[:8192])
+    assert "no whole CS.cfg of a CA" in " ".join(STEPS[step.id](copy).verify())

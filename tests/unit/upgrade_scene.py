@@ -32,7 +32,8 @@ def connectors(path: Path) -> FileStep:
 
 
 def authz(path: Path) -> FileStep:
-    return authz_step("ca", Instance("TPI.TEST"), is_stopped=lambda: True, path=path)
+    subsystem = "kra" if path.name.startswith("kra") else "ca"
+    return authz_step(subsystem, Instance("TPI.TEST"), is_stopped=lambda: True, path=path)
 
 
 def context(path: Path) -> FileStep:
