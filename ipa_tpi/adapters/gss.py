@@ -28,8 +28,9 @@ _PAC: Final = b"urn:mspac:"
 _INDICATORS: Final = b"auth-indicators"
 # KRB5KDC_ERR_BADOPTION (RFC 4120 section 7.5.9). Below SPNEGO its number is mapped away; the text stays.
 _BAD_OPTION: Final = "can't fulfill requested option"
-# By the numbers of RFC 4120 section 7.5.9, as the Kerberos mechanism has them: KDC_ERR_BADOPTION, KRB_AP_ERR_TKT_EXPIRED.
-_USELESS: Final = frozenset({0x96C73A00 + 13, 0x96C73A00 + 32})
+# What the KDC decided, by RFC 4120 section 7.5.9: KDC_ERR_S_PRINCIPAL_UNKNOWN, KDC_ERR_BADOPTION, KRB_AP_ERR_TKT_EXPIRED;
+# these numbers are offsets in MIT Kerberos' table. Anything else is an outage.
+_USELESS: Final = frozenset(0x96C73A00 + number for number in (7, 13, 32))
 # For tickets of tpi/HOST itself, with which it gets others in people's names.
 _EVIDENCE_CCACHE: Final = "MEMORY:ipa-tpi-evidence"
 _INITIAL_FLAG: Final = 0x00400000  # RFC 4120 section 5.3: bit 9 of TicketFlags
