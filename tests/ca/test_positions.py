@@ -110,7 +110,7 @@ def test_r_x14_with_the_executors_key_and_a_proof_he_is_that_person_at_dogtag(
 
 
 def test_r_x14_with_the_consoles_certificate_one_person_is_enough(
-    ca: CaHost, number: str, authority: str, console: str
+    ca: CaHost, profile: Profile, number: str, authority: str, console: str
 ) -> None:
     """Pinned: Dogtag's own users are judged by its main ACLs, in which nothing takes two persons."""
     with requests.Session() as session:
@@ -121,6 +121,9 @@ def test_r_x14_with_the_consoles_certificate_one_person_is_enough(
         assert (login.status_code, login.json()["id"]) == (200, "caadmin")
         revoked = session.post(f"{DIRECT}/agent/certs/{number}/revoke", json=REVOKE, timeout=SECONDS)
         assert revoked.status_code == 200, revoked.text
+        for deed in ("disable", "enable"):
+            done = session.post(f"{DIRECT}/profiles/{profile.name}?action={deed}", timeout=SECONDS)
+            assert done.status_code == 204, done.text
     assert status(ca, number) == "REVOKED"
 
 

@@ -9,14 +9,14 @@ from __future__ import annotations
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 from ca_host import CaHost, Profile
 from ca_upgrade import program
 
-from ipa_tpi_upgrade import ca_host
+from ipa_tpi_upgrade import ca_host, records
 from ipa_tpi_upgrade.authz import Instance, authz_step
 from ipa_tpi_upgrade.connectors import ajp_step
 from ipa_tpi_upgrade.contexts import context_step
@@ -137,6 +137,22 @@ def test_r_d15_what_contradicts_is_refused_and_left_as_it_is(damage: Damage, tmp
     before = step.path.read_bytes()
     assert damage.shown in " ".join(step.verify())
     assert step.path.read_bytes() == before
+
+
+def test_r_d15_what_dogtag_has_written_anew_since_is_taken_back_too(tmp_path: Path) -> None:
+    """By what was written down when this host was made: no file is the one any more that was made then."""
+    found = {plan.step: plan for _, plan in records.kept()}
+    assert set(found) == set(STEPS) - {"dogtag.ca.valve"}
+    for name, plan in found.items():
+        copy = tmp_path / Path(plan.path).name
+        copy.write_bytes(Path(plan.path).read_bytes())
+        step = STEPS[name](copy)
+        step.rollback(replace(plan, path=str(copy)))
+        again = step.plan()
+        assert [change.place for change in again.changes] == [change.place for change in plan.changes], name
+        step.apply(again)
+        assert step.verify() == ()
+        copy.unlink()
 
 
 def restart_sssd() -> None:
