@@ -81,7 +81,7 @@ def test_r_k01_with_a_services_key_nobody_becomes_a_person_who_did_not_come(
             gssapi.SecurityContext(name=name, creds=pretended, usage="initiate", mech=KERBEROS).step()
 
 
-def test_r_x14_with_the_key_of_apache_on_the_ca_host_he_is_anybody_at_dogtag(profile: Profile) -> None:
+def test_r_x14_with_the_key_of_apache_on_the_ca_host_he_is_anybody_at_dogtag() -> None:
     """Pinned: a ticket to oneself in anybody's name is the KDC's to give, and could be forged with the key too."""
     alice = gssapi.Name("alice@TPI.TEST", gssapi.NameType.kerberos_principal)
     as_alice = own_credentials("HTTP/ca1.tpi.test@TPI.TEST", HTTP_KEYTAB).impersonate(alice, mechs=[KERBEROS])
@@ -93,8 +93,10 @@ def test_r_x14_with_the_key_of_apache_on_the_ca_host_he_is_anybody_at_dogtag(pro
         opportunistic_auth=True,
         mutual_authentication=OPTIONAL,
     )
-    url = f"https://{CA_HOST}/tpi/ca/rest/profiles/{profile.name}/raw"
-    assert requests.get(url, auth=auth, verify=TLS_AUTHORITY, timeout=SECONDS).status_code == 200
+    url, json = f"https://{CA_HOST}/tpi/ca/rest/account/login", {"Accept": "application/json"}
+    told = requests.get(url, auth=auth, verify=TLS_AUTHORITY, headers=json, timeout=SECONDS).json()
+    assert told["id"] == "alice@TPI.TEST"
+    assert "cn=ca-operators,cn=groups,cn=accounts,dc=tpi,dc=test" in told["Roles"]["Role"]
 
 
 def test_r_x14_with_the_executors_key_and_a_proof_he_is_that_person_at_dogtag(
