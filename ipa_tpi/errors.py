@@ -197,6 +197,8 @@ HTTP_STATUS: Final[dict[str, int]] = {
     "busy": 503,
     "below-floor": 403,
     "unit-reserved": 403,
+    "profile-reserved": 403,
+    "profile-unguarded": 403,
     "validation-refused": 403,
     "validation-failed": 403,
     "validation-timeout": 403,

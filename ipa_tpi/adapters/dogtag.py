@@ -11,8 +11,9 @@ import socket
 import ssl
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
+from ipa_tpi.adapters.dogtag_configuration import DogtagAuthorities, DogtagProfiles
 from ipa_tpi.adapters.gss import negotiate_header
 from ipa_tpi.errors import (
     ActionFailedError,
@@ -20,7 +21,7 @@ from ipa_tpi.errors import (
     OutcomeUnknownError,
     RefusedError,
 )
-from ipa_tpi.ports import Certificate
+from ipa_tpi.ports import Authorities, Certificate, DogtagTransport, Profiles
 
 TIMEOUT_SECONDS: Final = 30.0
 _MOST_BYTES: Final = 1024 * 1024
@@ -40,26 +41,6 @@ _REASONS: Final = {
     9: "Privilege_Withdrawn",
     10: "AA_Compromise",
 }
-
-
-class Transport(Protocol):
-    """How a call reaches Dogtag, and as whom."""
-
-    def call(self, method: str, path: str, body: object = None) -> tuple[int, Any]:
-        """Make one call.
-
-        Args:
-            method: GET or POST.
-            path: Below the subsystem's REST resources, such as ``/certs/0x1``.
-            body: What is sent as JSON; None sends nothing.
-
-        Returns:
-            The HTTP status, and the answer's JSON; None where it has none.
-
-        Raises:
-            AuthorityUnavailableError: Nothing was sent.
-            OutcomeUnknownError: It was sent, and no answer came.
-        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,12 +73,13 @@ class ProxyTicket:
         self._evidence = evidence
 
     def call(self, method: str, path: str, body: object = None) -> tuple[int, Any]:
-        """Make one call, on a connection of its own; see `Transport`."""
+        """Make one call, on a connection of its own; see `ipa_tpi.ports.DogtagTransport`."""
         place = self._place
         headers = {"Authorization": negotiate_header(self._evidence, place.host), "Accept": _JSON}
-        sent = b"" if body is None else json.dumps(body).encode()
+        sent = b""
         if body is not None:
-            headers["Content-Type"] = _JSON
+            headers["Content-Type"] = "application/octet-stream" if isinstance(body, str) else _JSON
+            sent = (body if isinstance(body, str) else json.dumps(body)).encode()
         connection = _Loopback(place)
         try:
             connection.connect()
@@ -142,8 +124,18 @@ class Dogtag:
         transport: How calls reach it.
     """
 
-    def __init__(self, transport: Transport) -> None:
+    def __init__(self, transport: DogtagTransport) -> None:
         self._transport = transport
+
+    @property
+    def profiles(self) -> Profiles:
+        """The CA's certificate profiles."""
+        return DogtagProfiles(self._transport)
+
+    @property
+    def authorities(self) -> Authorities:
+        """The CA itself, and its sub-CAs."""
+        return DogtagAuthorities(self._transport)
 
     def certificate(self, serial: str) -> Certificate:
         """Read a certificate's state."""
@@ -212,10 +204,12 @@ def _reason(found: object) -> str:
 
 
 def _parsed(text: bytes) -> Any:  # noqa: ANN401 (JSON)
-    try:
-        return json.loads(text) if text and len(text) <= _MOST_BYTES else None
-    except ValueError:
+    if not text or len(text) > _MOST_BYTES:
         return None
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text.decode("utf-8", "replace")
 
 
 def _told(found: object) -> str:
