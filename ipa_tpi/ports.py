@@ -309,10 +309,10 @@ class IssuingAuthority:
 class Profiles(Protocol):
     """The certificate profiles of a Dogtag CA, as one person reaches them."""
 
-    def profiles(self) -> Collection[str]:
-        """List the names of all profiles; raises as `profile`."""
+    def names(self) -> Collection[str]:
+        """List the names of all profiles; raises as `read`."""
 
-    def profile(self, name: str) -> str:
+    def read(self, name: str) -> str:
         """Read a profile: its configuration and state, ``key=value`` lines, as the CA has them.
 
         Raises:
@@ -321,7 +321,7 @@ class Profiles(Protocol):
             AuthorityUnavailableError: The CA did not answer.
         """
 
-    def create_profile(self, pairs: Mapping[str, str]) -> None:
+    def create(self, pairs: Mapping[str, str]) -> None:
         """Make a profile, which is not enabled.
 
         Args:
@@ -333,23 +333,23 @@ class Profiles(Protocol):
             AuthorityUnavailableError: It was certainly not asked.
         """
 
-    def replace_profile(self, name: str, pairs: Mapping[str, str]) -> None:
-        """Replace the whole configuration of a profile that is not enabled; raises as `create_profile`."""
+    def replace(self, name: str, pairs: Mapping[str, str]) -> None:
+        """Replace the whole configuration of a profile that is not enabled; raises as `create`."""
 
-    def enable_profile(self, name: str) -> None:
-        """Let people enrol by a profile; raises as `create_profile`."""
+    def enable(self, name: str) -> None:
+        """Let people enrol by a profile; raises as `create`."""
 
-    def disable_profile(self, name: str) -> None:
-        """Let nobody enrol by a profile; raises as `create_profile`."""
+    def disable(self, name: str) -> None:
+        """Let nobody enrol by a profile; raises as `create`."""
 
 
 class Authorities(Protocol):
     """A Dogtag CA and its sub-CAs, as one person reaches them."""
 
-    def authorities(self) -> Sequence[IssuingAuthority]:
-        """List the CA and all its sub-CAs; raises as `Profiles.profile`."""
+    def known(self) -> Sequence[IssuingAuthority]:
+        """List the CA and all its sub-CAs; raises as `Profiles.read`."""
 
-    def create_authority(self, parent: str, subject: str, description: str) -> IssuingAuthority:
+    def create(self, parent: str, subject: str, description: str) -> IssuingAuthority:
         """Make a sub-CA, with a key of its own, which is enabled.
 
         Args:
@@ -366,11 +366,11 @@ class Authorities(Protocol):
             AuthorityUnavailableError: It was certainly not asked.
         """
 
-    def enable_authority(self, authority_id: str) -> None:
-        """Let a sub-CA issue certificates; raises as `create_authority`."""
+    def enable(self, authority_id: str) -> None:
+        """Let a sub-CA issue certificates; raises as `create`."""
 
-    def disable_authority(self, authority_id: str) -> None:
-        """Let a sub-CA issue nothing; raises as `create_authority`."""
+    def disable(self, authority_id: str) -> None:
+        """Let a sub-CA issue nothing; raises as `create`."""
 
 
 class Authority(Protocol):

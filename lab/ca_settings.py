@@ -48,6 +48,7 @@ _ACLS = {
             ("certServer.ca.profile:approve", _GROUP),
             ("certServer.ca.certs:execute", _DISPATCHED),
             ("certServer.ca.certrequests:execute", _DISPATCHED),
+            ("certServer.ee.profiles:list", _GROUP),
             ("certServer.ca.authorities:list,read", _GROUP),
             ("certServer.ca.authorities:create,modify", _DISPATCHED),
         ),

@@ -34,7 +34,7 @@ class DogtagProfiles:
     def __init__(self, transport: DogtagTransport) -> None:
         self._transport = transport
 
-    def profiles(self) -> Collection[str]:
+    def names(self) -> Collection[str]:
         """List the names of all profiles."""
         found = _read(self._transport, f"/profiles?size={_MOST_LISTED}")
         told = found if isinstance(found, dict) else {}
@@ -45,7 +45,7 @@ class DogtagProfiles:
             raise AuthorityUnavailableError("the CA did not list its profiles as expected; see its debug log")
         return names
 
-    def profile(self, name: str) -> str:
+    def read(self, name: str) -> str:
         """Read a profile's configuration and state."""
         missing = RefusedError(
             f"the CA shows no profile {name!a}; list them: ipa certprofile-find", code="bad-parameters"
@@ -57,20 +57,20 @@ class DogtagProfiles:
             )
         return found
 
-    def create_profile(self, pairs: Mapping[str, str]) -> None:
+    def create(self, pairs: Mapping[str, str]) -> None:
         """Make a profile."""
         _done(self._transport, "POST", "/profiles/raw", Configuration(pairs).text, "profile")
 
-    def replace_profile(self, name: str, pairs: Mapping[str, str]) -> None:
+    def replace(self, name: str, pairs: Mapping[str, str]) -> None:
         """Replace a profile's configuration."""
         path = f"/profiles/{quote(name, safe='')}/raw"
         _done(self._transport, "PUT", path, Configuration(pairs).text, "profile")
 
-    def enable_profile(self, name: str) -> None:
+    def enable(self, name: str) -> None:
         """Enable a profile."""
         _done(self._transport, "POST", f"/profiles/{quote(name, safe='')}?action=enable", None, "profile")
 
-    def disable_profile(self, name: str) -> None:
+    def disable(self, name: str) -> None:
         """Disable a profile."""
         _done(self._transport, "POST", f"/profiles/{quote(name, safe='')}?action=disable", None, "profile")
 
@@ -85,7 +85,7 @@ class DogtagAuthorities:
     def __init__(self, transport: DogtagTransport) -> None:
         self._transport = transport
 
-    def authorities(self) -> Sequence[IssuingAuthority]:
+    def known(self) -> Sequence[IssuingAuthority]:
         """List the CA and its sub-CAs."""
         found = _read(self._transport, "/authorities")
         told = [_authority(each) for each in found] if isinstance(found, list) else []
@@ -94,7 +94,7 @@ class DogtagAuthorities:
             raise AuthorityUnavailableError("the CA did not list its sub-CAs as expected; see its debug log")
         return known
 
-    def create_authority(self, parent: str, subject: str, description: str) -> IssuingAuthority:
+    def create(self, parent: str, subject: str, description: str) -> IssuingAuthority:
         """Make a sub-CA."""
         body = {"parentID": parent, "dn": subject, "description": description}
         made = _authority(_done(self._transport, "POST", "/authorities", body, "sub-CA"))
@@ -102,11 +102,11 @@ class DogtagAuthorities:
             raise OutcomeUnknownError("the CA did not tell what it made; look at the sub-CAs: ipa ca-find")
         return made
 
-    def enable_authority(self, authority_id: str) -> None:
+    def enable(self, authority_id: str) -> None:
         """Enable a sub-CA."""
         _done(self._transport, "POST", f"/authorities/{quote(authority_id, safe='')}/enable", None, "sub-CA")
 
-    def disable_authority(self, authority_id: str) -> None:
+    def disable(self, authority_id: str) -> None:
         """Disable a sub-CA."""
         _done(self._transport, "POST", f"/authorities/{quote(authority_id, safe='')}/disable", None, "sub-CA")
 

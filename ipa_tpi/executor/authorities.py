@@ -68,7 +68,7 @@ class AuthorityCreate:
         del timeout_seconds  # the CA's own answer ends it, within the transport's time
         parent = self._parent(parameters, means)
         name, subject = parameters["name"], parameters["subject"]
-        made = authority_of(means).authorities.create_authority(parent.id, subject, name)
+        made = authority_of(means).authorities.create(parent.id, subject, name)
         if comparable(made.subject) != comparable(subject) or made.parent != parent.id:
             raise OutcomeUnknownError(
                 f"the CA made {made.id}, {made.subject!a}, which is not what was approved; disable it, and look at it"
@@ -81,7 +81,7 @@ class AuthorityCreate:
         refusal = check_label(name) or check_subject(subject)
         if refusal is not None:
             raise RefusedError(refusal.message, code=refusal.code)
-        there = authority_of(means).authorities.authorities()
+        there = authority_of(means).authorities.known()
         for each in there:
             if comparable(each.subject) == comparable(subject) or each.description.lower() == name.lower():
                 raise ActionFailedError(
@@ -136,19 +136,19 @@ class AuthoritySwitch:
         wanted = self._id(parameters)
         authorities = authority_of(means).authorities
         if self.verb == "enable":
-            authorities.enable_authority(wanted)
+            authorities.enable(wanted)
         else:
-            authorities.disable_authority(wanted)
+            authorities.disable(wanted)
         # It is done; that the state afterwards cannot be told does not make it undone.
         try:
-            found = _named(authorities.authorities(), wanted)
+            found = _named(authorities.known(), wanted)
         except (ActionFailedError, AuthorityUnavailableError, KerberosError, RefusedError):
             return Act(f"{self.verb}d {wanted}; its state could not be read afterwards")
         return Act(f"{self.verb}d {wanted}, {found.subject}: it is {_told(found)}")
 
     def _switchable(self, parameters: Mapping[str, str], means: Means) -> IssuingAuthority:
         wanted = self._id(parameters)
-        there = authority_of(means).authorities.authorities()
+        there = authority_of(means).authorities.known()
         found = _named(there, wanted)
         if found == _itself(there):
             raise ActionFailedError(

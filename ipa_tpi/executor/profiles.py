@@ -86,12 +86,12 @@ class ProfileImport:
         del timeout_seconds  # the CA's own answers end it, each within the transport's time
         name, wanted = _wanted(parameters)
         profiles = authority_of(means).profiles
-        profiles.create_profile(wanted.pairs)
+        profiles.create(wanted.pairs)
         return Act(f"imported {name}{_afterwards(profiles, name, wanted, enabled=False)}")
 
     def _absent(self, name: str, means: Means) -> Json:
         # Dogtag compares letter by letter, and then writes over the entry whose name differs in letter case alone.
-        same = [each for each in authority_of(means).profiles.profiles() if each.lower() == name.lower()]
+        same = [each for each in authority_of(means).profiles.names() if each.lower() == name.lower()]
         if same:
             raise ActionFailedError(
                 f"there is a profile {same[0]} already; to change it: ipa-tpi create dogtag.profile.modify"
@@ -144,19 +144,19 @@ class ProfileModify:
         name, wanted = _wanted(parameters)
         profiles = authority_of(means).profiles
         if not _found(profiles, name).enabled:
-            profiles.replace_profile(name, wanted.pairs)
+            profiles.replace(name, wanted.pairs)
             return Act(f"modified {name}{_afterwards(profiles, name, wanted, enabled=False)}")
-        profiles.disable_profile(name)
+        profiles.disable(name)
         try:
-            profiles.replace_profile(name, wanted.pairs)
+            profiles.replace(name, wanted.pairs)
         except (ActionFailedError, AuthorityUnavailableError, KerberosError) as error:
             _enable_again(profiles, name, f"{name} was not modified ({error.message})")
             raise ActionFailedError(
-                f"{name} was not modified, and is enabled as before: {error.message}"
+                f"{name} was not modified; it is enabled as before: {error.message}"
             ) from error
         except OutcomeUnknownError as error:
             raise OutcomeUnknownError(
-                f"{name} is disabled, and may have been modified: {error.message}"
+                f"{name} is disabled, and may have been modified; look at it: {error.message}"
             ) from error
         self._demand_written(profiles, name, wanted)
         _enable_again(profiles, name, f"{name} was modified")
@@ -219,9 +219,9 @@ class ProfileSwitch:
         name, _ = self._switchable(parameters, means)
         profiles = authority_of(means).profiles
         if self._enables:
-            profiles.enable_profile(name)
+            profiles.enable(name)
         else:
-            profiles.disable_profile(name)
+            profiles.disable(name)
         try:
             found = _found(profiles, name)
         except _ENDS:
@@ -234,7 +234,7 @@ class ProfileSwitch:
 
     def _switchable(self, parameters: Mapping[str, str], means: Means) -> tuple[str, Configuration]:
         name = _name(parameters, "profile")
-        told = authority_of(means).profiles.profile(name)
+        told = authority_of(means).profiles.read(name)
         found = told_configuration(told)
         if found.enabled is self._enables:
             raise ActionFailedError(f"the profile {name} is {self.verb}d already; there is nothing to do")
@@ -273,7 +273,7 @@ def _demand_guard(configuration: Configuration) -> None:
 
 
 def _found(profiles: Profiles, name: str) -> Configuration:
-    return told_configuration(profiles.profile(name))
+    return told_configuration(profiles.read(name))
 
 
 def _precondition(name: str, found: Configuration) -> Json:
@@ -286,7 +286,7 @@ def _state(*, enabled: bool) -> str:
 
 def _enable_again(profiles: Profiles, name: str, before: str) -> None:
     try:
-        profiles.enable_profile(name)
+        profiles.enable(name)
     except _ENDS as error:
         raise OutcomeUnknownError(
             f"{before}, and could not be enabled again: {error.message}; look at it, "
