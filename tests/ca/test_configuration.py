@@ -20,6 +20,7 @@ from ipa_tpi.decide.profile_text import Configuration, read_configuration, told_
 from ipa_tpi.errors import ActionFailedError, RefusedError
 from ipa_tpi.executor.action import Means
 from ipa_tpi.executor.operations import operation
+from ipa_tpi.model import Refuse
 from lab.ca_spawn import LDAPI
 from lab.gss_bind import bind
 from lab.layout import CA_HOST, REALM
@@ -165,6 +166,31 @@ def test_r_d18_a_profile_that_is_open_is_refused_before_dogtag_is_asked(
                 {"profile": name, "configuration": text}, means(ca, place=NOWHERE)
             )
         assert caught.value.code in {"profile-unguarded", "bad-parameters"}
+
+
+@pytest.mark.parametrize(
+    "trick",
+    [
+        "auth.instance_id=raCertAuth",
+        " auth.instance_id=raCertAuth",
+        "\tauth.instance_id=raCertAuth",
+        "\x0cauth.instance_id=raCertAuth",
+        "auth.instance_id : raCertAuth",
+        "auth.instance_id raCertAuth=",
+        "# auth\rauth.instance_id=raCertAuth",
+        "auth.instance_id=raCert\\\n   Auth",
+    ],
+)
+def test_r_d18_what_dogtag_reads_otherwise_than_people_is_refused(ca: CaHost, trick: str) -> None:
+    """An attacker gets a text approved that says one thing above, and by this line at its end another to Dogtag."""
+    name = new_name()
+    text = f"{guarded_text(name)}{trick}\n"
+    assert isinstance(read_configuration(text, name), Refuse)
+    # Sent as it was written, Dogtag takes the line.
+    transport = ProxyTicket(PLACE, ca_operator.evidence(ca.ccache("alice")))
+    status, _ = transport.call("POST", "/profiles/raw", text)
+    assert status == 201
+    assert has(ca, name).pairs["auth.instance_id"].startswith("raCertAuth")
 
 
 def test_r_d18_one_that_got_into_the_ca_otherwise_is_not_enabled(ca: CaHost) -> None:
