@@ -13,6 +13,7 @@ import pytest
 from ca_guarded import PROGRAM, guarded_text
 from ca_host import TLS_AUTHORITY, CaHost, Profile, certificate_request
 from ca_profile import profile_text
+from ca_requests import CaWorld
 from certval_tree import planted
 
 from ipa_tpi.adapters.dogtag import Dogtag, OperatorLocation, ProxyTicket
@@ -279,6 +280,49 @@ def test_the_ca_itself_is_not_disabled(ca: CaHost) -> None:
         run("dogtag.ca.disable", means(ca), authority=str(uuid.uuid4()))
     with pytest.raises(ActionFailedError, match="not found"):
         reach(ca).authorities.disable(str(uuid.uuid4()))
+
+
+def agreed(world: CaWorld, operation_name: str, **parameters: str) -> str:
+    """Have alice ask and bob agree; give what was told of it in the end."""
+    request_id = world.ask("alice", operation_name, **parameters)
+    assert not world.audit(request_id, "intent")
+    world.approve("bob", request_id)
+    return str(world.ended(request_id, "executed").message)
+
+
+def test_r_d16_a_profile_is_enabled_and_disabled_once_another_person_agrees(
+    ca: CaHost, world: CaWorld
+) -> None:
+    name = imported(ca)
+    request_id = world.ask("alice", "dogtag.profile.enable", profile=name)
+    with pytest.raises(RefusedError):  # R-K01, R-K02
+        world.approve("alice", request_id)
+    assert not has(ca, name).enabled
+    world.approve("bob", request_id)
+    assert world.ended(request_id, "executed").message == f"enabled {name}: it is enabled"
+    assert has(ca, name).enabled
+    assert agreed(world, "dogtag.profile.disable", profile=name) == f"disabled {name}: it is disabled"
+    assert not has(ca, name).enabled
+
+
+def test_r_k10_what_changed_after_it_was_shown_is_not_enabled(ca: CaHost, world: CaWorld) -> None:
+    """Somebody has a profile approved, and puts another in its place before it is enabled."""
+    name = imported(ca)
+    request_id = world.ask("alice", "dogtag.profile.enable", profile=name)
+    reach(ca).profiles.replace(name, pairs_of(name, guarded_text(name, days=20)))
+    world.approve("bob", request_id)
+    assert world.ended(request_id, "denied").code == "precondition-changed"
+    assert not has(ca, name).enabled
+
+
+def test_r_d16_a_sub_ca_is_made_and_disabled_once_another_person_agrees(ca: CaHost, world: CaWorld) -> None:
+    name = new_name()
+    told = agreed(world, "dogtag.ca.create", name=name, subject=f"CN={name},O={REALM}")
+    (made,) = (each for each in reach(ca).authorities.known() if each.description == name)
+    assert told == f"created {name}, CN={name},O={REALM}: enabled; its id is {made.id}"
+    for verb in ("disable", "enable"):
+        told = agreed(world, f"dogtag.ca.{verb}", authority=made.id)
+        assert told == f"{verb}d {made.id}, {made.subject}: it is {verb}d"
 
 
 def issuer(ca: CaHost, profile: Profile, authority: str) -> str:
