@@ -275,7 +275,7 @@ class DogtagTransport(Protocol):
             body: What is sent as JSON; a text is sent as it is; None sends nothing.
 
         Returns:
-            The HTTP status, and the answer's JSON; its text where it is no JSON, None where it is empty.
+            The HTTP status, and the answer's JSON; the text of a success that has none, else None.
 
         Raises:
             AuthorityUnavailableError: Nothing was sent.

@@ -99,7 +99,7 @@ class ProxyTicket:
             ) from error
         finally:
             connection.close()
-        return answer.status, _parsed(text)
+        return answer.status, _parsed(text, answer.status)
 
 
 class _Loopback(http.client.HTTPSConnection):
@@ -203,13 +203,13 @@ def _reason(found: object) -> str:
     return _REASONS.get(found, str(found)) if isinstance(found, int) else str(found)
 
 
-def _parsed(text: bytes) -> Any:  # noqa: ANN401 (JSON)
+def _parsed(text: bytes, status: int) -> Any:  # noqa: ANN401 (JSON)
     if not text or len(text) > _MOST_BYTES:
         return None
     try:
         return json.loads(text)
-    except ValueError:
-        return text.decode("utf-8", "replace")
+    except ValueError:  # what was asked for as a text; else a page of Apache's or Tomcat's
+        return text.decode("utf-8", "replace") if status in _SUCCESS else None
 
 
 def _told(found: object) -> str:
