@@ -120,8 +120,11 @@ def _set(pairs: Pairs, name: str) -> Iterator[str]:
         return
     base = f"policyset.{name}.{ids[-1]}."
     said = {key.removeprefix(base): value for key, value in pairs.items() if key.startswith(base)}
+    asked = said.pop("constraint.class_id", "")
+    if asked != CONSTRAINT:  # then it is another policy, of which nothing else would fit either
+        yield f"the last policy of the set {name} demands {asked!a} and not {CONSTRAINT}"
+        return
     expected = {
-        "constraint.class_id": CONSTRAINT,
         "default.class_id": "noDefaultImpl",
         "constraint.params.executable": PROGRAM,
         **{f"constraint.params.env.{each}": value for each, value in _VARIABLES.items()},
