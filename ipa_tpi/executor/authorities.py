@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from ipa_tpi.decide.authority_name import check_label, check_subject, comparable
+from ipa_tpi.decide.intake import check_text
 from ipa_tpi.errors import (
     ActionFailedError,
     AuthorityUnavailableError,
@@ -144,7 +145,7 @@ class AuthoritySwitch:
             found = _named(authorities.known(), wanted)
         except (ActionFailedError, AuthorityUnavailableError, KerberosError, RefusedError):
             return Act(f"{self.verb}d {wanted}; its state could not be read afterwards")
-        return Act(f"{self.verb}d {wanted}, {found.subject}: it is {_told(found)}")
+        return Act(f"{self.verb}d {wanted}, {_plain(found.subject)}: it is {_told(found)}")
 
     def _switchable(self, parameters: Mapping[str, str], means: Means) -> IssuingAuthority:
         wanted = self._id(parameters)
@@ -197,3 +198,8 @@ def _state(found: IssuingAuthority) -> Json:
 def _told(found: IssuingAuthority) -> str:
     state = "enabled" if found.enabled else "disabled"
     return state if found.ready else f"{state}, without its key yet"
+
+
+def _plain(subject: str) -> str:
+    """Give a DN that somebody else chose as it is, unless it could show as something else (R-K11)."""
+    return subject if check_text(subject, "subject") is None else ascii(subject)

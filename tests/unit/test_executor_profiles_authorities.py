@@ -204,6 +204,16 @@ def test_what_is_done_is_done_although_it_cannot_be_read_afterwards(verb: str) -
     assert told.excerpt == f"{verb}d {SUB_CA.id}; its state could not be read afterwards"
 
 
+@pytest.mark.parametrize(
+    ("subject", "told"),
+    [("CN=Größe", "CN=Größe"), ("CN=a\u202eb\n", "'CN=a\\u202eb\\n'"), ("x" * 2000, "'x")],
+)
+def test_r_k11_a_subject_of_another_hand_deceives_nobody(subject: str, told: str) -> None:
+    there = ca(HOST_CA, replace(SUB_CA, subject=subject))
+    excerpt = operation("dogtag.ca.disable").act(SWITCH, with_(there), 60).excerpt
+    assert excerpt.startswith(f"disabled {SUB_CA.id}, {told}")
+
+
 def test_one_without_its_key_is_told_as_such() -> None:
     there = ca(HOST_CA, replace(SUB_CA, ready=False))
     shown, _ = operation("dogtag.ca.disable").preview(SWITCH, with_(there))
