@@ -7,7 +7,7 @@ could not be completed raises; it never returns less than there is.
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from ipa_tpi.model import Account, Group, HostEntry, Json, Policy, Proof, Refuse, Subtree
 
@@ -259,6 +259,28 @@ class Certificate:
     status: str
     reason: str
     not_after: str
+
+
+class DogtagTransport(Protocol):
+    """How a call reaches a subsystem of Dogtag's, and as whom (D12)."""
+
+    def call(self, method: str, path: str, body: object = None) -> tuple[int, Any]:
+        """Make one call.
+
+        Args:
+            method: GET, POST, PUT or DELETE.
+            path: Below the subsystem's REST resources, such as ``/certs/0x1``.
+            body: What is sent as JSON; a text is sent as it is; None sends nothing.
+
+        Returns:
+            The HTTP status, and the answer's JSON; None where it has none.
+
+        Raises:
+            AuthorityUnavailableError: Nothing was sent.
+            ConfigError: The same: what proves who calls is missing or unsafe.
+            ActionFailedError: What proves who calls was certainly refused.
+            OutcomeUnknownError: It was sent, and no answer came.
+        """
 
 
 class Authority(Protocol):
