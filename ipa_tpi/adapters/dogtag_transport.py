@@ -44,7 +44,7 @@ _SESSION: Final = re.compile(r"\bJSESSIONID=([A-Za-z0-9.]{16,128})(?![^;])")
 # RFC 8446 section 6.2: alerts by which a server ends a connection because of who the client is.
 _NOT_LET_IN: Final = re.compile(
     r".*_ALERT_(HANDSHAKE_FAILURE|((BAD|UNSUPPORTED)_)?CERTIFICATE(_REVOKED|_EXPIRED|_UNKNOWN|_REQUIRED)?"
-    r"|UNKNOWN_CA|ACCESS_DENIED)"
+    r"|UNKNOWN_CA|ACCESS_DENIED|DECRYPT_ERROR)"
 )
 
 
