@@ -6,6 +6,9 @@ somebody else's is shown in `test_legacy_location`.
 
 from __future__ import annotations
 
+import base64
+import os
+import uuid
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,6 +17,10 @@ import ca_operator
 import pytest
 from ca_agent import Identity
 from ca_host import TLS_AUTHORITY, CaHost, Profile, certificate_request
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from cryptography.hazmat.primitives.padding import PKCS7
 from dogtag_cases import CASES, Case, Scene
 
 from ipa_tpi.adapters.dogtag import Dogtag
@@ -21,6 +28,7 @@ from ipa_tpi.adapters.dogtag_transport import LegacyLocation, OperatorLocation, 
 from ipa_tpi.errors import ActionFailedError, ConfigError
 from lab.layout import CA_HOST
 
+AES_128_CBC = "{2 16 840 1 101 3 4 1 2}"
 FOREIGN = "/etc/ssl/certs/ca-certificates.crt"
 
 
@@ -100,7 +108,7 @@ def test_r_d13_a_key_is_retrieved_by_the_agent(ca: CaHost, by_certificate: ByCer
     """What breaks for people (`test_kra`): so at every level keys go by the agent's certificate."""
     kra = RaAgent(replace(by_certificate.place, path="/tpi-legacy/kra/rest"))
     wanted = {
-        "clientKeyID": f"by-agent-{by_certificate.place.certificate}",
+        "clientKeyID": uuid.uuid4().hex,
         "keyAlgorithm": "AES",
         "keySize": "128",
         "keyUsage": "wrap,unwrap",
@@ -108,12 +116,23 @@ def test_r_d13_a_key_is_retrieved_by_the_agent(ca: CaHost, by_certificate: ByCer
     status, made = kra.call("POST", "/agent/keyrequests", _wish("SymKeyGenerationRequest", wanted))
     assert status == 201, made
     number = made["RequestInfo"]["keyURL"].rpartition("/")[2]
-    retrieve = _wish("KeyRecoveryRequest", {"keyId": number})
-    status, told = kra.call("POST", "/agent/keys/retrieve", retrieve)
-    assert "PKIPrincipal" not in str(told), told
+    session, vector = os.urandom(16), {"payloadWrappingName": "AES/CBC/PKCS5Padding"}
+    status, transport = kra.call("GET", "/config/cert/transport")
+    certificate = x509.load_pem_x509_certificate(transport["Encoded"].encode())
+    public = certificate.public_key()
+    assert isinstance(public, rsa.RSAPublicKey)
+    wrapped = base64.b64encode(public.encrypt(session, padding.PKCS1v15())).decode()
+    wish = {"keyId": number, "transWrappedSessionKey": wrapped, "payloadEncryptionOID": AES_128_CBC, **vector}
+    retrieve = _wish("KeyRecoveryRequest", wish)
+    found = [kra.call("POST", "/agent/keys/retrieve", retrieve) for _ in range(2)]
+    assert [status for status, _ in found] == [200, 200]
+    keys = [_unwrapped(session, told) for _, told in found]
+    # Twice the same one, wrapped anew: it is what lies there.
+    assert (len(keys[0]), keys[0]) == (16, keys[1])
+    assert found[0][1]["wrappedPrivateData"] != found[1][1]["wrappedPrivateData"]
     # As alice, with every right that a person can have there.
-    found = ca.call("alice", "POST", "/agent/keys/retrieve", body=retrieve, subsystem="kra")
-    assert (found.status, "PKIPrincipal" in found.text) == (500, True)
+    alices = ca.call("alice", "POST", "/agent/keys/retrieve", body=retrieve, subsystem="kra")
+    assert (alices.status, "PKIPrincipal" in alices.text) == (500, True)
 
 
 def test_who_is_no_agent_is_certainly_refused(by_certificate: ByCertificate, tmp_path: Path) -> None:
@@ -134,6 +153,13 @@ def test_r_e09_a_key_that_others_can_read_is_not_used(by_certificate: ByCertific
     copy.chmod(0o444)
     with pytest.raises(ConfigError, match="has mode 0444"):
         RaAgent(replace(by_certificate.place, key=str(copy))).call("GET", "/info")
+
+
+def _unwrapped(session: bytes, told: dict[str, str]) -> bytes:
+    vector, data = base64.b64decode(told["nonceData"]), base64.b64decode(told["wrappedPrivateData"])
+    decryptor = Cipher(algorithms.AES(session), modes.CBC(vector)).decryptor()
+    remover = PKCS7(128).unpadder()
+    return remover.update(decryptor.update(data) + decryptor.finalize()) + remover.finalize()
 
 
 def _wish(kind: str, attributes: dict[str, str]) -> dict[str, object]:
