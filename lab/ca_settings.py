@@ -119,6 +119,7 @@ def apache_files(layout: Layout) -> dict[Path, str]:
         "TPI_CA_AGENT": AGENT,
         "TPI_CA_AGENT_ISSUER": AGENT_ISSUER,
         "TPI_CA_AUTHORITY": AUTHORITY,
+        "TPI_CA_OCSP": f"http://{layout.ca_host}:8080/ca/ocsp",
     }
     text = "".join(f'Define {name} "{value}"\n' for name, value in defines.items())
     return {

@@ -9,18 +9,22 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import ca_agent
 from ca_agent import Identity
-from ca_host import PASSWORDS, CaHost, Profile, certificate_request
+from ca_host import PASSWORDS, TLS_AUTHORITY, CaHost, Profile, certificate_request
 from ca_line import delegated, line, own
-from ca_operator import PORT
+from ca_operator import PORT, evidence
 from requests.auth import _basic_auth_str
 
+from ipa_tpi.adapters.dogtag import Dogtag
+from ipa_tpi.adapters.dogtag_transport import OperatorLocation, ProxyTicket
 from lab.ca_network import ADDRESSES
 from lab.ca_settings import CCACHES
 from lab.ca_spawn import ADMIN_PASSWORD
 from lab.layout import CA_HOST
 
 CALLERS = Path(CCACHES) / "callers"
+KEYS = "/tpi-legacy/kra/rest/agent/keys"
 LEGACY_LOGIN = "/tpi-legacy/ca/rest/account/login"
 JSON = {"Content-Type": "application/json"}
 FORGED = {
@@ -159,6 +163,23 @@ def dogtags_own_password(_scene: Scene) -> tuple[int, bool]:
     with line() as tls:
         answer = tls.ask(LEGACY_LOGIN, {"Authorization": _basic_auth_str("caadmin", ADMIN_PASSWORD)})
         return answer.status, '"id":"caadmin"' in answer.text
+
+
+def a_revoked_agent(scene: Scene) -> int:
+    """The agent's key was stolen, and its certificate revoked; the KRA does not look."""
+    stolen = ca_agent.issue(scene.ca, scene.profile, scene.folder, "stolen", "IPA RA")
+    ca_agent.make_agent(stolen)
+    try:
+        with line(identity=stolen) as tls:
+            assert tls.ask(KEYS).status == 200
+        as_alice = ProxyTicket(
+            OperatorLocation(CA_HOST, PORT, TLS_AUTHORITY), evidence(scene.ca.ccache("alice"))
+        )
+        Dogtag(as_alice).revoke(hex(stolen.number()), "Key_Compromise")
+        with line(identity=stolen) as tls:
+            return tls.ask(KEYS).status
+    finally:
+        ca_agent.make_agent(scene.agent)
 
 
 def out_of_the_interface_as_agent(scene: Scene) -> bool:

@@ -12,6 +12,7 @@ from ca_attacks import (
     a_group_by_the_sites_own_line,
     a_huge_body,
     a_mirror,
+    a_revoked_agent,
     another_method,
     another_user_of_dogtags,
     by_password,
@@ -36,6 +37,8 @@ NO_CERTIFICATE = "Require expr \"%{SSL_CLIENT_VERIFY} == 'NONE'\""
 CERTIFICATE = "Require expr \"%{SSL_CLIENT_VERIFY} == 'SUCCESS'\""
 WHOSE = "Require expr \"%{SSL_CLIENT_S_DN} == '${TPI_CA_AGENT}' && %{SSL_CLIENT_I_DN} == '${TPI_CA_AGENT_ISSUER}'\""
 WITHOUT_CERTIFICATE = {"SSLVerifyClient require": "", CERTIFICATE: "", WHOSE: ""}
+UNSIGNED = {"SSLVerifyClient require": "SSLVerifyClient optional_no_ca"}
+NOT_ASKED = {"SSLOCSPEnable leaf": ""}
 ONCE = "Require expr \"%{HTTP:Authorization} == ''\""
 PLAIN_PATH = 'Require expr "%{REQUEST_URI} !~ /;/ && %{THE_REQUEST} !~ /%3b/i"'
 SIZE = (
@@ -147,11 +150,12 @@ ROWS = (
     ),
     Row(
         "who signed the agent's certificate",
-        {LEGACY: {"SSLVerifyClient require": "SSLVerifyClient optional_no_ca", CERTIFICATE: ""}},
+        {LEGACY: {**UNSIGNED, CERTIFICATE: ""}, SITE: NOT_ASKED},
         pretended_agent,
         0,
         200,
     ),
+    Row("whether it was revoked", {SITE: NOT_ASKED}, a_revoked_agent, 0, 200),
     Row("whose certificate", {LEGACY: {WHOSE: ""}}, another_user_of_dogtags, (403, False), (200, True)),
     Row(
         "no passwords at the agent's paths",
@@ -210,6 +214,7 @@ WORKS = (
     "ProxyPass ",
     "ProxyPassReverse ",
     "SSLCACertificateFile ",
+    "SSLOCSPDefaultResponder ",
     "SSLCertificateFile ",
     "SSLCertificateKeyFile ",
     "SSLRenegBufferSize ",
