@@ -11,6 +11,7 @@ _GET = 2
 _REMOTE_USER, _AUTH_TYPE, _ATTRIBUTE, _SECRET, _END = 3, 4, 10, 12, 255
 _BODY, _HEADERS, _DONE = 3, 4, 5
 _SECONDS = 20.0
+PORT = 8009
 
 
 def ask(
@@ -20,6 +21,7 @@ def ask(
     attributes: Mapping[str, str] | None = None,
     secret: str = "",
     address: str = "127.0.0.1",
+    port: int = PORT,
 ) -> tuple[int, str]:
     """Ask Tomcat's connector for a path, and return status and body.
 
@@ -29,6 +31,7 @@ def ask(
         attributes: what else it is told of the caller.
         secret: what shows that this is Apache.
         address: where the connector is looked for.
+        port: where the connector listens.
     """
     parts = [struct.pack(">BB", _FORWARD_REQUEST, _GET)]
     parts += [_string(text) for text in ("HTTP/1.1", path, "127.0.0.1", "localhost", "ca1.tpi.test")]
@@ -40,7 +43,7 @@ def ask(
     if secret:
         parts += [bytes([_SECRET]), _string(secret)]
     message = b"".join([*parts, bytes([_END])])
-    with socket.create_connection((address, 8009), timeout=_SECONDS) as connection:
+    with socket.create_connection((address, port), timeout=_SECONDS) as connection:
         connection.sendall(struct.pack(">HH", 0x1234, len(message)) + message)
         return _answer(connection)
 

@@ -12,6 +12,7 @@ import pytest
 from ca_agent import Identity
 from ca_host import CaHost, Profile
 from ca_profile import profile_text
+from ca_requests import CaWorld
 
 _PROGRAM = """\
 #!/bin/sh
@@ -44,6 +45,11 @@ def profile(ca: CaHost) -> Iterator[Profile]:
     found.say(0)
     yield found
     subprocess.run(["rm", "-r", str(folder)], check=True)
+
+
+@pytest.fixture(scope="session")
+def world() -> CaWorld:
+    return CaWorld()
 
 
 @pytest.fixture(scope="session")
