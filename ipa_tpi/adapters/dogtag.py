@@ -1,4 +1,4 @@
-"""A Dogtag CA's certificates, as one person or agent sees them; how calls get there: `dogtag_transport`."""
+"""A Dogtag CA's certificates, as one person or agent sees them; how calls get there: `dogtag_transport`, `dogtag_agent`."""
 
 from datetime import UTC, datetime
 from typing import Any, Final

@@ -56,19 +56,19 @@ class DogtagServer:
 
 
 def domain_level(values: Sequence[bytes]) -> int | Refuse:
-    """Read ipaDomainLevel of cn=Domain Level,cn=ipa,cn=etc,SUFFIX, or what a server knows.
+    """Read ipaDomainLevel of cn=Domain Level,cn=ipa,cn=etc,SUFFIX, or ipaMaxDomainLevel of a server.
 
     Args:
-        values: The attribute's values; none where there is no such entry, which is level 0.
+        values: The attribute's values, as far as the reader may see them.  None is no level: who may not
+            read it would else take every domain for an old one, and go as the agent.
 
     Returns:
         The level, or a refusal ``config``.
     """
-    if not values:
-        return 0
     if len(values) != 1 or _LEVEL.fullmatch(values[0]) is None:
         return Refuse(
-            "config", "the domain level is not one number; see: ipa domainlevel-get, and correct it"
+            "config",
+            "the domain level cannot be read as one number; see: ipa domainlevel-get, and who may read it",
         )
     return int(values[0])
 

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import base64
 import os
+import shutil
 import uuid
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import ca_agent
 import ca_operator
+import ldap
 import pytest
 from ca_agent import Identity
 from ca_host import TLS_AUTHORITY, CaHost, Profile, certificate_request
@@ -23,9 +25,14 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.padding import PKCS7
 from dogtag_cases import CASES, Case, Scene
 
+from ipa_tpi.adapters.directory import open_directory
 from ipa_tpi.adapters.dogtag import Dogtag
-from ipa_tpi.adapters.dogtag_transport import LegacyLocation, OperatorLocation, ProxyTicket, RaAgent
+from ipa_tpi.adapters.dogtag_agent import LegacyLocation, RaAgent
+from ipa_tpi.adapters.dogtag_transport import OperatorLocation, ProxyTicket
+from ipa_tpi.adapters.gss import caller_credentials
+from ipa_tpi.decide.dogtag_way import domain_level
 from ipa_tpi.errors import ActionFailedError, ConfigError
+from ipa_tpi.model import Refuse
 from lab.layout import CA_HOST
 
 AES_128_CBC = "{2 16 840 1 101 3 4 1 2}"
@@ -153,6 +160,25 @@ def test_r_e09_a_key_that_others_can_read_is_not_used(by_certificate: ByCertific
     copy.chmod(0o444)
     with pytest.raises(ConfigError, match="has mode 0444"):
         RaAgent(replace(by_certificate.place, key=str(copy))).call("GET", "/info")
+    copy.chmod(0o440)
+    shutil.chown(copy, "nobody")
+    with pytest.raises(ConfigError, match=r"no file of root's"):
+        RaAgent(replace(by_certificate.place, key=str(copy))).call("GET", "/info")
+    shutil.chown(copy, "root")
+    assert RaAgent(replace(by_certificate.place, key=str(copy))).call("GET", "/info")[0] == 200
+
+
+def test_r_d12_who_may_not_read_the_level_goes_no_way(ca: CaHost) -> None:
+    """The entry is there, its value is not for everybody: that is no old domain, in which all goes as the agent."""
+    credentials = caller_credentials(ca.ccache("alice"), "alice@TPI.TEST")
+    ldap.set_option(ldap.OPT_X_TLS_CACERTFILE, TLS_AUTHORITY)
+    uri, host, suffix = "ldaps://ipa1.tpi.test", "ipa1.tpi.test", "dc=tpi,dc=test"
+    connection = open_directory(uri, host, suffix, credentials, "employeeNumber")._connection
+    dn = f"cn=Domain Level,cn=ipa,cn=etc,{suffix}"
+    ((_, found),) = connection.search_ext_s(dn, ldap.SCOPE_BASE, attrlist=["cn", "ipaDomainLevel"])
+    level = domain_level(found.get("ipaDomainLevel", []))
+    assert isinstance(level, Refuse)
+    assert level.code == "config"
 
 
 def _unwrapped(session: bytes, told: dict[str, str]) -> bytes:

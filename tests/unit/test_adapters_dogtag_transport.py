@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,7 +12,9 @@ import pytest
 from dogtag_cases import CASES, Case, Scene
 from dogtag_fake import PROOF, SESSION, FakeCa, Pair, signed
 
-from ipa_tpi.adapters.dogtag_transport import LegacyLocation, OperatorLocation, ProxyTicket, RaAgent
+from ipa_tpi.adapters.dogtag_agent import LegacyLocation, RaAgent
+from ipa_tpi.adapters.dogtag_transport import OperatorLocation, ProxyTicket
+from ipa_tpi.config import DogtagConfig, ExecutorConfig
 from ipa_tpi.errors import (
     ActionFailedError,
     AuthorityUnavailableError,
@@ -215,3 +218,11 @@ def test_another_key_is_no_key_of_the_certificate(by_certificate: ByCertificate,
 def with_key(scene: ByCertificate, folder: Path, password: bytes = b"") -> LegacyLocation:
     certificate, key = signed("IPA RA", scene.tls.authority).write(folder, "own", password)
     return replace(scene.place(), certificate=str(certificate), key=str(key))
+
+
+def test_r_k01_no_setting_of_the_executor_names_the_agents_key() -> None:
+    """And it never loads what could use it: an import contract, "The executor is nobody's agent"."""
+    names = {*ExecutorConfig.__struct_fields__, *DogtagConfig.__struct_fields__}
+    assert not [name for name in names if re.search("agent|certificate|cert$|key$|pem", name)]
+    unit = (Path(__file__).parents[2] / "systemd" / "ipa-tpi-executor.service").read_text(encoding="utf-8")
+    assert "ra-agent" not in unit
