@@ -26,6 +26,8 @@ _ANSWERS: dict[tuple[str, str], tuple[int, Any]] = {
     ("POST", "/profiles/raw"): (400, {"Message": "Unable to create profile: Missing profile ID"}),
     ("GET", "/certs/0xfffffff"): (404, {"Message": "Certificate ID 0xfffffff not found"}),
 }
+_JSON = "application/json"
+_TAKES = {"/profiles/raw": "application/octet-stream"}
 _METHODS = {"GET", "HEAD", "POST", "PUT", "DELETE"}
 
 
@@ -154,6 +156,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(fake.login, {"id": "ipara"}, session=True)
         elif self.server.by_certificate and self.headers.get("Cookie") != f"JSESSIONID={SESSION}":
             self._send(403, {"Message": "No user principal provided."})
+        elif size and self.headers["Content-Type"] != _TAKES.get(path, _JSON):
+            self._send(415)
         else:
             self._send(*_ANSWERS.get((self.command, path), (404, None)))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import ssl
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from dogtag_cases import CASES, Case, Scene
 from dogtag_fake import PROOF, SESSION, FakeCa, Pair, signed
 
 from ipa_tpi.adapters.dogtag_agent import LegacyLocation, RaAgent
+from ipa_tpi.adapters.dogtag_line import verifying
 from ipa_tpi.adapters.dogtag_transport import OperatorLocation, ProxyTicket
 from ipa_tpi.config import DogtagConfig, ExecutorConfig
 from ipa_tpi.errors import (
@@ -110,6 +112,24 @@ def test_an_answer_that_does_not_come_leaves_it_unknown(scene: ByTicket | ByCert
     scene.ca.broken = lambda path: path == "/agent/certs/0xa/revoke"
     with pytest.raises(OutcomeUnknownError, match="asked and did not answer"):
         scene.transport().call("POST", "/agent/certs/0xa/revoke", {})
+
+
+def test_r_e07_the_servers_chain_and_name_are_checked_and_old_versions_not_spoken(tls: Tls) -> None:
+    made = verifying(str(tls.file))
+    assert (made.verify_mode, made.check_hostname) == (ssl.CERT_REQUIRED, True)
+    assert made.minimum_version is ssl.TLSVersion.TLSv1_2
+    assert made.maximum_version is ssl.TLSVersion.MAXIMUM_SUPPORTED
+
+
+def test_r_e07_a_server_of_another_name_is_not_asked(tls: Tls, tmp_path: Path) -> None:
+    ca = FakeCa(tmp_path, signed(HOST, tls.authority))
+    transport = ProxyTicket(
+        OperatorLocation("ca1.tpi.test", ca.port, str(tls.file)), "alice", lambda *_: PROOF
+    )
+    with pytest.raises(AuthorityUnavailableError, match="certificate verify failed"):
+        transport.call("GET", "/info")
+    assert ca.asked == []
+    ca.close()
 
 
 def test_without_a_ticket_nobody_is_asked(by_ticket: ByTicket) -> None:
