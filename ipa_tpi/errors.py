@@ -187,6 +187,7 @@ HTTP_STATUS: Final[dict[str, int]] = {
     "operation-malformed": 422,
     "operation-not-on-floor": 403,
     "target-not-served": 422,
+    "server-unfit": 422,
     "self-approval": 403,
     "same-person": 403,
     "already-voiced": 409,

@@ -279,6 +279,8 @@ class DogtagTransport(Protocol):
 
         Raises:
             AuthorityUnavailableError: Nothing was sent.
+            ConfigError: The same: what proves who calls is missing or unsafe.
+            ActionFailedError: What proves who calls was certainly refused.
             OutcomeUnknownError: It was sent, and no answer came.
         """
 

@@ -1,20 +1,9 @@
-"""A Dogtag CA over its REST interface, as one person reaches it (D12, K01).
+"""A Dogtag CA's certificates, as one person or agent sees them; how calls get there: `dogtag_transport`, `dogtag_agent`."""
 
-`ProxyTicket` is the executor's own way: Apache's operator location on this host's loopback, with the
-ticket that the requester's proof yielded.  That it is the executor who asks, the KDC says: it writes
-tpi/HOST into such a ticket, and the location demands exactly that.
-"""
-
-import http.client
-import json
-import socket
-import ssl
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from ipa_tpi.adapters.dogtag_configuration import DogtagAuthorities, DogtagProfiles
-from ipa_tpi.adapters.gss import negotiate_header
 from ipa_tpi.errors import (
     ActionFailedError,
     AuthorityUnavailableError,
@@ -23,10 +12,6 @@ from ipa_tpi.errors import (
 )
 from ipa_tpi.ports import Authorities, Certificate, DogtagTransport, Profiles
 
-TIMEOUT_SECONDS: Final = 30.0
-_MOST_BYTES: Final = 1024 * 1024
-_JSON: Final = "application/json"
-_LOOPBACK: Final = "127.0.0.1"
 _NOT_FOUND: Final = 404
 _SUCCESS: Final = range(200, 300)
 _REASONS: Final = {
@@ -41,80 +26,6 @@ _REASONS: Final = {
     9: "Privilege_Withdrawn",
     10: "AA_Compromise",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class OperatorLocation:
-    """Apache's location for the executor alone.
-
-    Attributes:
-        host: The CA host's name, to which its certificate and the ticket are bound.
-        port: Of the loopback listener.
-        ca_file: PEM of who issued the server's certificate.
-        path: What the location's name begins with.
-    """
-
-    host: str
-    port: int
-    ca_file: str
-    path: str = "/tpi-dispatch/ca/rest"
-
-
-class ProxyTicket:
-    """Calls as the person whose proof yielded the ticket.
-
-    Args:
-        place: The location.
-        evidence: See `ipa_tpi.ports.AcceptedProof`.
-    """
-
-    def __init__(self, place: OperatorLocation, evidence: object) -> None:
-        self._place = place
-        self._evidence = evidence
-
-    def call(self, method: str, path: str, body: object = None) -> tuple[int, Any]:
-        """Make one call, on a connection of its own; see `ipa_tpi.ports.DogtagTransport`."""
-        place = self._place
-        headers = {"Authorization": negotiate_header(self._evidence, place.host), "Accept": _JSON}
-        sent = b""
-        if body is not None:
-            headers["Content-Type"] = "application/octet-stream" if isinstance(body, str) else _JSON
-            sent = (body if isinstance(body, str) else json.dumps(body)).encode()
-        connection = _Loopback(place)
-        try:
-            connection.connect()
-        except (OSError, ssl.SSLError) as error:
-            connection.close()
-            raise AuthorityUnavailableError(
-                f"the CA behind {place.host}:{place.port} cannot be reached: {error}; "
-                "see: systemctl status apache2 pki-tomcatd@pki-tomcat"
-            ) from error
-        try:
-            connection.request(method, place.path + path, sent or None, headers)
-            answer = connection.getresponse()
-            text = answer.read(_MOST_BYTES + 1)
-        except (OSError, http.client.HTTPException) as error:
-            raise OutcomeUnknownError(
-                f"the CA was asked and did not answer ({type(error).__name__}: {error}); look at the certificate"
-            ) from error
-        finally:
-            connection.close()
-        return answer.status, _parsed(text, answer.status)
-
-
-class _Loopback(http.client.HTTPSConnection):
-    """To the loopback address, whatever the name resolves to; the certificate is checked against the name."""
-
-    def __init__(self, place: OperatorLocation) -> None:
-        context = ssl.create_default_context(cafile=place.ca_file)  # R-E07
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        super().__init__(place.host, place.port, timeout=TIMEOUT_SECONDS, context=context)
-        self._tls = context
-
-    def connect(self) -> None:
-        """Connect."""
-        bare = socket.create_connection((_LOOPBACK, self.port), self.timeout)
-        self.sock = self._tls.wrap_socket(bare, server_hostname=self.host)
 
 
 class Dogtag:
@@ -201,15 +112,6 @@ def _reason(found: object) -> str:
     if found is None:
         return ""
     return _REASONS.get(found, str(found)) if isinstance(found, int) else str(found)
-
-
-def _parsed(text: bytes, status: int) -> Any:  # noqa: ANN401 (JSON)
-    if not text or len(text) > _MOST_BYTES:
-        return None
-    try:
-        return json.loads(text)
-    except ValueError:  # what was asked for as a text; else a page of Apache's or Tomcat's
-        return text.decode("utf-8", "replace") if status in _SUCCESS else None
 
 
 def _told(found: object) -> str:

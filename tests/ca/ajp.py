@@ -20,6 +20,7 @@ def ask(
     user: str = "",
     attributes: Mapping[str, str] | None = None,
     secret: str = "",
+    address: str = "127.0.0.1",
     port: int = PORT,
 ) -> tuple[int, str]:
     """Ask Tomcat's connector for a path, and return status and body.
@@ -29,6 +30,7 @@ def ask(
         user: whom the connector is to take the caller for.
         attributes: what else it is told of the caller.
         secret: what shows that this is Apache.
+        address: where the connector is looked for.
         port: where the connector listens.
     """
     parts = [struct.pack(">BB", _FORWARD_REQUEST, _GET)]
@@ -41,7 +43,7 @@ def ask(
     if secret:
         parts += [bytes([_SECRET]), _string(secret)]
     message = b"".join([*parts, bytes([_END])])
-    with socket.create_connection(("127.0.0.1", port), timeout=_SECONDS) as connection:
+    with socket.create_connection((address, port), timeout=_SECONDS) as connection:
         connection.sendall(struct.pack(">HH", 0x1234, len(message)) + message)
         return _answer(connection)
 

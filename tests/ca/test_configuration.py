@@ -16,7 +16,8 @@ from ca_profile import profile_text
 from ca_requests import CaWorld
 from certval_tree import planted
 
-from ipa_tpi.adapters.dogtag import Dogtag, OperatorLocation, ProxyTicket
+from ipa_tpi.adapters.dogtag import Dogtag
+from ipa_tpi.adapters.dogtag_transport import OperatorLocation, ProxyTicket
 from ipa_tpi.decide.profile_text import Configuration, read_configuration, told_configuration
 from ipa_tpi.errors import ActionFailedError, RefusedError
 from ipa_tpi.executor.action import Means
