@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import ca_operator
 import ldap
 from ca_host import CaHost, Profile, certificate_request
 from ca_profile import profile_text
@@ -68,9 +69,9 @@ _APPROVAL = "approval of a request"
 CALLS = (
     Call("dogtag.cert.hold", "POST", "/agent/certs/{valid}/revoke", 200, {"Reason": "Certificate_Hold"}),
     Call("dogtag.cert.release", "POST", "/agent/certs/{held}/unrevoke", 200),
-    Call("dogtag.cert.revoke", "POST", "/agent/certs/{valid}/revoke", 200, {"Reason": "Superseded"}),
+    Call("dogtag.cert.revoke", "POST", "/agent/certs/{issued}/revoke", 200, {"Reason": "Superseded"}),
     Call("dogtag.cert.revoke", "POST", "/agent/certs/0x1/revoke-ca", 0, {"Reason": "Superseded"}),
-    Call("dogtag.cert.revoke", "GET", "/agent/certs/{valid}", 200),
+    Call("dogtag.cert.revoke", "GET", "/agent/certs/{issued}", 200),
     Call("dogtag.profile.import", "POST", "/profiles/raw", 201, profile="new"),
     Call("dogtag.profile.import", "POST", "/profiles", 0, {"id": "NEW", "classId": "caEnrollImpl"}),
     Call("dogtag.profile.modify", "PUT", "/profiles/{disabled}/raw", 200, profile="disabled"),
@@ -107,9 +108,12 @@ def set_up(ca: CaHost, profile: Profile) -> Scene:
     """
     profile.say(0)
     scene = {"new": f"new{uuid.uuid4().hex[:8]}"}
-    for name in ("valid", "held"):
+    for name in ("issued", "valid", "held"):
         answer = ca.enroll("alice", profile.name, certificate_request(f"{name}.tpi.test"))
         scene[name] = answer.json["entries"][0]["certId"]
+    path, credentials = f"/agent/certs/{scene['held']}/revoke", ca_operator.evidence(ca.ccache("alice"))
+    hold = ca_operator.ask("POST", path, credentials=credentials, body={"Reason": "Certificate_Hold"})
+    assert hold.status == 200, hold
     for name in ("enabled", "disabled", "doomed"):
         scene[name] = f"{name}{uuid.uuid4().hex[:8]}"
         made = ca.call("alice", "POST", "/profiles/raw", raw=profile_text(scene[name], ACCEPTS))

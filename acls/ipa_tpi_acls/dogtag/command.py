@@ -46,7 +46,7 @@ def command(arguments: list[str]) -> int:
     suffix = options.suffix or _setting("basedn", "--suffix")
     controlled = _controlled(options.controlled)
     subsystem = SUBSYSTEMS[options.subsystem]
-    _demand_known(subsystem, options.acl_properties or subsystem.properties)
+    _demand_known(subsystem, options.acl_properties or subsystem.properties())
     wanted = acl_values(subsystem.grants, suffix, controlled)
     if options.deed == "show":
         sys.stdout.write(_shown(wanted, controlled, as_json=options.json))

@@ -27,11 +27,18 @@ class Subsystem:
     base: str
     grants: tuple[Grant, ...]
 
-    @property
     def properties(self) -> Path:
-        """Its own list of resources: what the instance has of its own comes first."""
+        """Find its own list of resources: what the instance has of its own comes first.
+
+        Raises:
+            ConfigError: Whether there is such a file cannot be seen.
+        """
         own = Path(f"/var/lib/pki/pki-tomcat/{self.name}/conf/acl.properties")
-        return own if own.exists() else Path(f"/usr/share/pki/{self.name}/conf/acl.properties")
+        try:
+            exists = own.exists()
+        except OSError as error:
+            raise ConfigError(f"{own} cannot be looked at ({error}); run this as root") from error
+        return own if exists else Path(f"/usr/share/pki/{self.name}/conf/acl.properties")
 
     @property
     def configuration(self) -> Path:
