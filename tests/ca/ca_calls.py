@@ -61,7 +61,7 @@ class Call:
 
     def wish(self, scene: Scene) -> Any:
         """Return what is sent as JSON."""
-        return json.loads(json.dumps(self.body).replace("NEW", scene["new"])) if self.body else self.body
+        return json.loads(json.dumps(self.body).replace("@new@", scene["new"])) if self.body else self.body
 
 
 Scene = dict[str, str]
@@ -73,9 +73,11 @@ CALLS = (
     Call("dogtag.cert.revoke", "POST", "/agent/certs/0x1/revoke-ca", 0, {"Reason": "Superseded"}),
     Call("dogtag.cert.revoke", "GET", "/agent/certs/{issued}", 200),
     Call("dogtag.profile.import", "POST", "/profiles/raw", 201, profile="new"),
-    Call("dogtag.profile.import", "POST", "/profiles", 0, {"id": "NEW", "classId": "caEnrollImpl"}),
+    Call("dogtag.profile.import", "POST", "/profiles", 0, {"id": "@new@", "classId": "caEnrollImpl"}),
     Call("dogtag.profile.modify", "PUT", "/profiles/{disabled}/raw", 200, profile="disabled"),
-    Call("dogtag.profile.modify", "PUT", "/profiles/{disabled}", 0, {"id": "NEW", "classId": "caEnrollImpl"}),
+    Call(
+        "dogtag.profile.modify", "PUT", "/profiles/{disabled}", 0, {"id": "@new@", "classId": "caEnrollImpl"}
+    ),
     Call("dogtag.profile.enable", "POST", "/profiles/{disabled}?action=enable", 204),
     Call("dogtag.profile.disable", "POST", "/profiles/{enabled}?action=disable", 204),
     Call("dogtag.profile.modify", "DELETE", "/profiles/{doomed}", 204),
@@ -84,7 +86,7 @@ CALLS = (
         "POST",
         "/authorities",
         200,
-        {"dn": "CN=NEW,O=TPI.TEST", "parentID": "host-authority"},
+        {"dn": "CN=@new@,O=TPI.TEST", "parentID": "host-authority"},
     ),
     Call("dogtag.ca.enable", "POST", "/authorities/{dormant}/enable", 200),
     Call("dogtag.ca.disable", "POST", "/authorities/{active}/disable", 200),

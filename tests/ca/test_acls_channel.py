@@ -18,6 +18,7 @@ from typing import Any
 
 import ldap
 import pytest
+from apache import weakened
 from ca_acls import ENTRY, LAB, acls, change, restart
 from ca_calls import CALLS, CONTROLLED, Call, Scene, enrolment, everything, set_up
 from ca_host import CaHost, Profile, certificate_request
@@ -25,6 +26,7 @@ from ca_ways import ALONE, Ways
 
 from ipa_tpi_acls.dogtag.declaration import OPERATIONS
 from lab.ca_directory import SINGLE
+from lab.ca_settings import SITE
 from lab.layout import CA_HOST
 
 DONE = [call for call in CALLS if call.done]
@@ -176,6 +178,33 @@ def test_r_d17_what_freeipa_has_no_command_for_stays_shut(nothing_controlled: Wo
     world, before = nothing_controlled, everything()
     assert world.ways.public(call, world.scene, "bob") == 403
     assert everything() == before
+
+
+# Calls that a right of Dogtag's covers, or none, and no command of FreeIPA's; how Dogtag itself answers.
+BEYOND = (
+    ("/agent/certs/{issued}/revoke-ca", "401"),
+    ("/agent/certs/{issued}/%72evoke-ca", "401"),
+    ("//agent//certs/{issued}/./revoke-ca/", "401"),
+    ("/authorities/none/renew", "4"),
+    ("/installer/setupAdmin", "400"),
+    ("/installer/../installer/finalizeConfiguration", "400"),
+)
+
+
+def test_r_d17_what_goes_beyond_freeipas_commands_does_not_reach_dogtag(nothing_controlled: World) -> None:
+    """Who may revoke certificates would revoke the CA's own, and that is the end of all that it issued."""
+    world, before, ca = nothing_controlled, everything(), nothing_controlled.ways.ca
+    wish = {"Reason": "Superseded"}
+    for path, _ in BEYOND:
+        answer = ca.call("bob", "POST", path.format(**world.scene), body=wish)
+        assert (answer.status, "ClassName" in answer.text) == (403, False), path
+    with weakened({"Require all denied": "Require valid-user"}, SITE):
+        for path, said in BEYOND:
+            answer = ca.call("bob", "POST", path.format(**world.scene), body=wish)
+            assert str(answer.status).startswith(said), (path, answer)
+    assert everything() == before
+    authority = ca.call("bob", "POST", "/agent/certs/0x1/revoke", body=wish)
+    assert (authority.status, everything() == before) == (401, True), authority
 
 
 # What each may who holds one permission alone: Dogtag knows one right for revoking and releasing, and one for
