@@ -18,8 +18,12 @@ import pytest
 from ca_acls import ENTRY, LAB, acls, change, directory, held, shown
 from ca_host import CaHost
 
+from ipa_tpi.config import read_floor
+from ipa_tpi_acls.dogtag.declaration import OPERATIONS
+from lab.ca_settings import CONTROLLED
 from lab.ca_spawn import ADMIN_PASSWORD, LDAPI
 from lab.gss_bind import bind
+from lab.layout import system
 
 MAIN = {"ca": "cn=aclResources,o=ipaca", "kra": "cn=aclResources,o=kra,o=ipaca"}
 BY_HAND = 'certServer.ca.users:execute:allow (execute) user="alice@TPI.TEST":by hand'
@@ -52,6 +56,15 @@ def test_r_d07_the_entry_is_what_the_command_says(subsystem: str) -> None:
         found = acls(deed, subsystem=subsystem)
         assert (found.returncode, found.stdout) == (0, f"{ENTRY[subsystem]}: nothing to change\n"), found
     assert whole(ENTRY[subsystem]) == before
+
+
+def test_r_d16_what_the_floor_holds_is_under_control() -> None:
+    """Where nobody says otherwise: the suffix is the domain's, and the operations are those of this host's floor."""
+    command = ["/usr/bin/ipa-tpi", "dogtag", "acls", "show", "--json"]
+    told = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
+    floor = frozenset(read_floor(str(system().product.floor_toml)).operations)
+    assert set(told["controlled"]) == floor & OPERATIONS >= set(CONTROLLED)
+    assert set(told["acls"]) == shown("ca", ",".join(sorted(floor & OPERATIONS)))
 
 
 @pytest.mark.parametrize("subsystem", ENTRY)
