@@ -11,6 +11,7 @@ _METHODS = {"GET": 2, "POST": 4, "PUT": 5, "DELETE": 6}
 _REMOTE_USER, _AUTH_TYPE, _QUERY, _ATTRIBUTE, _SECRET, _END = 3, 4, 5, 10, 12, 255
 _BODY, _HEADERS, _DONE, _MORE = 3, 4, 5, 6
 _SECONDS = 20.0
+PORT = 8009
 
 
 def ask(
@@ -22,6 +23,7 @@ def ask(
     method: str = "GET",
     body: str = "",
     kind: str = "application/json",
+    port: int = PORT,
 ) -> tuple[int, str]:
     """Ask Tomcat's connector for a path, and return status and body.
 
@@ -33,6 +35,7 @@ def ask(
         method: of HTTP.
         body: what is sent; at most as much as one packet holds.
         kind: of the body.
+        port: where the connector listens.
     """
     path, _, query = path.partition("?")
     headers = {"accept": "application/json"}
@@ -50,7 +53,7 @@ def ask(
         parts += [bytes([_ATTRIBUTE]), _string(name), _string(value)]
     if secret:
         parts += [bytes([_SECRET]), _string(secret)]
-    with socket.create_connection(("127.0.0.1", 8009), timeout=_SECONDS) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=_SECONDS) as connection:
         _send(connection, b"".join([*parts, bytes([_END])]))
         if body:
             _send(connection, _string(body)[:-1])
