@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from ca_host import CaHost, Profile
+from ca_host import CaHost
 from ca_upgrade import program
 
 from ipa_tpi_upgrade import ca_host
@@ -164,23 +164,24 @@ def sssd_conf(tmp_path: Path) -> Iterator[Path]:
 # what the domain maps, whatever `user_attributes` says.
 @pytest.mark.parametrize("damage", [MENDED[1], MENDED[3]], ids=named)
 def test_r_d03_without_it_dogtag_knows_nobodys_groups(
-    ca: CaHost, profile: Profile, damage: Damage, sssd_conf: Path, tmp_path: Path
+    ca: CaHost, damage: Damage, sssd_conf: Path, tmp_path: Path
 ) -> None:
     """An update of sssd.conf took an item out; the program puts it back, and takes that back again."""
-    path = f"/profiles/{profile.name}/raw"
-    assert ca.call("alice", "GET", path).status == 200
+    # Her right to it comes from her memberships: there is no such profile, but who has none is not told so.
+    path = "/profiles/none?action=enable"
+    assert ca.call("alice", "POST", path).status == 404
     assert damage.old in sssd_conf.read_text()
     sssd_conf.write_text(sssd_conf.read_text().replace(damage.old, damage.new))
     less = sssd_conf.read_bytes()
     restart_sssd()
-    assert ca.call("alice", "GET", path).status == 403
+    assert ca.call("alice", "POST", path).status == 403
     shown = program("diff", records=tmp_path)
     assert (shown.returncode, damage.shown in shown.stdout) == (1, True), shown
     assert program("verify", records=tmp_path).returncode == 1
     done = program("apply", records=tmp_path)
     assert (done.returncode, done.stderr) == (0, ""), done
     restart_sssd()
-    assert ca.call("alice", "GET", path).status == 200
+    assert ca.call("alice", "POST", path).status == 404
     back = program("rollback", records=tmp_path)
     assert (back.returncode, sssd_conf.read_bytes()) == (0, less), back
 
