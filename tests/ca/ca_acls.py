@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
@@ -19,15 +20,18 @@ from lab.layout import CA_HOST, SUFFIX
 ENTRY = {"ca": "cn=tpi-acls,o=ipaca", "kra": "cn=tpi-acls,o=kra,o=ipaca"}
 LAB = ",".join(CONTROLLED)
 READY_SECONDS = 120.0
+PROGRAM = ("/usr/bin/ipa-tpi", "dogtag", "acls")
+# What is installed, not the checkout from which the tests run.
+OWN_ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
 
 
 def acls(
     deed: str, *options: str, subsystem: str = "ca", controlled: str = LAB
 ) -> subprocess.CompletedProcess[str]:
     """Run the command; `controlled` is which operations take two persons."""
-    command = ["/usr/bin/ipa-tpi", "dogtag", "acls", deed, "--subsystem", subsystem, "--ldap-uri", LDAPI]
-    where = ["--suffix", SUFFIX, "--controlled", controlled]
-    return subprocess.run([*command, *where, *options], capture_output=True, text=True, check=False)
+    where = ["--subsystem", subsystem, "--ldap-uri", LDAPI, "--suffix", SUFFIX]
+    command = [*PROGRAM, deed, *where, "--controlled", controlled, *options]
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=OWN_ENVIRONMENT)
 
 
 def restart() -> None:

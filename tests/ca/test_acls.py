@@ -15,7 +15,7 @@ from pathlib import Path
 import gssapi
 import ldap
 import pytest
-from ca_acls import ENTRY, LAB, acls, change, directory, held, shown
+from ca_acls import ENTRY, LAB, OWN_ENVIRONMENT, PROGRAM, acls, change, directory, held, shown
 from ca_host import CaHost
 
 from ipa_tpi.config import read_floor
@@ -60,8 +60,8 @@ def test_r_d07_the_entry_is_what_the_command_says(subsystem: str) -> None:
 
 def test_r_d16_what_the_floor_holds_is_under_control() -> None:
     """Where nobody says otherwise: the suffix is the domain's, and the operations are those of this host's floor."""
-    command = ["/usr/bin/ipa-tpi", "dogtag", "acls", "show", "--json"]
-    told = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
+    command = [*PROGRAM, "show", "--json"]
+    told = json.loads(subprocess.run(command, capture_output=True, check=True, env=OWN_ENVIRONMENT).stdout)
     floor = frozenset(read_floor(str(system().product.floor_toml)).operations)
     assert set(told["controlled"]) == floor & OPERATIONS >= set(CONTROLLED)
     assert set(told["acls"]) == shown("ca", ",".join(sorted(floor & OPERATIONS)))
@@ -187,8 +187,8 @@ def test_r_d16_no_other_account_of_the_host_writes_it(account: str) -> None:
         check=False,
     )
     assert done.returncode != 0, done
-    command = ["/usr/bin/ipa-tpi", "dogtag", "acls", "apply", "--ldap-uri", LDAPI, "--controlled", "none"]
-    done = subprocess.run([*as_account, *command], capture_output=True, text=True, check=False)
+    command = [*as_account, *PROGRAM, "apply", "--ldap-uri", LDAPI, "--controlled", "none"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=OWN_ENVIRONMENT)
     assert done.returncode != 0, done
     assert "as root" in done.stderr
     assert held(ENTRY["ca"]) == before
