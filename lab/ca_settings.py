@@ -12,7 +12,6 @@ from ipa_tpi.executor.operations import OPERATIONS
 from ipa_tpi_upgrade.delegation import delegation
 from lab import settings
 from lab.ca_spawn import AJP_SECRET
-from lab.entries import Entry, entry
 from lab.httpd_conf import SHIPPED
 from lab.layout import REPOSITORY, Layout
 
@@ -44,29 +43,8 @@ CONNECTORS_COMMENT = "<!-- Define an AJP 1.3 Connector on port 8009 -->\n    <!-
 DECLARATION = REPOSITORY / "sssd" / "ipa-tpi.conf"
 # The branch of Dogtag's own directory with the ACLs for the realm; not cn=aclResources, which the main ones are.
 ACL_BRANCH = "cn=tpi-acls"
-# By what memberOf says, as the directory writes it.
-OPERATORS = "cn=ca-operators,cn=groups,cn=accounts,dc=tpi,dc=test"
-_GROUP = f'group="{OPERATORS}"'
-_DISPATCHED = f'{_GROUP} && group="tpi-dispatch"'
-# Where each subsystem keeps its own, and what operators may do there: by themselves, or through the executor.
-_ACLS = {
-    "ca": (
-        "o=ipaca",
-        (
-            ("certServer.profile.configuration:read,modify", _GROUP),
-            ("certServer.ca.profile:approve", _GROUP),
-            ("certServer.ca.certs:execute", _DISPATCHED),
-            ("certServer.ca.certrequests:execute", _DISPATCHED),
-            ("certServer.ee.profiles:list", _GROUP),
-            ("certServer.ca.authorities:list,read", _GROUP),
-            ("certServer.ca.authorities:create,modify", _DISPATCHED),
-        ),
-    ),
-    "kra": (
-        "o=kra,o=ipaca",
-        (("certServer.kra.keys:execute", _GROUP), ("certServer.kra.keyrequests:execute", _GROUP)),
-    ),
-}
+# What takes two persons on this host; the others' resources are open to who holds the permission.
+CONTROLLED = ("dogtag.cert.revoke", "dogtag.cert.hold", "dogtag.cert.release")
 
 
 def sssd_conf(layout: Layout) -> str:
@@ -173,16 +151,14 @@ def parameters(subsystem: str) -> dict[str, str]:
     return {"internaldb.ldapconn.host": "localhost", f"{subsystem}.enableNonces": "false"}
 
 
-def acl_entries() -> Iterator[Entry]:
-    """Yield the ACLs of each subsystem for people of the realm: enough for the laboratory's own tests."""
-    for subsystem, (base, rights) in _ACLS.items():
-        account = f"certServer.{subsystem}.account:login,logout:allow (login,logout)"
-        yield entry(
-            f"{ACL_BRANCH},{base}",
-            "CertACLS",
-            cn=ACL_BRANCH.partition("=")[2],
-            resourceACLS=[
-                f'{account} user="anybody":anybody may say who he is',
-                *(f"{right}:allow ({right.partition(':')[2]}) {who}:operators" for right, who in rights),
-            ],
-        )
+def acl_commands(layout: Layout, ldapi: str) -> Iterator[list[str]]:
+    """Yield the commands by which each subsystem gets the ACLs for people of the realm: our own, as an administrator's.
+
+    Args:
+        layout: the realm.
+        ldapi: of Dogtag's directory.
+    """
+    for subsystem in SUBSYSTEMS:
+        command = ["/usr/bin/ipa-tpi", "dogtag", "acls", "apply", "--subsystem", subsystem]
+        where = ["--ldap-uri", ldapi, "--suffix", layout.suffix]
+        yield [*command, *where, "--controlled", ",".join(CONTROLLED)]
