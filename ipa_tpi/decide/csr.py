@@ -4,15 +4,15 @@ Dogtag, OpenSSL and cryptography read some texts differently: Dogtag takes all m
 decodes what is left, prefers a ``NEW`` block, ignores what follows the first DER, and takes the first CN
 where FreeIPA takes the last.  So, in this order:
 
-1. The text is short, ASCII, without NUL (`ipa_tpi_validator.armour`).
+1. The text is short, ASCII, without NUL (`ipa_tpi.decide.armour`).
 2. It is one block of canonical PEM, or canonical base64 alone, and nothing before, between or after;
    the marks are those of RFC 7468 section 7, not the ``NEW`` ones.
-3. It is one element of strict DER (`ipa_tpi_validator.der`) of the form of RFC 2986, version 0, and
+3. It is one element of strict DER (`ipa_tpi.decide.der`) of the form of RFC 2986, version 0, and
    cryptography gives back the same bytes.
 4. Its subject has parts of one attribute each, in plain string types, without control characters, and
    exactly one CN, in ASCII.
 5. No attribute comes twice; extensions are requested at most once, in the one way that all know.
-6. Each name in a subjectAltName (`ipa_tpi_validator.altnames`) is of a kind and in a form that has one reading.
+6. Each name in a subjectAltName (`ipa_tpi.decide.altnames`) is of a kind and in a form that has one reading.
 7. Its signature verifies with its own key.
 """
 
@@ -27,10 +27,10 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtensionOID
 
-from ipa_tpi_validator import der
-from ipa_tpi_validator.altnames import AltName, alt_names, pair
-from ipa_tpi_validator.armour import CsrError, dearmour
-from ipa_tpi_validator.der import DerError, Element
+from ipa_tpi.decide import der
+from ipa_tpi.decide.altnames import AltName, alt_names, pair
+from ipa_tpi.decide.armour import CsrError, dearmour
+from ipa_tpi.decide.der import DerError, Element
 
 _COMMON_NAME: Final = "2.5.4.3"
 _EMAIL: Final = "1.2.840.113549.1.9.1"

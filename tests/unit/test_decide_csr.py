@@ -17,10 +17,10 @@ from cryptography.hazmat.primitives import serialization
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ipa_tpi_validator import csr
-from ipa_tpi_validator.altnames import Dns, Ip, Mail, Named, Unknown
-from ipa_tpi_validator.armour import MAX_TEXT_BYTES, CsrError
-from ipa_tpi_validator.csr import Csr, read_csr
+from ipa_tpi.decide import csr
+from ipa_tpi.decide.altnames import Dns, Ip, Mail, Named, Unknown
+from ipa_tpi.decide.armour import MAX_TEXT_BYTES, CsrError
+from ipa_tpi.decide.csr import Csr, read_csr
 
 GOOD = simple("web.tpi.test", dns("web.tpi.test"))
 VECTORS = Path(cryptography_vectors.__file__).parent
