@@ -15,6 +15,8 @@ from ipa_tpi.decide.units import check_unit
 from ipa_tpi.errors import ActionFailedError, ConfigError, RefusedError
 from ipa_tpi.executor.action import Act, Means, Operation
 from ipa_tpi.executor.certificates import CertificateJob
+from ipa_tpi.executor.enrolment import NAME as ENROLMENT
+from ipa_tpi.executor.enrolment import EnrolmentJob
 from ipa_tpi.model import Floor, FloorOperation, Json
 from ipa_tpi.ports import UnitState
 
@@ -115,6 +117,7 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
     "dirsrv.status": UnitJob("status", "instance"),
     "dogtag.cert.hold": CertificateJob("hold"),
     "dogtag.cert.release": CertificateJob("release"),
+    ENROLMENT: EnrolmentJob(),
     "dogtag.cert.revoke": CertificateJob("revoke"),
     "systemd.unit.reload": UnitJob("reload", "unit", _UNIT_WAYS),
     "systemd.unit.restart": UnitJob("restart", "unit", _UNIT_WAYS),
