@@ -170,10 +170,10 @@ class Consuming:
             raise
         return Reply(partial(self._conclude, name, session, ready))
 
-    def _conclude(self, name: str, session: Session, ready: Ready, answered: bool) -> None:
+    def _conclude(self, name: str, session: Session, ready: Ready, *, was_sent: bool) -> None:
         request_id = ready.subtree.request.id
         try:
-            session.conclude(ready, answered=answered)
+            session.conclude(ready, answered=was_sent)
         except Exception as error:  # noqa: BLE001 (the outermost frame of the socket's thread: what is left to do is done by a worker)
             _LOG.warning("%s: it was used up, and its end is not told yet: %s", request_id, error)
             self._end(session, error)

@@ -215,7 +215,8 @@ class Dispatcher:
         if isinstance(found, Ready):
             return found
         if isinstance(found, Waits):
-            raise RefusedError(found.message, code=found.code)
+            message = f"the request {request_id} waits: {found.message}; see: ipa-tpi show {request_id}"
+            raise RefusedError(message, code=found.code)
         claim = self.claims.claim(request_id)
         if claim is None or not claim.code:
             raise RefusedError(f"the request {request_id} has ended; make a new one", code="already-used")

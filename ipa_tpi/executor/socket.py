@@ -25,7 +25,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from ipa_tpi import wire
 from ipa_tpi.errors import AuditError, BadInputError, ConfigError, RefusedError, TpiError
@@ -45,10 +45,17 @@ class Reply:
     """A yes after which something remains to be done.
 
     Attributes:
-        afterwards: Called once, when the answer has been sent (True) or could not be sent (False).
+        afterwards: Called once, when the answer has been sent, or could not be sent.
     """
 
-    afterwards: Callable[[bool], None]
+    afterwards: "Afterwards"
+
+
+class Afterwards(Protocol):
+    """What remains to be done."""
+
+    def __call__(self, *, was_sent: bool) -> None:
+        """Do it."""
 
 
 Verb = Callable[[wire.SocketMessage], Mapping[str, Json] | Reply]
@@ -160,7 +167,7 @@ class LocalSocket:
         return None
 
     def _answer(self, connection: socket.socket, peer: _Peer) -> None:
-        afterwards: list[Callable[[bool], None]] = []
+        afterwards: list[Afterwards] = []
         was_sent = False
         try:
             with connection:
@@ -175,10 +182,10 @@ class LocalSocket:
         finally:
             self._shares.give(peer.uid)
             for remaining in afterwards:
-                remaining(was_sent)
+                remaining(was_sent=was_sent)
 
     def _decide(
-        self, peer: _Peer, connection: socket.socket, afterwards: list[Callable[[bool], None]]
+        self, peer: _Peer, connection: socket.socket, afterwards: list[Afterwards]
     ) -> wire.SocketAnswer:
         try:
             line = self._read_line(connection)
