@@ -384,19 +384,23 @@ class Claims:
         Raises:
             JournalError: It was not submitted, or had ended before.
         """
+        if refused.outcome is None or doubtful.outcome is None:
+            raise JournalError("an end needs an outcome; report this")
         with self._transaction() as database:
             (state,) = database.execute(
                 "SELECT state FROM claims WHERE request = ?", (request,)
             ).fetchone() or ("",)
             if state not in {"submitted", "claimed"}:
                 raise JournalError("what ends here was never submitted, or had ended; report this")
-            claim = refused if state == "submitted" else doubtful
+            claim, outcome = (
+                (refused, refused.outcome) if state == "submitted" else (doubtful, doubtful.outcome)
+            )
             database.execute(
                 "UPDATE claims SET state = 'ended', ended_at = ?, outcome = ?, code = ?, excerpt = ?, exit_status = ?"
                 " WHERE request = ?",
                 (
                     now.isoformat(),
-                    claim.outcome.value if claim.outcome is not None else None,
+                    outcome.value,
                     claim.code,
                     claim.excerpt,
                     claim.exit_status,

@@ -102,8 +102,8 @@ class Desk(Box):
         self.sessions_opened = 0
         self.open_desk()
 
-    def open_desk(self) -> None:
-        """Serve the verb, with nothing in memory."""
+    def open_desk(self, haste: float = 1.0) -> None:
+        """Serve the verb anew, with seconds that may be shorter."""
         claims: Any = StormyClaims(self.claims, self.weather)
         self.consuming = Consuming(
             claims,
@@ -112,7 +112,7 @@ class Desk(Box):
             self.audit,
             self.woken.append,
             self.clock,
-            self.seconds,
+            lambda: self.seconds() * haste,
         )
 
     def reboot(self) -> None:
