@@ -17,6 +17,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from queue import Empty, SimpleQueue
@@ -40,6 +41,19 @@ _OPEN: Final = frozenset({"", "intent", "submitted"})
 _Rows = Sequence[tuple[Enrolment, str]]
 
 
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a consume may take until it is claimed.
+
+    Attributes:
+        most_seconds: So long.
+        clock: Counts seconds and is never stepped.
+    """
+
+    most_seconds: float = SECONDS
+    clock: Callable[[], float] = time.monotonic
+
+
 class Consuming:
     """Serves the verb, in the threads of the socket.
 
@@ -50,7 +64,7 @@ class Consuming:
         audit: Where it is told what was used up, and what was not.
         wake: Has a worker look at a request.
         clock: Tells the time in UTC.
-        seconds: Counts seconds and is never stepped.
+        patience: How long a consume may take.
     """
 
     def __init__(
@@ -61,7 +75,7 @@ class Consuming:
         audit: Audit,
         wake: Callable[[str], None],
         clock: Callable[[], datetime],
-        seconds: Callable[[], float] = time.monotonic,
+        patience: Patience,
     ) -> None:
         self._claims = claims
         self._sessions = sessions
@@ -69,7 +83,7 @@ class Consuming:
         self._audit = audit
         self._wake = wake
         self._clock = clock
-        self._seconds = seconds
+        self._patience = patience
         # A session's tickets lie under the name of the thread that opened it, so these are few, and never two the same.
         self._names = SimpleQueue[str]()
         for number in range(_AT_ONCE):
@@ -90,9 +104,10 @@ class Consuming:
         wanted = message.consume
         if wanted is None:
             raise BadInputError("it does not say what is to be used up; give consume", code="bad-json")
-        end = self._seconds() + SECONDS
+        seconds = self._patience.clock
+        end = seconds() + self._patience.most_seconds
         try:
-            return self._consume(wanted, lambda: end - self._seconds())
+            return self._consume(wanted, lambda: end - seconds())
         except TpiError as error:
             self._audit.record("consume-refused", code=error.code, message=error.message, **_told(wanted))
             raise

@@ -21,7 +21,7 @@ from ipa_tpi.adapters.directory import approve_permission_dn, executor_dn
 from ipa_tpi.config import ExecutorConfig
 from ipa_tpi.errors import AuditError, TpiError
 from ipa_tpi.executor.claims import Claims
-from ipa_tpi.executor.consuming import Consuming
+from ipa_tpi.executor.consuming import Consuming, Patience
 from ipa_tpi.executor.dispatch import Dispatcher, Place
 from ipa_tpi.executor.evidence import Evidence
 from ipa_tpi.executor.limits import SocketLimits
@@ -127,7 +127,13 @@ class Executor:
         }
         if config.consume_user:
             consuming = Consuming(
-                journal, self._sessions, self._turns, outside.audit, self._schedule.wake, outside.clock
+                journal,
+                self._sessions,
+                self._turns,
+                outside.audit,
+                self._schedule.wake,
+                outside.clock,
+                Patience(),
             )
             verbs["consume"] = (uid_of(config.consume_user), consuming.consume)
         self._socket = LocalSocket(config.socket, verbs, outside.audit, _limits(config))

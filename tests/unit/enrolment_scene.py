@@ -22,7 +22,7 @@ from ipa_tpi.decide.csr import read_csr
 from ipa_tpi.decide.definition import load_operation
 from ipa_tpi.errors import TpiError
 from ipa_tpi.executor.claims import Enrolment
-from ipa_tpi.executor.consuming import Consuming
+from ipa_tpi.executor.consuming import SECONDS, Consuming, Patience
 from ipa_tpi.executor.enrolment import NAME
 from ipa_tpi.executor.sessions import Sessions
 from ipa_tpi.executor.socket import Reply
@@ -102,8 +102,8 @@ class Desk(Box):
         self.sessions_opened = 0
         self.open_desk()
 
-    def open_desk(self, haste: float = 1.0) -> None:
-        """Serve the verb anew, with seconds that may be shorter."""
+    def open_desk(self, most_seconds: float = SECONDS) -> None:
+        """Serve the verb anew."""
         claims: Any = StormyClaims(self.claims, self.weather)
         self.consuming = Consuming(
             claims,
@@ -112,7 +112,7 @@ class Desk(Box):
             self.audit,
             self.woken.append,
             self.clock,
-            lambda: self.seconds() * haste,
+            Patience(most_seconds, self.seconds),
         )
 
     def reboot(self) -> None:

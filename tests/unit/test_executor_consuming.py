@@ -150,7 +150,7 @@ def test_two_at_once_get_one_yes(desk: Desk) -> None:
         one = pool.submit(desk.consume)
         assert reached.wait(PATIENCE_SECONDS)
         assert desk.process(FIRST) is not None  # the worker does not touch it meanwhile
-        desk.open_desk(haste=100.0)  # who waits gives up soon
+        desk.open_desk(most_seconds=0.05)  # who waits gives up soon
         assert desk.consume() == "being-used"
         go_on.set()
         assert one.result(PATIENCE_SECONDS) == "ok"
@@ -159,12 +159,13 @@ def test_two_at_once_get_one_yes(desk: Desk) -> None:
 
 def test_no_more_are_looked_at_at_once_than_there_are_names(desk: Desk) -> None:
     ask(desk, FIRST)
-    desk.open_desk(haste=100.0)
+    desk.open_desk(most_seconds=0.05)
     names = [desk.consuming._names.get_nowait() for _ in range(4)]
     assert len(set(names)) == 4
     assert desk.consume() == "consume-too-late"
     for name in names:
         desk.consuming._names.put(name)
+    desk.open_desk()
     assert desk.consume() == "ok"
 
 
