@@ -169,6 +169,8 @@ def _told_extension(extension: x509.Extension[x509.ExtensionType]) -> dict[str, 
     }
     if isinstance(value, x509.BasicConstraints):
         told["is a CA"] = value.ca
+        if value.path_length is not None:
+            told["path length"] = value.path_length
     elif isinstance(value, x509.KeyUsage):
         asked = (*_USAGES, *(_AGREEMENT if value.key_agreement else ()))
         told["usages"] = [*(one.replace("_", " ") for one in asked if getattr(value, one))]
