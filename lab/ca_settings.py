@@ -1,4 +1,4 @@
-"""The configuration files of a CA host: SSSD, Apache, Dogtag's connector and its ACLs for people of the realm.
+"""The configuration files of a CA host: SSSD, Apache, Dogtag's connector and its ACLs for people of the realm, and ours.
 
 Settings and traps: facts/dogtag-observed.md, "External authentication" and "S4U2Proxy into the validator".
 """
@@ -10,17 +10,18 @@ import struct
 from collections.abc import Iterator
 from pathlib import Path
 
+from ipa_tpi.executor.operations import OPERATIONS
+from lab import settings
 from lab.ca_spawn import AJP_SECRET
 from lab.entries import Entry, entry
 from lab.httpd_conf import SHIPPED
 from lab.layout import Layout
 
-# Members may read the callers' proxy tickets while a request runs: Apache, and Dogtag for its validator.
-TICKET_GROUP = "ipatpi-cc"
 CCACHES = "/run/ipa-tpi-ca"
 HTTP_KEYTAB = "/etc/ipa/tpi/http.keytab"
 CERTIFICATE = "/var/lib/ipa/certs/httpd.crt"
 KEY = "/var/lib/ipa/private/httpd.key"
+CERTVAL = Path("/etc/ipa/tpi/certval.toml")
 SITE = Path("/etc/apache2/conf-enabled/ipa-tpi-ca.conf")
 LOCATION = Path("/usr/share/ipa-tpi/ca-location.conf")
 APACHE_MODULES = (
@@ -55,12 +56,6 @@ _ACLS = {
         (("certServer.kra.keys:execute", _GROUP), ("certServer.kra.keyrequests:execute", _GROUP)),
     ),
 }
-SYSUSERS = f"g {TICKET_GROUP} -\nm www-data {TICKET_GROUP}\nm pkiuser {TICKET_GROUP}\n"
-TMPFILES = f"""\
-d {CCACHES} 0755 root root -
-d {CCACHES}/callers 2750 www-data {TICKET_GROUP} -
-d {CCACHES}/own 0700 www-data www-data -
-"""
 
 
 def sssd_conf(layout: Layout) -> str:
@@ -99,6 +94,32 @@ entry_cache_timeout = 5
 allowed_uids = root, www-data
 user_attributes = +mail, +roles, +groups
 """
+
+
+def product_files(layout: Layout) -> dict[Path, str]:
+    """Return what our programs on a CA host read, and what tells libldap who may have signed for the directory."""
+    product, uri = layout.product, f"ldaps://{layout.host}"
+    certval = {
+        "realm": layout.realm,
+        "domain": layout.realm.lower(),
+        "suffix": layout.suffix,
+        "host": layout.ca_host,
+        "ldap_uri": uri,
+        "ldap_host": layout.host,
+        "asker": "pkiuser",
+    }
+    return {
+        product.executor_toml: settings.executor_toml(layout, uri, layout.ca_host) + "\n[dogtag]\n",
+        product.floor_toml: floor_toml(),
+        CERTVAL: settings.toml(certval),
+        Path("/etc/ldap/ldap.conf"): f"TLS_CACERT {product.ca_file}\n",
+    }
+
+
+def floor_toml() -> str:
+    """Return a floor that opens all that the executor can do at a CA, and nothing else."""
+    names = (name for name in OPERATIONS if name.startswith("dogtag."))
+    return settings.FLOOR_HEAD + "".join(f'\n[operations."{name}"]\n' for name in names)
 
 
 def apache_files(layout: Layout) -> dict[Path, str]:

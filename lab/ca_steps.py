@@ -15,14 +15,23 @@ from pathlib import Path
 
 import ldap
 
-from lab import box_system, ca_network, ca_settings, kdc, processes
+from lab import box_steps, box_system, ca_network, ca_settings, kdc, processes
 from lab.box_state import REPORT, TROUBLE
 from lab.ca_spawn import INSTANCE, LDAPI
 from lab.entries import add_all
 from lab.files import make_folder, write
 from lab.layout import Layout, system
 
-SERVICES = ("apache2.service", "sssd.service", f"dirsrv@{INSTANCE}.service", "pki-tomcatd.target")
+SERVICES = (
+    "apache2.service",
+    "sssd.service",
+    f"dirsrv@{INSTANCE}.service",
+    "pki-tomcatd.target",
+    "ipa-tpi-executor.service",
+    "ipa-tpi-certval.socket",
+)
+# What FreeIPA's name for it has Dogtag start before it issues.
+_ASKS = "ipa-pki-validate-cert-request"
 _TOMCAT = Path("/etc/pki/pki-tomcat")
 _SLAPD_SOCKET = Path(f"/run/slapd-{INSTANCE}.socket")
 _PATIENCE_SECONDS = 30.0
@@ -37,10 +46,11 @@ def main() -> int:
     steps: tuple[tuple[str, Callable[[], None]], ...] = (
         ("name", lambda: _name(layout)),
         ("accounts", _make_accounts),
-        ("programs", box_system.link_programs),
+        ("programs", _install_programs),
         ("units", _install_units),
         ("realm", lambda: _join_realm(layout)),
         ("apache", lambda: _configure_apache(layout)),
+        ("executor", lambda: _configure_executor(layout)),
         ("connector", _add_connector),
         ("parameters", lambda: _set_parameters(layout)),
         ("valve", _add_valve),
@@ -61,10 +71,15 @@ def _name(layout: Layout) -> None:
 
 
 def _make_accounts() -> None:
+    shipped = box_system.SHIPPED
+    box_system.install_file(shipped / "ipa-tpi-ca.sysusers.conf", Path("/usr/lib/sysusers.d/ipa-tpi-ca.conf"))
+    box_system.install_file(shipped / "ipa-tpi-ca.tmpfiles.conf", Path("/usr/lib/tmpfiles.d/ipa-tpi-ca.conf"))
     box_system.make_service_accounts()
-    write(Path("/etc/sysusers.d/ipa-tpi-ca.conf"), ca_settings.SYSUSERS)
-    write(Path("/etc/tmpfiles.d/ipa-tpi-ca.conf"), ca_settings.TMPFILES)
-    _run("systemd-sysusers")
+
+
+def _install_programs() -> None:
+    box_system.link_programs()
+    box_system.install_file(Path("/src/validator") / _ASKS, Path("/usr/libexec/ipa") / _ASKS, mode=0o755)
 
 
 def _install_units() -> None:
@@ -102,6 +117,22 @@ def _configure_apache(layout: Layout) -> None:
     for path, content in ca_settings.apache_files(layout).items():
         # One holds the secret by which Dogtag believes whatever comes with it.
         write(path, content, mode=0o600 if path.parent.name == "tpi" else 0o644)
+
+
+def _configure_executor(layout: Layout) -> None:
+    """Write what our programs read, and make the executor's journal and the polkit rule of its floor.
+
+    Raises:
+        RuntimeError: one of the executor's commands failed.
+    """
+    for path, content in ca_settings.product_files(layout).items():
+        write(path, content)
+    # Its key comes when the host starts; owners then are as shipped.
+    _run("systemd-tmpfiles", "--create", "ipa-tpi.conf")
+    for attempt in (box_steps.make_journal, box_steps.render_polkit_rules):
+        trouble = attempt(layout)
+        if trouble:
+            raise RuntimeError(trouble)
 
 
 def _add_connector() -> None:

@@ -31,6 +31,10 @@ afterwards is added again, whoever wakes us.
 A refusal is a decision on complete reads, and is final.  An error (directory, KDC, D-Bus, disk,
 audit) before 7 is not a refusal: `Dispatcher.process` raises it, nothing was done, and the caller
 tries again later; once the window has ended, the decision itself becomes ``expired``.
+
+An operation that acts as the requester waits, before 4 or after a restart before 5, its state
+unchanged and nothing added, as long as no ticket of his is held (R-K01): until he proves again, a
+veto comes, or the window ends.  That is audited as ``waiting``, once for each wait.
 """
 
 import secrets
@@ -40,6 +44,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import TypeVar
 
+from ipa_tpi.decide.approval import Standing
 from ipa_tpi.decide.authorization import Authorization, Facts, Stage, authorize
 from ipa_tpi.decide.definition import is_reading
 from ipa_tpi.decide.digest import canonical, preview_body, sha256
@@ -53,6 +58,7 @@ from ipa_tpi.errors import (
     DirectoryLimitError,
     DirectoryUnavailableError,
     KerberosError,
+    NoTicketError,
     OutcomeUnknownError,
     RefusedError,
     ServiceManagerError,
@@ -237,7 +243,7 @@ class Dispatcher:
             told = "the CA's validator did not wait for the answer; look whether there is a certificate"
             self._finish(ready.subtree, Outcome.INDETERMINATE, "outcome-unknown", told)
 
-    def _look(self, request_id: str, go: Callable[[Subtree, Claim | None], L | None]) -> L | None:
+    def _look(self, request_id: str, go: Callable[[Subtree, Claim | None], L | None]) -> L | Waits | None:
         """Load a request and take it on, where it can be taken on at all."""
         claim = self.claims.claim(request_id)
         try:
@@ -254,6 +260,9 @@ class Dispatcher:
             return None
         try:
             return go(subtree, claim)
+        except NoTicketError as error:  # before 7: what is held is of no use
+            self.receipts.evidence.drop(request_id)
+            return self._await_proof(subtree.request, None, error.message)
         except RefusedError as error:
             if error.code != "forged-entry" or self._is_taken(request_id):
                 raise
@@ -293,10 +302,11 @@ class Dispatcher:
         found = self._last_look(subtree, claim)
         if not isinstance(found, Ready):
             return found
-        self.audit.record("claim", request=found.subtree.request.id, by=found.by)
+        request = found.subtree.request
+        self.audit.record("claim", request=request.id, requester=request.creator, by=found.by)
         if left() <= 0:
             return self._too_late()
-        self.claims.take(found.subtree.request.id, found.nonce, self.clock())  # step 7
+        self.claims.take(request.id, found.nonce, self.clock())  # step 7
         return found
 
     def _too_late(self) -> Waits:
@@ -418,7 +428,7 @@ class Dispatcher:
             self._refuse(subtree, flood)
             return None
         if self._lacks_ticket(request):
-            return self._waits(authorization)
+            return self._await_proof(request, authorization.standing)
         if not self._show(subtree, facts):
             return None
         # What is added here wakes nobody, so it is seen here; nobody can have approved it before, and who does wakes us.
@@ -472,8 +482,10 @@ class Dispatcher:
         if isinstance(decision, Refuse):
             self._refuse(subtree, decision)
             return None
-        if isinstance(decision, NotYet) or self._lacks_ticket(subtree.request):  # R-K01
+        if isinstance(decision, NotYet):
             return self._waits(authorization)
+        if self._lacks_ticket(subtree.request):  # R-K01
+            return self._await_proof(subtree.request, authorization.standing)
         seconds = _VALIDATION_SECONDS if left is None else int(left())
         refusal = self._compare_precondition(subtree) or self._validate(
             facts, authorization, seconds
@@ -541,7 +553,7 @@ class Dispatcher:
         found = self._last_look(subtree, claim)
         if not isinstance(found, Ready):
             return found
-        self.audit.record("claim", request=request.id, by=found.by)
+        self.audit.record("claim", request=request.id, requester=request.creator, by=found.by)
         if way_of(request) == EXECUTOR:
             self.claims.submit(request.id, claim.nonce, self.clock())  # step 7
             with self.turns.submission(request.id):
@@ -554,6 +566,8 @@ class Dispatcher:
     def _last_look(self, subtree: Subtree, claim: Claim) -> Ready | Waits | None:
         """Do steps 4 (its record), 5 and 6; what is refused here has ended."""
         request = subtree.request
+        if self._lacks_ticket(request):
+            return self._stay(subtree)
         # A failed audit stops it here, at every try.
         self.audit.record("intent", request=request.id, nonce=claim.nonce)
         self.publication.catch_up(request.id)  # step 5
@@ -561,34 +575,54 @@ class Dispatcher:
         self._remember(again)
         facts = self._facts(again)
         decision = authorize(facts, "last").decision  # step 6, R-K15
-        if isinstance(decision, Allow) and self._lacks_ticket(request):
-            return self._waits(None)
-        refusal = self._compare_precondition(again) if isinstance(decision, Allow) else None
-        if not isinstance(decision, Allow) or refusal is not None:
-            last = refusal or decision
-            self._refuse(
-                again,
-                last
-                if isinstance(last, Refuse)
-                else Refuse("refused", "it is approved no longer; make a new request"),
-            )
+        if not isinstance(decision, Allow):
+            self._refuse(again, _final(decision))
+            return None
+        changed = self._compare_precondition(again)
+        if changed is not None:
+            self._refuse(again, changed)
             return None
         return Ready(
             again, claim.nonce, decision.by, facts.policy.operations[request.operation].timeout_seconds
         )
 
+    def _stay(self, subtree: Subtree) -> Waits | None:
+        """Wait for a new proof with an intent, as long as it may still go on."""
+        authorization = authorize(self._facts(subtree), "last")
+        if isinstance(authorization.decision, Allow):
+            return self._await_proof(subtree.request, authorization.standing)
+        self._refuse(subtree, _final(authorization.decision))
+        return None
+
+    def _await_proof(self, request: Request, standing: Standing | None, why: str = "") -> Waits:
+        """Audit, once, that it waits, and tell when to look again where no proof comes."""
+        evidence = self.receipts.evidence
+        message = why or "no ticket of the requester's is held; he runs: ipa-tpi prove ID"
+        if not evidence.is_missed(request.id):
+            self.audit.record(
+                "waiting",
+                request=request.id,
+                requester=request.creator,
+                code="proof-missing",
+                message=message,
+            )
+            evidence.miss(request.id)
+        return Waits(self._later(standing), "proof-missing", message)
+
     def _means(self, request: Request) -> Means:
         if not self._acts_as_requester(request):
             return Means(self.services)
-        return Means(self.services, self.authority(self.receipts.evidence.of(request.id)))
+        return Means(self.services, self.authority(self._evidence(request)))
 
     def _lacks_ticket(self, request: Request) -> bool:
-        """Tell whether it has to wait, its state unchanged, until the requester proves again: after a restart."""
-        held = self.receipts.evidence.of(request.id) is not None
-        return self._acts_as_requester(request) and not held
+        """Tell whether it has to wait, its state unchanged, until the requester proves again."""
+        return self._acts_as_requester(request) and self._evidence(request) is None
 
     def _acts_as_requester(self, request: Request) -> bool:
         return operation(request.operation).needs_ticket and way_of(request) != REQUESTER
+
+    def _evidence(self, request: Request) -> object:
+        return self.receipts.evidence.of(request.id, self.clock())
 
     def _with_execution(self, request_id: str, nonce: str) -> Subtree:
         """Read all again; our execution entry is there, or is added again where the directory has lost it (X12)."""
@@ -817,13 +851,19 @@ class Dispatcher:
             raise DirectoryUnavailableError("the request is gone from the directory; nothing was done")
         return subtree
 
-    def _waits(self, authorization: Authorization | None) -> Waits:
-        standing = authorization.standing if authorization is not None else None
+    def _waits(self, authorization: Authorization) -> Waits:
+        decision = authorization.decision
+        why = (decision.code, decision.message) if isinstance(decision, NotYet) else ("", "")
+        return Waits(self._later(authorization.standing), *why)
+
+    def _later(self, standing: Standing | None) -> datetime:
         deadline = standing.deadline if standing is not None else None
         soon = self.clock() + timedelta(seconds=_LOOK_AGAIN_SECONDS)
         # createTimestamp has whole seconds; look when the window has certainly ended.
-        until = soon if deadline is None else deadline + timedelta(seconds=1)
-        decision = authorization.decision if authorization is not None else None
-        if isinstance(decision, NotYet):
-            return Waits(until, decision.code, decision.message)
-        return Waits(until, "proof-missing", "the requester has to prove again; run: ipa-tpi prove ID")
+        return soon if deadline is None else deadline + timedelta(seconds=1)
+
+
+def _final(decision: NotYet | Refuse) -> Refuse:
+    if isinstance(decision, Refuse):
+        return decision
+    return Refuse("refused", "it is approved no longer; make a new request")

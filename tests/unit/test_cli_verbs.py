@@ -271,7 +271,7 @@ def test_r_k11_a_value_of_several_lines_comes_from_a_file_and_is_shown_line_by_l
     request = cli.out.split()[1]
     assert cli("bob", "show", request) == 3
     assert "  parameter text:  (22 characters in 3 lines)\n" in cli.out
-    assert "  parameter text, line by line:\n    | first\n    |   | second\n    | last\n    | \n" in cli.out
+    assert "  parameter text, line by line:\n    | first\n    |   | second\n    | last\n    |\n" in cli.out
     assert cli("bob", "list") == 0
     assert "text=(22 characters in 3 lines)" in cli.out
     assert cli("carol", "operations") == 0

@@ -158,7 +158,7 @@ def test_the_executor_submits_what_the_validator_claims(desk: Desk) -> None:
     assert (claim.started, claim.exit_status, claim.published) == (T0, 0, True)
     assert desk.consume() == "already-used"
     assert desk.audit.events().count("consume") == 1
-    assert desk.evidence.of(REQUEST_ID) is None
+    assert desk.evidence.of(REQUEST_ID, T0) is None
 
 
 def test_the_preview_is_what_the_approval_is_about(desk: Desk) -> None:
