@@ -135,7 +135,7 @@ class Executor:
                 outside.clock,
                 Patience(),
             )
-            verbs["consume"] = (uid_of(config.consume_user), consuming.consume)
+            verbs |= {"consume": (uid_of(config.consume_user), consuming.consume)}
         self._socket = LocalSocket(config.socket, verbs, outside.audit, _limits(config))
         self._workers, self._others = self._threads()
 
