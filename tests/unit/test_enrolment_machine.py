@@ -7,6 +7,7 @@ An end that says that nothing was issued was never preceded, nor followed, by a 
 import shutil
 import tempfile
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 from decide_builders import ALICE, REQUEST_ID, dn_of
@@ -16,7 +17,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from ipa_tpi.errors import ActionFailedError, OutcomeUnknownError, RefusedError, UnavailableError
+from ipa_tpi.errors import ActionFailedError, OutcomeUnknownError, RefusedError, TpiError, UnavailableError
 
 MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None
 REFUSES = ActionFailedError("the CA rejected it; nothing was issued")
@@ -24,6 +25,32 @@ LOST = OutcomeUnknownError("no answer came; look at it")
 VETOES = ("ipaTpiDenial", "ipaTpiWithdrawal", "ipaTpiCancellation")
 CERTAINLY_NONE = {"failed", "denied", "expired", "cancelled"}
 OFTEN = st.sampled_from([True, True, True, False])
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What happens when a certificate is asked for.
+
+    Attributes:
+        asks: How often the CA's validator asks, at once.
+        waits: Whether the CA waits for what it hears, or the validator for the executor's answer.
+        hasty: What the CA says where it does not wait, or hears no yes.
+        crash: After how many calls the power fails; 0 for never.
+    """
+
+    asks: int
+    waits: bool
+    hasty: TpiError
+    crash: int
+
+
+CHOICES = (
+    st.sampled_from([1, 2, 3, 1, 0]),
+    OFTEN,
+    st.sampled_from([REFUSES, LOST]),
+    st.sampled_from([0, 0, 0, 0, 0, 0, 10, 20, 25, 30, 35, 40, 45]),
+)
+PLANS = st.one_of(st.builds(Plan, *CHOICES), st.builds(Plan, *CHOICES), st.none())
 
 
 class EnrolmentMachine(RuleBasedStateMachine):
@@ -37,9 +64,7 @@ class EnrolmentMachine(RuleBasedStateMachine):
         self.asking: list[Future[str]] = []
         self.yes = 0
         self.wrong: list[str] = []
-        # How often the CA's validator asks for one enrolment, and what the CA says before it has heard all of that.
-        self.asks, self.hasty = 1, REFUSES
-        self.waits = True
+        self.plan = Plan(1, waits=True, hasty=REFUSES, crash=0)
         self.desk.ca.issues = certificate_for
         self.desk.ca.asks = self.be_asked
 
@@ -60,17 +85,31 @@ class EnrolmentMachine(RuleBasedStateMachine):
             self.desk.close()
             shutil.rmtree(self.folder)
 
-    @initialize(way=st.sampled_from(["executor", "requester"]))
-    def ask(self, way: str) -> None:
-        """Alice asks."""
+    @initialize(way=st.sampled_from(["executor", "requester"]), plan=PLANS)
+    def ask(self, way: str, plan: Plan | None) -> None:
+        """Alice asks, and mostly bob agrees at once."""
         self.way = way
         self.desk.ask_for(submit=way)
+        if plan is not None:
+            self.agree(plan)
 
     @rule(uid=st.sampled_from(["bob", "carol"]), proof=OFTEN)
     def approve(self, uid: str, proof: bool) -> None:
         """Somebody approves, unless he has used his voice."""
         if not any(raw.creator == dn_of(uid) for raw in self.desk.directory.of("ipaTpiApproval")):
             self.desk.approve(uid, proof=proof)
+
+    @rule(plan=st.builds(Plan, *CHOICES))
+    def agree(self, plan: Plan) -> None:
+        """Bob approves as it should be, and the certificate is asked for, and perhaps the power fails meanwhile."""
+        self.approve("bob", proof=True)
+        self.plan = plan
+        if plan.crash:
+            self.crash(plan.crash, consumes=self.way == "requester", after=True)
+        elif self.way == "requester":
+            self.enrol(max(plan.asks, 1), answered=plan.waits)
+        else:
+            self.look()
 
     @rule(name=st.sampled_from(VETOES))
     def veto(self, name: str) -> None:
@@ -79,10 +118,10 @@ class EnrolmentMachine(RuleBasedStateMachine):
         if not self.desk.directory.of(name):
             self.desk.say(who, name, self.desk.about())
 
-    @rule(asks=st.integers(0, 3), waits=OFTEN, hasty=st.sampled_from([REFUSES, LOST]))
-    def look_with(self, asks: int, waits: bool, hasty: OutcomeUnknownError) -> None:
+    @rule(plan=st.builds(Plan, *CHOICES))
+    def look_with(self, plan: Plan) -> None:
         """The executor looks, and the CA behaves in some way if it is asked."""
-        self.asks, self.waits, self.hasty = asks, waits, hasty
+        self.plan = plan
         self.look()
 
     @rule()
@@ -171,13 +210,13 @@ class EnrolmentMachine(RuleBasedStateMachine):
 
     def be_asked(self, _csr: str) -> None:
         """Be the CA: its validator asks, and it issues where that got a yes; or it gives up before."""
-        self.asking += [self.pool.submit(self.consume, answered=True) for _ in range(self.asks)]
-        if not self.waits:
-            raise self.hasty
+        self.asking += [self.pool.submit(self.consume, answered=True) for _ in range(self.plan.asks)]
+        if not self.plan.waits:
+            raise self.plan.hasty
         before = self.yes
         self.join()
         if self.yes == before:
-            raise self.hasty
+            raise self.plan.hasty
 
     def consume(self, answered: bool) -> str:
         """Be the validator."""
@@ -220,5 +259,5 @@ class EnrolmentMachine(RuleBasedStateMachine):
 
 TestEnrolmentMachine = EnrolmentMachine.TestCase
 TestEnrolmentMachine.settings = settings(
-    deadline=None, max_examples=30, stateful_step_count=15, suppress_health_check=list(HealthCheck)
+    deadline=None, max_examples=40, stateful_step_count=10, suppress_health_check=list(HealthCheck)
 )
