@@ -864,6 +864,5 @@ class Dispatcher:
 
 
 def _final(decision: NotYet | Refuse) -> Refuse:
-    if isinstance(decision, Refuse):
-        return decision
-    return Refuse("refused", "it is approved no longer; make a new request")
+    gone = Refuse("refused", "it is approved no longer; make a new request")
+    return decision if isinstance(decision, Refuse) else gone

@@ -11,10 +11,16 @@ _GET = 2
 _REMOTE_USER, _AUTH_TYPE, _ATTRIBUTE, _SECRET, _END = 3, 4, 10, 12, 255
 _BODY, _HEADERS, _DONE = 3, 4, 5
 _SECONDS = 20.0
+PORT = 8009
 
 
 def ask(
-    path: str, *, user: str = "", attributes: Mapping[str, str] | None = None, secret: str = ""
+    path: str,
+    *,
+    user: str = "",
+    attributes: Mapping[str, str] | None = None,
+    secret: str = "",
+    port: int = PORT,
 ) -> tuple[int, str]:
     """Ask Tomcat's connector for a path, and return status and body.
 
@@ -23,6 +29,7 @@ def ask(
         user: whom the connector is to take the caller for.
         attributes: what else it is told of the caller.
         secret: what shows that this is Apache.
+        port: where the connector listens.
     """
     parts = [struct.pack(">BB", _FORWARD_REQUEST, _GET)]
     parts += [_string(text) for text in ("HTTP/1.1", path, "127.0.0.1", "localhost", "ca1.tpi.test")]
@@ -34,7 +41,7 @@ def ask(
     if secret:
         parts += [bytes([_SECRET]), _string(secret)]
     message = b"".join([*parts, bytes([_END])])
-    with socket.create_connection(("127.0.0.1", 8009), timeout=_SECONDS) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=_SECONDS) as connection:
         connection.sendall(struct.pack(">HH", 0x1234, len(message)) + message)
         return _answer(connection)
 

@@ -12,16 +12,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from apache import weakened
 from ca_host import CaHost, Profile
 from ca_requests import CaWorld, issued, status, without_dogtag
 from world import EXECUTOR, eventually
 
 from ipa_tpi.errors import RefusedError
+from lab.ca_settings import SITE
 
 VALID, HELD, REVOKED = "VALID", "REVOKED 6", "REVOKED 1"
 REASON = "Key_Compromise"
 # Dogtag's own record of what it did, and for whom.
 TRAIL = Path("/var/log/pki/pki-tomcat/ca/signedAudit/ca_audit")
+# Of the operator location: what is read there works, and what changes something breaks.
+HERE = "ServerName ${TPI_CA_HOST}"
+BROKEN = "<Location /tpi-dispatch/ca/rest/agent>\nRedirect 503 /\n</Location>"
 # Dogtag writes it every five.
 TRAIL_SECONDS = 20.0
 SHORT_SECONDS = 30.0
@@ -151,6 +156,28 @@ def test_r_k13_while_the_ca_is_down_nothing_is_done_and_nothing_is_lost(
     world.ended(request_id, "executed")
     assert status(ca, serial) == REVOKED
     assert eventually(lambda: changed(serial), TRAIL_SECONDS) == ["alice@TPI.TEST"]
+
+
+def test_r_k13_an_answer_that_leaves_it_open_is_told_and_it_is_never_tried_again(
+    ca: CaHost, world: CaWorld, serial: str
+) -> None:
+    request_id = world.ask("alice", "dogtag.cert.revoke", serial=serial, reason=REASON)
+    with weakened({HERE: f"{HERE}\n{BROKEN}"}, SITE):
+        world.approve("bob", request_id)
+        ended = world.ended(request_id, "indeterminate")
+        assert "the CA answered 503" in ended.message
+        assert "look at the certificate" in ended.message
+    api = world.api("alice")
+    seen = api.show(request_id)
+    with pytest.raises(RefusedError):
+        api.prove(seen)
+    # Another one goes through, so whatever the executor still had to do here it has done.
+    another = world.ask("alice", "dogtag.cert.hold", serial=serial)
+    world.approve("bob", another)
+    world.ended(another, "executed")
+    assert status(ca, serial) == HELD
+    assert eventually(lambda: changed(serial), TRAIL_SECONDS) == ["alice@TPI.TEST"]
+    assert len(world.audit(request_id, "claim")) == 1
 
 
 def test_r_k01_a_ticket_that_ran_out_is_of_no_use_until_the_requester_proves_again(
