@@ -251,6 +251,13 @@ HTTP_STATUS: Final[dict[str, int]] = {
     "proof-kind-unknown": 422,
     "proof-too-many": 429,
     "proof-unexpected-purpose": 422,
+    # certificates: what the CA's validator is told
+    "nothing-approved": 403,
+    "other-certificate": 403,
+    "already-used": 409,
+    "other-way": 409,
+    "being-used": 409,
+    "consume-too-late": 503,
     # the end
     "executed": 200,
     "failed": 200,

@@ -377,6 +377,19 @@ class Authorities(Protocol):
         """Let a sub-CA issue nothing; raises as `create`."""
 
 
+@dataclass(frozen=True, slots=True)
+class Issued:
+    """A certificate that a CA has just issued.
+
+    Attributes:
+        serial: ``0x`` and lower-case hexadecimal digits.
+        pem: It; empty where it could not be fetched.
+    """
+
+    serial: str
+    pem: str
+
+
 class Authority(Protocol):
     """A certificate authority, as one person reaches it."""
 
@@ -411,6 +424,19 @@ class Authority(Protocol):
 
     def release(self, serial: str) -> None:
         """Take a certificate off hold; raises as `revoke`."""
+
+    def enroll(self, profile: str, csr: str) -> Issued:
+        """Ask for a certificate, of the host's own CA.
+
+        Args:
+            profile: The profile.
+            csr: The certificate request, one block of PEM.
+
+        Raises:
+            ActionFailedError: The CA refused it; nothing was issued, and nothing will be.
+            OutcomeUnknownError: It may have issued it, or may do so later.
+            AuthorityUnavailableError: It was certainly not asked.
+        """
 
 
 class ServiceManager(Protocol):

@@ -19,6 +19,8 @@ CCACHES = "/run/ipa-tpi-ca"
 HTTP_KEYTAB = "/etc/ipa/tpi/http.keytab"
 CERTIFICATE = "/var/lib/ipa/certs/httpd.crt"
 KEY = "/var/lib/ipa/private/httpd.key"
+# Who uses up approved requests: the certificate validator.
+CONSUMER = "ipatpi-certval"
 CERTVAL = Path("/etc/ipa/tpi/certval.toml")
 SITE = Path("/etc/apache2/conf-enabled/ipa-tpi-ca.conf")
 LOCATION = Path("/usr/share/ipa-tpi/ca-location.conf")
@@ -95,9 +97,11 @@ def product_files(layout: Layout) -> dict[Path, str]:
         "ldap_uri": uri,
         "ldap_host": layout.host,
         "asker": "pkiuser",
+        "executor_socket": str(product.executor_socket),
     }
     return {
-        product.executor_toml: settings.executor_toml(layout, uri, layout.ca_host) + "\n[dogtag]\n",
+        product.executor_toml: settings.executor_toml(layout, uri, layout.ca_host)
+        + f'consume_user = "{CONSUMER}"\n\n[dogtag]\n',
         product.floor_toml: floor_toml(),
         CERTVAL: settings.toml(certval),
         Path("/etc/ldap/ldap.conf"): f"TLS_CACERT {product.ca_file}\n",

@@ -42,14 +42,14 @@ _CA_OPERATIONS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
     "dogtag.cert.request": {
         **_PROFILE,
         "ca": {"pattern": "[A-Za-z0-9_][A-Za-z0-9_ .-]{0,99}"},
-        "csr": {"pattern": r"[A-Za-z0-9+/= \n-]{64,}"},
+        "csr": {"pattern": r"[A-Za-z0-9+/= \n-]{64,}", "lines": True},
         "submit": {"pattern": "[a-z]+", "values": ["executor", "requester"]},
     },
     "dogtag.cert.revoke": {**_SERIAL, "reason": {"pattern": "[A-Za-z_]+", "values": sorted(REASONS)}},
     "dogtag.profile.disable": _PROFILE,
     "dogtag.profile.enable": _PROFILE,
-    "dogtag.profile.import": {**_PROFILE, "configuration": {"pattern": r"[\s\S]+"}},
-    "dogtag.profile.modify": {**_PROFILE, "configuration": {"pattern": r"[\s\S]+"}},
+    "dogtag.profile.import": {**_PROFILE, "configuration": {"pattern": r"[\s\S]+", "lines": True}},
+    "dogtag.profile.modify": {**_PROFILE, "configuration": {"pattern": r"[\s\S]+", "lines": True}},
 }
 _WINDOW_SECONDS = 300
 # The CA is started anew in tests, on a machine that may have other work.

@@ -1,5 +1,7 @@
 """A Dogtag CA's certificates, as one person or agent sees them; how calls get there: `dogtag_transport`, `dogtag_agent`."""
 
+import json
+import re
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -7,12 +9,14 @@ from ipa_tpi.adapters.dogtag_configuration import DogtagAuthorities, DogtagProfi
 from ipa_tpi.errors import (
     ActionFailedError,
     AuthorityUnavailableError,
+    KerberosError,
     OutcomeUnknownError,
     RefusedError,
 )
-from ipa_tpi.ports import Authorities, Certificate, DogtagTransport, Profiles
+from ipa_tpi.ports import Authorities, Certificate, DogtagTransport, Issued, Profiles
 
 _NOT_FOUND: Final = 404
+_SERIAL: Final = re.compile(r"0x[1-9a-f][0-9a-f]{0,39}")
 _SUCCESS: Final = range(200, 300)
 _REASONS: Final = {
     0: "Unspecified",
@@ -71,6 +75,39 @@ class Dogtag:
         """Take a certificate off hold."""
         self._done("POST", f"/agent/certs/{serial}/unrevoke", {})
 
+    def enroll(self, profile: str, csr: str) -> Issued:
+        """Ask for a certificate, with the one input that FreeIPA gives."""
+        attributes = [
+            {"name": "cert_request_type", "Value": "pkcs10"},
+            {"name": "cert_request", "Value": csr},
+        ]
+        kind = "certReqInputImpl"
+        body = {
+            "ProfileID": profile,
+            "Renewal": False,
+            "Input": [{"id": "i1", "ClassID": kind, "Name": kind, "Attribute": attributes}],
+        }
+        status, found = self._transport.call("POST", "/certrequests", body)
+        if status >= 500 or status in _SUCCESS:  # noqa: PLR2004 (a server's own error: nobody knows what it did before)
+            serial = _issued(status, found)
+            return Issued(serial, self._encoded(serial))
+        if status in {401, 403}:
+            raise ActionFailedError(
+                f"the CA refused it for the requester: {_told(found)}; ask an administrator for the permission"
+            )
+        raise ActionFailedError(
+            f"the CA answered {status}: {_told(found)}; correct the request, or see its debug log"
+        )
+
+    def _encoded(self, serial: str) -> str:
+        # It is issued; that it cannot be fetched now does not undo that.
+        try:
+            status, found = self._transport.call("GET", f"/certs/{serial}")
+        except (AuthorityUnavailableError, OutcomeUnknownError, KerberosError):
+            return ""
+        text = found.get("Encoded") if status in _SUCCESS and isinstance(found, dict) else None
+        return text if isinstance(text, str) else ""
+
     def _done(self, method: str, path: str, body: object) -> None:
         status, found = self._transport.call(method, path, body)
         if status in {401, 403}:
@@ -88,6 +125,36 @@ class Dogtag:
             raise ActionFailedError(
                 f"the CA did not do it ({str(outcome)[:40]!a}): {_told(found)}; see its debug log"
             )
+
+
+def _issued(status: int, found: object) -> str:
+    """Take the number of the one certificate out of an answer, or tell how it ended."""
+    entries = found.get("entries") if isinstance(found, dict) else None
+    entry = entries[0] if isinstance(entries, list) and len(entries) == 1 else None
+    if status not in _SUCCESS or not isinstance(entry, dict):
+        raise OutcomeUnknownError(
+            f"the CA answered {status}: {_told(found)}; look whether it has issued the certificate"
+        )
+    state, serial = entry.get("requestStatus"), entry.get("certId")
+    if state == "complete" and isinstance(serial, str) and _SERIAL.fullmatch(serial):
+        return serial
+    if state == "rejected" and not serial:
+        raise ActionFailedError(f"the CA rejected it: {_why(entry.get('errorMessage'))}; nothing was issued")
+    raise OutcomeUnknownError(
+        f"the CA says that the request is {str(state)[:40]!a}; look whether it has issued the certificate, or will"
+    )
+
+
+def _why(told: object) -> str:
+    """Give the reason of a rejection; our own validator tells it as one line of JSON."""
+    text = told.strip() if isinstance(told, str) else ""
+    try:
+        parsed = json.loads(text)
+    except ValueError:
+        parsed = None
+    message = parsed.get("message") if isinstance(parsed, dict) else None
+    words = message if isinstance(message, str) else text
+    return f"{words[:600]!a}" if words else "without a word"
 
 
 def _certificate(serial: str, found: dict[str, Any]) -> Certificate:

@@ -16,6 +16,8 @@ from ipa_tpi.errors import ActionFailedError, ConfigError, RefusedError
 from ipa_tpi.executor.action import Act, Means, Operation
 from ipa_tpi.executor.authorities import AuthorityCreate, AuthoritySwitch
 from ipa_tpi.executor.certificates import CertificateJob
+from ipa_tpi.executor.enrolment import NAME as ENROLMENT
+from ipa_tpi.executor.enrolment import EnrolmentJob
 from ipa_tpi.executor.profiles import ProfileImport, ProfileModify, ProfileSwitch
 from ipa_tpi.model import Floor, FloorOperation, Json
 from ipa_tpi.ports import UnitState
@@ -120,6 +122,7 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
     "dogtag.ca.enable": AuthoritySwitch("enable"),
     "dogtag.cert.hold": CertificateJob("hold"),
     "dogtag.cert.release": CertificateJob("release"),
+    ENROLMENT: EnrolmentJob(),
     "dogtag.cert.revoke": CertificateJob("revoke"),
     "dogtag.profile.disable": ProfileSwitch("disable"),
     "dogtag.profile.enable": ProfileSwitch("enable"),

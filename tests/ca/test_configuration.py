@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import time
 import uuid
@@ -18,7 +19,7 @@ from certval_tree import planted
 
 from ipa_tpi.adapters.dogtag import Dogtag
 from ipa_tpi.adapters.dogtag_transport import OperatorLocation, ProxyTicket
-from ipa_tpi.decide.profile_text import Configuration, read_configuration, told_configuration
+from ipa_tpi.decide.profile_text import MAX_CHARACTERS, Configuration, read_configuration, told_configuration
 from ipa_tpi.errors import ActionFailedError, RefusedError
 from ipa_tpi.executor.action import Means
 from ipa_tpi.executor.operations import operation
@@ -289,6 +290,36 @@ def agreed(world: CaWorld, operation_name: str, **parameters: str) -> str:
     assert not world.audit(request_id, "intent")
     world.approve("bob", request_id)
     return str(world.ended(request_id, "executed").message)
+
+
+def test_r_d16_a_profile_is_imported_and_modified_once_another_person_agrees(
+    ca: CaHost, world: CaWorld
+) -> None:
+    """The longest text that is taken goes the whole way: by web service and directory, and shown to who approves."""
+    name = new_name()
+    text = guarded_text(name)
+    text += "#" * (MAX_CHARACTERS - len(text) - 1) + "\n"
+    assert agreed(world, "dogtag.profile.import", profile=name, configuration=text) == (
+        f"imported {name}: it is disabled"
+    )
+    shorter = guarded_text(name, days=20)
+    request_id = world.ask("alice", "dogtag.profile.modify", profile=name, configuration=shorter)
+    preview = world.api("bob").show(request_id).preview
+    assert preview is not None
+    assert (
+        "\n+policyset.serverCertSet.2.default.params.range=20\n"
+        in json.loads(preview.body)["shown"]["change"]
+    )
+    world.approve("bob", request_id)
+    assert world.ended(request_id, "executed").message == f"modified {name}: it is disabled"
+    assert has(ca, name).pairs == pairs_of(name, shorter)
+
+
+def test_r_d18_one_that_is_open_is_refused_before_anybody_is_asked(world: CaWorld) -> None:
+    name = new_name()
+    text = guarded_text(name).replace("auth.instance_id=SessionAuthentication\n", "")
+    request_id = world.ask("alice", "dogtag.profile.import", profile=name, configuration=text)
+    assert "profile-unguarded" in world.ended(request_id, "denied").message
 
 
 def test_r_d16_a_profile_is_enabled_and_disabled_once_another_person_agrees(

@@ -235,7 +235,7 @@ def test_the_sockets_verbs_values_and_limits() -> None:
     part = _part(EXECUTOR, "SOCKET")
     verbs = set(re.findall(r'"(\w+)": \(uid_of', inspect.getsource(Executor.__init__)))
     values = set(re.findall(r'"(\w+)":', inspect.getsource(Executor._health)))
-    assert (len(verbs), len(values)) == (2, 7)
+    assert (len(verbs), len(values)) == (3, 7)
     assert set(_heads(part)) == verbs | values
     assert encode(SocketAnswer(ok=True, health={})).decode() in part
 
