@@ -55,6 +55,12 @@ def gives_an_answer_without_json(scene: Scene) -> None:
     assert scene.transport().call("GET", "/nothing") == (404, None)
 
 
+def gives_the_text_of_a_success_that_has_no_json(scene: Scene) -> None:
+    status, told = scene.transport().call("GET", "/profiles/caUserCert/raw")
+    assert (status, type(told)) == (200, str)
+    assert "\nprofileId=caUserCert\n" in told
+
+
 def calls_again(scene: Scene) -> None:
     transport = scene.transport()
     assert [transport.call("GET", "/info")[0] for _ in range(2)] == [200, 200]
@@ -89,6 +95,7 @@ CASES: tuple[Case, ...] = (
     sends_text_as_it_is,
     gives_a_refusal_with_its_words,
     gives_an_answer_without_json,
+    gives_the_text_of_a_success_that_has_no_json,
     calls_again,
     is_refused_what_is_too_large,
     is_refused_another_method,

@@ -24,6 +24,7 @@ _ANSWERS: dict[tuple[str, str], tuple[int, Any]] = {
     ("GET", "/info"): (200, {"Attributes": {"Attribute": []}}),
     ("POST", "/certs/search"): (200, {"total": 1}),
     ("POST", "/profiles/raw"): (400, {"Message": "Unable to create profile: Missing profile ID"}),
+    ("GET", "/profiles/caUserCert/raw"): (200, "auth.class_id=\nprofileId=caUserCert\n"),
     ("GET", "/certs/0xfffffff"): (404, {"Message": "Certificate ID 0xfffffff not found"}),
 }
 _JSON = "application/json"
@@ -162,10 +163,14 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(*_ANSWERS.get((self.command, path), (404, None)))
 
     def _send(self, status: int, told: Any = None, *, session: bool = False) -> None:
-        body = b"<html>not JSON</html>" if told is None else json.dumps(told).encode()
+        body = b"<html>not JSON</html>" if told is None else _text(told).encode()
         self.send_response(status)
         self.send_header("Content-Length", str(len(body)))
         if session:
             self.send_header("Set-Cookie", f"JSESSIONID={SESSION}; Path=/ca; Secure; HttpOnly")
         self.end_headers()
         self.wfile.write(body)
+
+
+def _text(told: Any) -> str:
+    return told if isinstance(told, str) else json.dumps(told)
