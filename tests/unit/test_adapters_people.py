@@ -30,6 +30,7 @@ _DN = st.lists(st.tuples(_NAME, _VALUE), min_size=1, max_size=4).map(
 @example("cn=K,dc=tpi")
 @example("uid=\u212aelvin,dc=tpi")
 @example("cn=a\n,dc=tpi")
+@example("cn=\\90,dc=tpi")
 @example("")
 def test_the_short_way_to_the_normal_form_gives_the_same(dn: str) -> None:
     try:
