@@ -66,6 +66,7 @@ def test_the_parent_is_what_is_left_without_the_first_part(first: str, second: s
         # The RDN of a service differs in case from its name, which the directory compares exactly.
         (f"krbprincipalname=tpi/a@tpi.test,cn=services,{ACCOUNTS}", None),
         (f"uid=\\*,cn=users,{ACCOUNTS}", None),
+        (f"uid=\\90,cn=users,{ACCOUNTS}", None),
         (f"uid=alice+cn=a,cn=users,{ACCOUNTS}", None),
         (f"cn=admin,{ACCOUNTS}", None),
         ("uid=alice,dc=tpi,dc=test", None),
