@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import ca_operator
 import ldap
 import pytest
 from apache import weakened
@@ -37,6 +38,16 @@ KEYS = [
     f'certServer.kra.{name}:execute:allow (execute) group="{HOLDER}":by hand'
     for name in ("keys", "keyrequests")
 ]
+
+# Calls that a right of Dogtag's covers, or none, and no command of FreeIPA's; how Dogtag itself answers.
+BEYOND = (
+    ("/agent/certs/{issued}/revoke-ca", "401"),
+    ("/agent/certs/{issued}/%72evoke-ca", "401"),
+    ("//agent//certs/{issued}/./revoke-ca/", "401"),
+    ("/authorities/none/renew", "4"),
+    ("/installer/setupAdmin", "400"),
+    ("/installer/../installer/finalizeConfiguration", "400"),
+)
 
 
 def ruled(controlled: str) -> str:
@@ -132,6 +143,18 @@ def test_r_d16_what_no_operation_stands_for_is_done_for_nobody(
     assert everything() == before
 
 
+def test_r_d16_what_goes_beyond_the_operations_is_not_even_the_executors(
+    everything_controlled: World,
+) -> None:
+    world, before = everything_controlled, everything()
+    credentials = ca_operator.evidence(world.ways.ca.ccache("alice"))
+    for path, _ in BEYOND:
+        wish, target = {"Reason": "Superseded"}, path.format(**world.scene)
+        answer = ca_operator.ask("POST", target, credentials=credentials, body=wish)
+        assert (answer.status, "ClassName" in answer.text) == (403, False), path
+    assert everything() == before
+
+
 @pytest.mark.parametrize("way", ALONE)
 def test_r_d16_enrolment_is_asked_of_the_program_by_every_way(everything_controlled: World, way: str) -> None:
     """No channel guards it, the profile's constraint does: whoever gets through to Dogtag gets to the program."""
@@ -178,17 +201,6 @@ def test_r_d17_what_freeipa_has_no_command_for_stays_shut(nothing_controlled: Wo
     world, before = nothing_controlled, everything()
     assert world.ways.public(call, world.scene, "bob") == 403
     assert everything() == before
-
-
-# Calls that a right of Dogtag's covers, or none, and no command of FreeIPA's; how Dogtag itself answers.
-BEYOND = (
-    ("/agent/certs/{issued}/revoke-ca", "401"),
-    ("/agent/certs/{issued}/%72evoke-ca", "401"),
-    ("//agent//certs/{issued}/./revoke-ca/", "401"),
-    ("/authorities/none/renew", "4"),
-    ("/installer/setupAdmin", "400"),
-    ("/installer/../installer/finalizeConfiguration", "400"),
-)
 
 
 def test_r_d17_what_goes_beyond_freeipas_commands_does_not_reach_dogtag(nothing_controlled: World) -> None:
