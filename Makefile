@@ -23,7 +23,7 @@ REALM_WORKERS ?= 2
 
 .PHONY: help setup check lint types imports trace unit fuzz test realm box ca demo bench load model kill-matrix mutation down lock clean coverage
 help:
-	@sed -n '1,6s/^# //p' Makefile
+	@sed -n '1,7s/^# //p' Makefile
 
 setup:
 	@lab/setup.sh "$(CACHE)"
@@ -52,7 +52,7 @@ unit:
 # FUZZ_EXAMPLES of everything that is hostile, for each target; a thousand take about two minutes.
 FUZZ_EXAMPLES ?= 2000
 fuzz: setup
-	FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) $(PYTHON) -m pytest -q -n $(UNIT_WORKERS) --timeout 3600 tests/unit/test_certval_*.py
+	FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) $(PYTHON) -m pytest -q -n $(UNIT_WORKERS) --timeout 3600 tests/unit/test_certval_*.py tests/unit/test_decide_csr.py
 
 realm: setup
 	$(PYTHON) -m pytest -q -n $(REALM_WORKERS) tests/realm

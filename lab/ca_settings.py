@@ -19,9 +19,16 @@ CCACHES = "/run/ipa-tpi-ca"
 HTTP_KEYTAB = "/etc/ipa/tpi/http.keytab"
 CERTIFICATE = "/var/lib/ipa/certs/httpd.crt"
 KEY = "/var/lib/ipa/private/httpd.key"
+# Who uses up approved requests: the certificate validator.
+CONSUMER = "ipatpi-certval"
 CERTVAL = Path("/etc/ipa/tpi/certval.toml")
 SITE = Path("/etc/apache2/conf-enabled/ipa-tpi-ca.conf")
 LOCATION = Path("/usr/share/ipa-tpi/ca-location.conf")
+LEGACY = Path("/usr/share/ipa-tpi/ca-legacy-location.conf")
+# As FreeIPA names it; Dogtag's own chain, which is not the authority of the laboratory's TLS.
+AGENT = "CN=IPA RA,O=TPI.TEST"
+AGENT_ISSUER = "CN=Certificate Authority,O=TPI.TEST"
+AUTHORITY = "/etc/ipa/tpi/dogtag-ca.crt"
 APACHE_MODULES = (
     "auth_gssapi",
     "authz_user",
@@ -90,9 +97,11 @@ def product_files(layout: Layout) -> dict[Path, str]:
         "ldap_uri": uri,
         "ldap_host": layout.host,
         "asker": "pkiuser",
+        "executor_socket": str(product.executor_socket),
     }
     return {
-        product.executor_toml: settings.executor_toml(layout, uri, layout.ca_host) + "\n[dogtag]\n",
+        product.executor_toml: settings.executor_toml(layout, uri, layout.ca_host)
+        + f'consume_user = "{CONSUMER}"\n\n[dogtag]\n',
         product.floor_toml: floor_toml(),
         CERTVAL: settings.toml(certval),
         Path("/etc/ldap/ldap.conf"): f"TLS_CACERT {product.ca_file}\n",
@@ -115,12 +124,17 @@ def apache_files(layout: Layout) -> dict[Path, str]:
         "TPI_CA_KEYTAB": HTTP_KEYTAB,
         "TPI_CA_DELEGATION": delegation(f"HTTP/{layout.ca_host}", layout.principal("tpi", layout.ca_host)),
         "TPI_CA_SERVICE_CCACHE": f"{CCACHES}/own/ccache",
+        "TPI_CA_AGENT": AGENT,
+        "TPI_CA_AGENT_ISSUER": AGENT_ISSUER,
+        "TPI_CA_AUTHORITY": AUTHORITY,
+        "TPI_CA_OCSP": f"http://{layout.ca_host}:8080/ca/ocsp",
     }
-    text = "".join(f"Define {name} {value}\n" for name, value in defines.items())
+    text = "".join(f'Define {name} "{value}"\n' for name, value in defines.items())
     return {
         Path("/etc/ipa/tpi/ca-httpd.conf"): text,
         SITE: (SHIPPED / "ipa-tpi-ca.conf").read_text(encoding="utf-8"),
         LOCATION: (SHIPPED / "ca-location.conf").read_text(encoding="utf-8"),
+        LEGACY: (SHIPPED / "ca-legacy-location.conf").read_text(encoding="utf-8"),
         Path("/etc/apache2/sites-enabled/ipa-lab.conf"): f"""\
 ServerName {layout.ca_host}
 <VirtualHost *:443>

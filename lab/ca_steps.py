@@ -112,6 +112,18 @@ def _join_realm(layout: Layout) -> None:
 def _configure_apache(layout: Layout) -> None:
     _run("a2enmod", "-q", *ca_settings.APACHE_MODULES)
     _run("a2dissite", "-q", "000-default")
+    # Whose certificate the RA agent has.
+    database = [
+        "certutil",
+        "-L",
+        "-d",
+        str(_TOMCAT / "alias"),
+        "-n",
+        "caSigningCert cert-pki-tomcat CA",
+        "-a",
+    ]
+    chain = subprocess.run(database, check=True, capture_output=True, text=True).stdout
+    write(Path(ca_settings.AUTHORITY), chain)
     for path, content in ca_settings.apache_files(layout).items():
         # One holds the secret by which Dogtag believes whatever comes with it.
         write(path, content, mode=0o600 if path.parent.name == "tpi" else 0o644)
