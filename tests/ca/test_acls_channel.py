@@ -154,6 +154,10 @@ def test_r_d16_what_goes_beyond_the_operations_is_not_even_the_executors(
         wish, target = {"Reason": "Superseded"}, path.format(**world.scene)
         answer = ca_operator.ask("POST", target, credentials=credentials, body=wish)
         assert (answer.status, "ClassName" in answer.text) == (403, False), path
+    with weakened({"Require all denied": "Require valid-user"}, SITE):
+        target = f"/agent/certs/{world.scene['issued']}/revoke-ca"
+        answer = ca_operator.ask("POST", target, credentials=credentials, body={"Reason": "Superseded"})
+        assert (answer.status, "is not a CA signing certificate" in answer.text) == (401, True)
     assert everything() == before
 
 
