@@ -111,8 +111,8 @@ class CaHost:
         roles: list[str] = answer.json["Roles"]["Role"]
         return roles
 
-    def enroll(self, person: str, profile: str, request: str) -> Answer:
-        """Submit a certificate request to a profile."""
+    def enroll(self, person: str, profile: str, request: str, *, authority: str = "") -> Answer:
+        """Submit a certificate request to a profile, and to a sub-CA where its id is given."""
         inputs = (
             ("i1", "certReqInputImpl", {"cert_request_type": "pkcs10", "cert_request": request}),
             ("i2", "submitterInfoInputImpl", {"requestor_name": "", "requestor_email": ""}),
@@ -130,7 +130,8 @@ class CaHost:
                 for number, kind, values in inputs
             ],
         }
-        return self.call(person, "POST", "/certrequests", body=body)
+        chosen = f"?issuer-id={authority}" if authority else ""
+        return self.call(person, "POST", f"/certrequests{chosen}", body=body)
 
     def certificate(self, number: str) -> x509.Certificate:
         """Fetch a certificate that was issued."""

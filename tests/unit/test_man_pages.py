@@ -40,7 +40,8 @@ FLOOR = "ipa-tpi-floor.5"
 TOML = "ipa-tpi.toml.5"
 VALIDATE = "ipa-tpi-validate.8"
 CERTVAL = "ipa-tpi-certval.8"
-PAGES = (EXECUTOR, FLOOR, TOML, VALIDATE, CERTVAL)
+EXPIRY = "ipa-tpi-expiry.8"
+PAGES = (EXECUTOR, FLOOR, TOML, VALIDATE, CERTVAL, EXPIRY)
 STRUCTS: dict[tuple[str, str], type[msgspec.Struct]] = {
     (TOML, "Keys of web.toml"): config.WebConfig,
     (TOML, "Keys of executor.toml"): config.ExecutorConfig,
