@@ -27,6 +27,7 @@ from lab.people import PEOPLE
 URL = f"https://{CA_HOST}"
 TLS_AUTHORITY = "/etc/ipa/ca.crt"
 SECONDS = 60.0
+HOST = f"host/{CA_HOST}"
 PASSWORDS = {person.uid: person.password for person in PEOPLE}
 
 
@@ -47,16 +48,26 @@ class CaHost:
     folder: Path
     _caches: dict[str, str] = field(default_factory=dict)
 
-    def ccache(self, person: str) -> str:
-        """Give a person's ticket cache, with a ticket in it."""
-        if person not in self._caches:
-            path = f"FILE:{self.folder}/{person}.ccache"
-            command = ["/usr/bin/kinit", "-c", path, f"{person}@{REALM}"]
+    def ccache(self, caller: str, principal: str = "") -> str:
+        """Give a ticket cache with a ticket in it.
+
+        Args:
+            caller: a person, or this host's own `HOST`.
+            principal: the name to ask for it by, where it is another than the caller's.
+        """
+        name = principal or f"{caller}@{REALM}"
+        if name not in self._caches:
+            path = f"FILE:{self.folder}/{name.replace('/', '-')}.ccache"
+            known = ("-k", "-t", "/etc/krb5.keytab") if caller == HOST else ()
             subprocess.run(
-                command, input=f"{PASSWORDS[person]}\n", text=True, check=True, capture_output=True
+                ["/usr/bin/kinit", *known, "-c", path, name],
+                input=f"{PASSWORDS.get(caller, '')}\n",
+                text=True,
+                check=True,
+                capture_output=True,
             )
-            self._caches[person] = path
-        return self._caches[person]
+            self._caches[name] = path
+        return self._caches[name]
 
     def call(
         self,
@@ -111,26 +122,13 @@ class CaHost:
         roles: list[str] = answer.json["Roles"]["Role"]
         return roles
 
-    def enroll(self, person: str, profile: str, request: str) -> Answer:
-        """Submit a certificate request to a profile."""
-        inputs = (
-            ("i1", "certReqInputImpl", {"cert_request_type": "pkcs10", "cert_request": request}),
-            ("i2", "submitterInfoInputImpl", {"requestor_name": "", "requestor_email": ""}),
+    def enroll(
+        self, person: str, profile: str, request: str, *, kind: str = "pkcs10", requestor: str = ""
+    ) -> Answer:
+        """Submit a certificate request to a profile; see `enrolment`."""
+        return self.call(
+            person, "POST", "/certrequests", body=enrolment(profile, request, kind=kind, requestor=requestor)
         )
-        body = {
-            "ProfileID": profile,
-            "Renewal": False,
-            "Input": [
-                {
-                    "id": number,
-                    "ClassID": kind,
-                    "Name": kind,
-                    "Attribute": [{"name": name, "Value": value} for name, value in values.items()],
-                }
-                for number, kind, values in inputs
-            ],
-        }
-        return self.call(person, "POST", "/certrequests", body=body)
 
     def certificate(self, number: str) -> x509.Certificate:
         """Fetch a certificate that was issued."""
@@ -176,6 +174,34 @@ class Profile:
     def was_asked(self) -> bool:
         """Say whether the program was started since it was told what to say."""
         return self.seen.exists()
+
+
+def enrolment(profile: str, request: str, *, kind: str = "pkcs10", requestor: str = "") -> Any:
+    """Return what Dogtag takes as a request for a certificate.
+
+    Args:
+        profile: by which.
+        request: its text.
+        kind: what it is said to be.
+        requestor: whatever the client says who it is.
+    """
+    inputs = (
+        ("i1", "certReqInputImpl", {"cert_request_type": kind, "cert_request": request}),
+        ("i2", "submitterInfoInputImpl", {"requestor_name": requestor, "requestor_email": ""}),
+    )
+    return {
+        "ProfileID": profile,
+        "Renewal": False,
+        "Input": [
+            {
+                "id": number,
+                "ClassID": name,
+                "Name": name,
+                "Attribute": [{"name": key, "Value": value} for key, value in values.items()],
+            }
+            for number, name, values in inputs
+        ],
+    }
 
 
 def certificate_request(name: str) -> str:
