@@ -27,7 +27,9 @@ from lab.people import PEOPLE
 URL = f"https://{CA_HOST}"
 TLS_AUTHORITY = "/etc/ipa/ca.crt"
 SECONDS = 60.0
-HOST = f"host/{CA_HOST}"
+# Who is no person, and where their keys are.
+HOST, SERVICE = f"host/{CA_HOST}", f"HTTP/{CA_HOST}"
+KEYTABS = {HOST: "/etc/krb5.keytab", SERVICE: "/etc/ipa/tpi/http.keytab"}
 PASSWORDS = {person.uid: person.password for person in PEOPLE}
 
 
@@ -52,13 +54,13 @@ class CaHost:
         """Give a ticket cache with a ticket in it.
 
         Args:
-            caller: a person, or this host's own `HOST`.
+            caller: a person, `HOST` or `SERVICE`.
             principal: the name to ask for it by, where it is another than the caller's.
         """
         name = principal or f"{caller}@{REALM}"
         if name not in self._caches:
             path = f"FILE:{self.folder}/{name.replace('/', '-')}.ccache"
-            known = ("-k", "-t", "/etc/krb5.keytab") if caller == HOST else ()
+            known = ("-k", "-t", KEYTABS[caller]) if caller in KEYTABS else ()
             subprocess.run(
                 ["/usr/bin/kinit", *known, "-c", path, name],
                 input=f"{PASSWORDS.get(caller, '')}\n",

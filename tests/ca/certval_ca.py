@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -115,15 +115,23 @@ def validator(ca: CaHost) -> Iterator[str]:
     PROGRAM.chmod(0o755)
     with written(SETTINGS, _settings()), written(LDAP_CONF, f"TLS_CACERT {AUTHORITY}\n"):
         systemctl("restart", SOCKET)
-        ldap.set_option(ldap.OPT_X_TLS_CACERTFILE, AUTHORITY)
-        root = bind(f"ldaps://{IPA_HOST}", ca.ccache("adam").removeprefix("FILE:"), IPA_HOST)
         name = f"certval{uuid.uuid4().hex[:8]}"
         try:
-            with planted(root, CA_HOST, REALM, 5, name), own_managers(root):
+            with directory(ca) as root, planted(root, CA_HOST, REALM, 5, name), services(root):
                 yield name
         finally:
-            root.unbind_s()
             systemctl("stop", SOCKET, SERVICE)
+
+
+@contextmanager
+def directory(ca: CaHost) -> Iterator[Any]:
+    """Give the realm's directory, as one of its administrators."""
+    ldap.set_option(ldap.OPT_X_TLS_CACERTFILE, AUTHORITY)
+    root = bind(f"ldaps://{IPA_HOST}", ca.ccache("adam").removeprefix("FILE:"), IPA_HOST)
+    try:
+        yield root
+    finally:
+        root.unbind_s()
 
 
 @contextmanager
@@ -150,15 +158,13 @@ def written(path: Path, text: str) -> Iterator[None]:
 
 
 @contextmanager
-def own_managers(root: Any) -> Iterator[None]:
-    """Let this host manage itself, as FreeIPA does, and a service of another; a further service is nobody's."""
+def services(root: Any) -> Iterator[None]:
+    """Let this host manage a service of another one; a further service is not its own."""
     manager = f"fqdn={CA_HOST},{HOSTS}"
     made = [
         _service("HTTP/web.tpi.test", manager),
         _service("HTTP/lone.tpi.test", f"fqdn=lone.tpi.test,{HOSTS}"),
     ]
-    with suppress(ldap.TYPE_OR_VALUE_EXISTS):
-        root.modify_s(manager, [(ldap.MOD_ADD, "managedBy", [manager.encode()])])
     for one in made:
         values = [(name, [value.encode() for value in told]) for name, told in one.attributes.items()]
         root.add_s(one.dn, values)
