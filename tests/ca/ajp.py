@@ -7,26 +7,36 @@ import struct
 from collections.abc import Mapping
 
 _FORWARD_REQUEST = 2
-_GET = 2
+_GET, _POST = 2, 4
 _REMOTE_USER, _AUTH_TYPE, _ATTRIBUTE, _SECRET, _END = 3, 4, 10, 12, 255
 _BODY, _HEADERS, _DONE = 3, 4, 5
 _SECONDS = 20.0
 
 
 def ask(
-    path: str, *, user: str = "", attributes: Mapping[str, str] | None = None, secret: str = ""
+    path: str,
+    *,
+    user: str = "",
+    attributes: Mapping[str, str] | None = None,
+    secret: str = "",
+    body: bytes = b"",
 ) -> tuple[int, str]:
     """Ask Tomcat's connector for a path, and return status and body.
 
     Args:
-        path: what to GET.
+        path: what to GET, or to POST to.
         user: whom the connector is to take the caller for.
         attributes: what else it is told of the caller.
         secret: what shows that this is Apache.
+        body: JSON to POST.
     """
-    parts = [struct.pack(">BB", _FORWARD_REQUEST, _GET)]
+    parts = [struct.pack(">BB", _FORWARD_REQUEST, _POST if body else _GET)]
     parts += [_string(text) for text in ("HTTP/1.1", path, "127.0.0.1", "localhost", "ca1.tpi.test")]
-    parts += [struct.pack(">HBH", 443, 1, 1), _string("accept"), _string("application/json")]
+    headers = {"accept": "application/json"}
+    if body:
+        headers |= {"content-type": "application/json", "content-length": str(len(body))}
+    parts.append(struct.pack(">HBH", 443, 1, len(headers)))
+    parts += [_string(text) for pair in headers.items() for text in pair]
     if user:
         parts += [bytes([_REMOTE_USER]), _string(user), bytes([_AUTH_TYPE]), _string("Negotiate")]
     for name, value in (attributes or {}).items():
@@ -35,8 +45,14 @@ def ask(
         parts += [bytes([_SECRET]), _string(secret)]
     message = b"".join([*parts, bytes([_END])])
     with socket.create_connection(("127.0.0.1", 8009), timeout=_SECONDS) as connection:
-        connection.sendall(struct.pack(">HH", 0x1234, len(message)) + message)
+        connection.sendall(_packet(message))
+        if body:
+            connection.sendall(_packet(struct.pack(">H", len(body)) + body))
         return _answer(connection)
+
+
+def _packet(message: bytes) -> bytes:
+    return struct.pack(">HH", 0x1234, len(message)) + message
 
 
 def _answer(connection: socket.socket) -> tuple[int, str]:

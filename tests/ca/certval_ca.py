@@ -175,7 +175,9 @@ def services(root: Any) -> Iterator[None]:
             root.delete_s(one.dn)
 
 
-def make_profile(ca: CaHost, name: str, program: Path, timeout_seconds: int = 10, **more: str) -> str:
+def make_profile(
+    ca: CaHost, name: str, program: Path, timeout_seconds: int = 10, gate: str = "", **more: str
+) -> str:
     """Make and enable a profile that takes whoever has a session, as FreeIPA's do, and asks a program.
 
     Args:
@@ -183,6 +185,7 @@ def make_profile(ca: CaHost, name: str, program: Path, timeout_seconds: int = 10
         name: its id.
         program: what it asks.
         timeout_seconds: how long it waits.
+        gate: a group that Dogtag itself is to ask for.
         more: further variables, or other sources of the known ones.
     """
     lines = [
@@ -198,6 +201,8 @@ def make_profile(ca: CaHost, name: str, program: Path, timeout_seconds: int = 10
     # Any key and any subject: here nobody decides but the program.
     for kind in ("keyConstraintImpl", "subjectNameConstraintImpl"):
         lines = [line.replace(kind, "noConstraintImpl") for line in lines]
+    if gate:
+        lines.append(f'authz.acl=group="{gate}"')
     told = CONSTRAINT | {f"env.{key}": value for key, value in more.items()}
     lines += [f"{_SET}.{last}.constraint.params.{key}={value}" for key, value in told.items()]
     made = ca.call("alice", "POST", "/profiles/raw", raw="\n".join(lines) + "\n")
