@@ -19,7 +19,7 @@ from typing import Any
 import ldap
 from ca_host import Answer, CaHost
 from ca_profile import profile_text
-from certval_tree import HOSTS, planted
+from certval_tree import HOSTS, acl, planted
 
 from lab.ca_network import CA_HOST, IPA_HOST
 from lab.ca_spawn import LDAPI
@@ -31,6 +31,7 @@ PROGRAM = Path("/usr/libexec/ipa/ipa-pki-validate-cert-request")
 SETTINGS = Path("/etc/ipa/tpi/certval.toml")
 LDAP_CONF = Path("/etc/ldap/ldap.conf")
 AUTHORITY = "/etc/ipa/ca.crt"
+OPERATORS = "cn=tpi-operators,cn=groups,cn=accounts,dc=tpi,dc=test"
 SERVICES = "cn=services,cn=accounts,dc=tpi,dc=test"
 SOCKET, SERVICE = "ipa-tpi-certval.socket", "ipa-tpi-certval.service"
 YES = Path("/bin/true")
@@ -113,7 +114,7 @@ def validator(ca: CaHost) -> Iterator[str]:
     PROGRAM.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(Path(__file__).parents[2] / "validator" / PROGRAM.name, PROGRAM)
     PROGRAM.chmod(0o755)
-    with written(SETTINGS, _settings()), written(LDAP_CONF, f"TLS_CACERT {AUTHORITY}\n"):
+    with written(SETTINGS, settings()), written(LDAP_CONF, f"TLS_CACERT {AUTHORITY}\n"):
         systemctl("restart", SOCKET)
         name = f"certval{uuid.uuid4().hex[:8]}"
         try:
@@ -159,12 +160,14 @@ def written(path: Path, text: str) -> Iterator[None]:
 
 @contextmanager
 def services(root: Any) -> Iterator[None]:
-    """Let this host manage a service of another one; a further service is not its own."""
+    """Let this host manage a service of another one; a further service is not its own.  Operators may use any profile."""
     manager = f"fqdn={CA_HOST},{HOSTS}"
     made = [
         _service("HTTP/web.tpi.test", manager),
         _service("HTTP/lone.tpi.test", f"fqdn=lone.tpi.test,{HOSTS}"),
     ]
+    # The profiles that tests make: for the same people as the one that is planted.
+    made.append(acl(90, memberUser=[OPERATORS], ipaCertProfileCategory="all"))
     for one in made:
         values = [(name, [value.encode() for value in told]) for name, told in one.attributes.items()]
         root.add_s(one.dn, values)
@@ -229,8 +232,13 @@ def _service(name: str, manager: str) -> Entry:
     )
 
 
-def _settings() -> str:
+def settings(uri: str = f"ldaps://{IPA_HOST}") -> str:
+    """Return certval.toml.
+
+    Args:
+        uri: where the directory is.
+    """
     return (
         f'realm = "{REALM}"\ndomain = "{REALM.lower()}"\nsuffix = "dc=tpi,dc=test"\nhost = "{CA_HOST}"\n'
-        f'ldap_uri = "ldaps://{IPA_HOST}"\nldap_host = "{IPA_HOST}"\n'
+        f'ldap_uri = "{uri}"\nldap_host = "{IPA_HOST}"\n'
     )
