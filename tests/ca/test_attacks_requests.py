@@ -7,16 +7,22 @@ validator it is refused, and Dogtag's own directory shows that nothing was issue
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import cryptography_vectors
 import pytest
 from ca_host import HOST, CaHost
 from certval_ca import Scene, nothing_issued, outcome, scene
 from certval_requests import CN, ORGANISATION, bare, dns, part, pem, request, simple
 from cryptography import x509
 from other_requests import cmc, crmf
+
+from ipa_tpi_validator.altnames import Dns
+from ipa_tpi_validator.armour import CsrError
+from ipa_tpi_validator.csr import read_csr
 
 NEW = "NEW CERTIFICATE REQUEST"
 # What alice may have, and what she may not: a host that neither she nor this host manages.
@@ -177,3 +183,36 @@ def test_r_d09_what_does_not_fit_a_programs_environment_is_refused_by_dogtag(att
             status, said = outcome(attacked.ca.enroll("alice", profile, text))
             assert status == "rejected"
             assert said.startswith("Caught exception while executing command")
+
+
+def vectors() -> Iterator[tuple[str, bytes]]:
+    """Give the requests among the public test vectors of the project cryptography, in DER."""
+    root = Path(cryptography_vectors.__file__).parent / "x509"
+    paths = {*(root / "requests").iterdir(), *(path for path in root.rglob("*csr*") if path.is_file())}
+    for path in sorted(paths):
+        content = path.read_bytes()
+        if b"-----BEGIN" in content:
+            lines = content.decode().partition("REQUEST-----\n")[2].partition("-----END")[0]
+            content = base64.b64decode("".join(lines.split()))
+        yield path.name, content
+
+
+def test_r_d10_no_public_vector_that_is_taken_is_read_otherwise_by_dogtag(attacked: Scene) -> None:
+    """What openssl and the validator agree about (tests/unit), Dogtag signs as they read it."""
+    signed = {}
+    for name, encoded in vectors():
+        try:
+            found = read_csr(pem(encoded))
+        except CsrError:
+            continue
+        answer = attacked.ca.enroll("alice", attacked.lenient, pem(encoded))
+        if answer.status != 200 or outcome(answer)[0] != "complete":
+            continue  # a kind of key, or a subject, that Dogtag does not take
+        _, number = outcome(answer)
+        issued = attacked.ca.certificate(number)
+        asked = x509.load_der_x509_csr(encoded)
+        assert issued.public_key() == asked.public_key(), name
+        hosts = [one.name for one in found.names if isinstance(one, Dns)]
+        assert names(issued) == [found.common_name, *hosts], name
+        signed[name] = number
+    assert len(signed) >= 4, signed
