@@ -192,6 +192,7 @@ class AcceptedProof:
         mic_valid: The MIC is over exactly the text that it should be over.
         evidence: With what to act as the initiator by constrained delegation, where the verifier keeps it;
             only ever in memory.
+        evidence_seconds: For how long it is good.
     """
 
     initiator: str
@@ -201,6 +202,7 @@ class AcceptedProof:
     indicators: frozenset[str]
     mic_valid: bool
     evidence: object = field(default=None, repr=False, compare=False)
+    evidence_seconds: int = 0
 
 
 class ProofVerifier(Protocol):

@@ -30,6 +30,7 @@ SOURCES = (
     "libexec",
     "pyproject.toml",
     "requirements/runtime.lock",
+    "sssd",
     "systemd",
     "upgrade",
     "validator",

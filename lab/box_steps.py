@@ -38,8 +38,8 @@ def main() -> int:
         step()
         print(f"{name}: {time.monotonic() - started:.2f} s", flush=True)
     optional: tuple[tuple[str, Callable[[Layout], str]], ...] = (
-        ("journal", _make_journal),
-        ("polkit", _render_polkit_rules),
+        ("journal", make_journal),
+        ("polkit", render_polkit_rules),
     )
     found = [line for line in [os.environ.get(TROUBLE, "")] if line]
     for name, attempt in optional:
@@ -50,7 +50,7 @@ def main() -> int:
     return 0
 
 
-def _make_journal(layout: Layout) -> str:
+def make_journal(layout: Layout) -> str:
     """Make the executor's journal under its own account; return what went wrong."""
     folder = layout.product.journal.parent
     command = ["install", "-d", "-m", "0700", "-o", layout.product.executor_user, str(folder)]
@@ -60,7 +60,7 @@ def _make_journal(layout: Layout) -> str:
     return _attempt([*as_executor, EXECUTOR, "--config", str(layout.product.executor_toml), "init"])[0]
 
 
-def _render_polkit_rules(layout: Layout) -> str:
+def render_polkit_rules(layout: Layout) -> str:
     """Install the polkit rules that the executor renders from its floor; return what went wrong."""
     trouble, rules = _attempt([EXECUTOR, "--config", str(layout.product.executor_toml), "polkit-rules"])
     if not trouble:

@@ -95,7 +95,7 @@ def make_accounts() -> None:
 
 def make_service_accounts() -> None:
     """Make the accounts that our programs run under."""
-    _place(SHIPPED / "ipa-tpi.sysusers.conf", Path("/usr/lib/sysusers.d/ipa-tpi.conf"))
+    install_file(SHIPPED / "ipa-tpi.sysusers.conf", Path("/usr/lib/sysusers.d/ipa-tpi.conf"))
     _run("systemd-sysusers")
 
 
@@ -113,11 +113,11 @@ def install_units() -> None:
 
 def install_shipped_units() -> None:
     """Install the units that ship, and enable none of them."""
-    _place(SHIPPED / "ipa-tpi.tmpfiles.conf", Path("/usr/lib/tmpfiles.d/ipa-tpi.conf"))
+    install_file(SHIPPED / "ipa-tpi.tmpfiles.conf", Path("/usr/lib/tmpfiles.d/ipa-tpi.conf"))
     for unit in (*SHIPPED.glob("*.service"), *SHIPPED.glob("*.socket")):
-        _place(unit, Path("/usr/lib/systemd/system") / unit.name)
+        install_file(unit, Path("/usr/lib/systemd/system") / unit.name)
     for drop_in in SHIPPED.glob("*.d/*.conf"):
-        _place(drop_in, UNITS / drop_in.parent.name / drop_in.name)
+        install_file(drop_in, UNITS / drop_in.parent.name / drop_in.name)
 
 
 def configure_apache() -> None:
@@ -145,10 +145,11 @@ def link_programs() -> None:
         place.unlink(missing_ok=True)
         place.symlink_to(venv / program)
     for source in PROGRAMS.glob("*/*"):
-        _place(source, LIBEXEC / source.parent.name / source.name, mode=0o755)
+        install_file(source, LIBEXEC / source.parent.name / source.name, mode=0o755)
 
 
-def _place(source: Path, target: Path, mode: int = 0o644) -> None:
+def install_file(source: Path, target: Path, mode: int = 0o644) -> None:
+    """Install one file."""
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(source, target)
     target.chmod(mode)

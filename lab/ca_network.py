@@ -50,9 +50,9 @@ def namespace(box: str) -> Path:
 
 
 def hosts_file() -> str:
-    """Return /etc/hosts of both hosts."""
+    """Return /etc/hosts of both hosts; Dogtag's connectors listen on localhost4 and localhost6, as FreeIPA has it."""
     names = (f"{address} {host} {host.partition('.')[0]}" for host, address in ADDRESSES.items())
-    return "\n".join(["127.0.0.1 localhost", "::1 localhost", *names]) + "\n"
+    return "\n".join(["127.0.0.1 localhost localhost4", "::1 localhost localhost6", *names]) + "\n"
 
 
 def _ip(*words: str) -> None:

@@ -30,6 +30,7 @@ from lab.directory import connect
 from lab.entries import add_all
 from lab.files import write
 from lab.layout import CA_FOLDER, system
+from lab.policy import ca_policy_entries
 
 READY_SECONDS = 120.0
 POLL_SECONDS = 0.2
@@ -156,14 +157,18 @@ def _hand_over(server: Path, root: Path) -> None:
 
 
 def _tell_directory(server: Box, layers: tuple[Path, ...]) -> None:
-    """Write the CA's own entry, of which the number is known since pkispawn."""
+    """Write what a directory without a CA has not: what can be asked of it, and its own entry.
+
+    Its number is known since pkispawn.
+    """
     kept = next(layer / AUTHORITY.relative_to("/") for layer in layers if _holds(layer))
     layout = system()
     socket = Path(f"/proc/{server.leader.pid}/root") / layout.directory.socket.relative_to("/")
     outside = replace(layout, directory=replace(layout.directory, socket=socket))
     connection = connect(outside)
     try:
-        add_all(connection, [authority_entry(layout, json.loads(kept.read_text(encoding="utf-8")))])
+        authority = authority_entry(layout, json.loads(kept.read_text(encoding="utf-8")))
+        add_all(connection, [authority, *ca_policy_entries(layout)])
     finally:
         connection.unbind_s()
 

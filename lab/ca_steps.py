@@ -15,18 +15,28 @@ from pathlib import Path
 
 import ldap
 
-from lab import box_system, ca_network, ca_settings, kdc, processes
+from ipa_tpi_upgrade.command import main as upgrade
+from ipa_tpi_upgrade.sssd import DECLARATION
+from lab import box_steps, box_system, ca_network, ca_settings, kdc, processes
 from lab.box_state import REPORT, TROUBLE
 from lab.ca_spawn import INSTANCE, LDAPI
 from lab.entries import add_all
 from lab.files import make_folder, write
 from lab.layout import Layout, system
 
-SERVICES = ("apache2.service", "sssd.service", f"dirsrv@{INSTANCE}.service", "pki-tomcatd.target")
+SERVICES = (
+    "apache2.service",
+    "sssd.service",
+    f"dirsrv@{INSTANCE}.service",
+    "pki-tomcatd.target",
+    "ipa-tpi-executor.service",
+    "ipa-tpi-certval.socket",
+)
+# What FreeIPA's name for it has Dogtag start before it issues.
+_ASKS = "ipa-pki-validate-cert-request"
 _TOMCAT = Path("/etc/pki/pki-tomcat")
 _SLAPD_SOCKET = Path(f"/run/slapd-{INSTANCE}.socket")
 _PATIENCE_SECONDS = 30.0
-_VALVE = '<Valve className="com.netscape.cms.tomcat.ExternalAuthenticationValve"/>'
 # People are looked up over the network, which is there before the host starts.
 _SSSD_DROP_IN = "[Unit]\nBefore=apache2.service\n"
 
@@ -37,13 +47,14 @@ def main() -> int:
     steps: tuple[tuple[str, Callable[[], None]], ...] = (
         ("name", lambda: _name(layout)),
         ("accounts", _make_accounts),
-        ("programs", box_system.link_programs),
+        ("programs", _install_programs),
         ("units", _install_units),
         ("realm", lambda: _join_realm(layout)),
         ("apache", lambda: _configure_apache(layout)),
-        ("connector", _add_connector),
-        ("parameters", lambda: _set_parameters(layout)),
-        ("valve", _add_valve),
+        ("executor", lambda: _configure_executor(layout)),
+        ("connectors", _enable_connectors),
+        ("parameters", _set_parameters),
+        ("steps", lambda: _apply_steps(layout)),
         ("acls", _add_acls),
     )
     for name, step in steps:
@@ -61,10 +72,15 @@ def _name(layout: Layout) -> None:
 
 
 def _make_accounts() -> None:
+    shipped = box_system.SHIPPED
+    box_system.install_file(shipped / "ipa-tpi-ca.sysusers.conf", Path("/usr/lib/sysusers.d/ipa-tpi-ca.conf"))
+    box_system.install_file(shipped / "ipa-tpi-ca.tmpfiles.conf", Path("/usr/lib/tmpfiles.d/ipa-tpi-ca.conf"))
     box_system.make_service_accounts()
-    write(Path("/etc/sysusers.d/ipa-tpi-ca.conf"), ca_settings.SYSUSERS)
-    write(Path("/etc/tmpfiles.d/ipa-tpi-ca.conf"), ca_settings.TMPFILES)
-    _run("systemd-sysusers")
+
+
+def _install_programs() -> None:
+    box_system.link_programs()
+    box_system.install_file(Path("/src/validator") / _ASKS, Path("/usr/libexec/ipa") / _ASKS, mode=0o755)
 
 
 def _install_units() -> None:
@@ -104,17 +120,36 @@ def _configure_apache(layout: Layout) -> None:
         write(path, content, mode=0o600 if path.parent.name == "tpi" else 0o644)
 
 
-def _add_connector() -> None:
+def _configure_executor(layout: Layout) -> None:
+    """Write what our programs read, and make the executor's journal and the polkit rule of its floor.
+
+    Raises:
+        RuntimeError: one of the executor's commands failed.
+    """
+    for path, content in ca_settings.product_files(layout).items():
+        write(path, content)
+    # Its key comes when the host starts; owners then are as shipped.
+    _run("systemd-tmpfiles", "--create", "ipa-tpi.conf")
+    for attempt in (box_steps.make_journal, box_steps.render_polkit_rules):
+        trouble = attempt(layout)
+        if trouble:
+            raise RuntimeError(trouble)
+
+
+def _enable_connectors() -> None:
+    """Take the AJP connectors out of their comment, as pkispawn does where FreeIPA asks for them (pki_enable_proxy)."""
     path = _TOMCAT / "server.xml"
     text = path.read_text(encoding="utf-8")
-    # The first such line stands in a comment.
-    place = text.rindex('    <Engine name="Catalina"')
-    path.write_text(text[:place] + ca_settings.ajp_connector() + text[place:], encoding="utf-8")
+    before, mark, rest = text.partition(ca_settings.CONNECTORS_COMMENT)
+    if not mark:
+        raise RuntimeError(f"{path} has no AJP connectors in a comment: is this another Dogtag?")
+    connectors, _, after = rest.partition("-->")
+    path.write_text(f"{before}{mark.removesuffix('<!--')}{connectors}{after}", encoding="utf-8")
 
 
-def _set_parameters(layout: Layout) -> None:
+def _set_parameters() -> None:
     for subsystem in ca_settings.SUBSYSTEMS:
-        parameters = ca_settings.parameters(layout, subsystem)
+        parameters = ca_settings.parameters(subsystem)
         path = _TOMCAT / subsystem / "CS.cfg"
         lines = path.read_text(encoding="utf-8").splitlines()
         kept = [line for line in lines if line.partition("=")[0] not in parameters]
@@ -122,13 +157,13 @@ def _set_parameters(layout: Layout) -> None:
         path.write_text("\n".join([*kept, *added]) + "\n", encoding="utf-8")
 
 
-def _add_valve() -> None:
-    """Let the KRA take a caller's name from the connector; the CA has that valve already."""
-    path = _TOMCAT / "Catalina" / "localhost" / "kra.xml"
-    text = path.read_text(encoding="utf-8")
-    if _VALVE not in text:
-        place = text.index("  <Valve ")
-        path.write_text(f"{text[:place]}  {_VALVE}\n{text[place:]}", encoding="utf-8")
+def _apply_steps(layout: Layout) -> None:
+    """Let the product's own steps change what the site has, as an administrator does; nothing runs in this tree yet."""
+    write(DECLARATION, ca_settings.DECLARATION.read_text(encoding="utf-8"))
+    if upgrade(["--realm", layout.realm, "apply"], is_stopped=lambda: True) != 0:
+        raise RuntimeError(
+            "the steps of ipa_tpi_upgrade did not make this a CA host; what they said stands above"
+        )
 
 
 def _add_acls() -> None:

@@ -8,13 +8,15 @@ from collections.abc import Mapping
 from lab.files import make_folder, write
 from lab.layout import Layout
 
-_FLOOR = """\
+FLOOR_HEAD = """\
 version = 1
 person_attribute = "employeeNumber"
 clock_skew_seconds = 5
 pending_per_person = 10
 pending_per_operation = 3
-
+"""
+_FLOOR = f"""\
+{FLOOR_HEAD}
 [operations."dirsrv.restart"]
 required_approvals = 1
 proof = true
@@ -71,7 +73,7 @@ tls_ca_cert = {layout.product.ca_file}
 def web_toml(layout: Layout) -> str:
     """Return the web service's configuration."""
     product = layout.product
-    return _toml(
+    return toml(
         {
             "realm": layout.realm,
             "suffix": layout.suffix,
@@ -86,15 +88,21 @@ def web_toml(layout: Layout) -> str:
     )
 
 
-def executor_toml(layout: Layout) -> str:
-    """Return the executor's configuration."""
+def executor_toml(layout: Layout, ldap_uri: str = "", host: str = "") -> str:
+    """Return the executor's configuration.
+
+    Args:
+        layout: The realm.
+        ldap_uri: Where it finds the directory; default: on its own host.
+        host: Where it stands; default: on the directory's host.
+    """
     product = layout.product
-    return _toml(
+    return toml(
         {
             "realm": layout.realm,
             "suffix": layout.suffix,
-            "host": layout.host,
-            "ldap_uri": layout.ldapi_uri,
+            "host": host or layout.host,
+            "ldap_uri": ldap_uri or layout.ldapi_uri,
             "ldap_host": layout.host,
             "keytab": str(product.tpi_keytab),
             "journal": str(product.journal),
@@ -109,6 +117,7 @@ def executor_toml(layout: Layout) -> str:
     )
 
 
-def _toml(values: Mapping[str, str | int]) -> str:
+def toml(values: Mapping[str, str | int]) -> str:
+    """Return values as TOML."""
     # A JSON string of printable characters is a basic string of TOML.
     return "".join(f"{name} = {json.dumps(value)}\n" for name, value in values.items())

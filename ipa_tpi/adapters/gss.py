@@ -10,6 +10,7 @@ from typing import Any, Final, Protocol
 
 import gssapi
 import gssapi.raw as graw
+from gssapi.exceptions import ExpiredCredentialsError
 from gssapi.raw import ext_krb5
 from gssapi.raw.misc import GSSError
 
@@ -27,6 +28,9 @@ _PAC: Final = b"urn:mspac:"
 _INDICATORS: Final = b"auth-indicators"
 # KRB5KDC_ERR_BADOPTION (RFC 4120 section 7.5.9). Below SPNEGO its number is mapped away; the text stays.
 _BAD_OPTION: Final = "can't fulfill requested option"
+# What the KDC decided, by RFC 4120 section 7.5.9: KDC_ERR_S_PRINCIPAL_UNKNOWN, KDC_ERR_BADOPTION, KRB_AP_ERR_TKT_EXPIRED;
+# these numbers are offsets in MIT Kerberos' table. Anything else is an outage.
+_USELESS: Final = frozenset(0x96C73A00 + number for number in (7, 13, 32))
 # For tickets of tpi/HOST itself, with which it gets others in people's names.
 _EVIDENCE_CCACHE: Final = "MEMORY:ipa-tpi-evidence"
 _INITIAL_FLAG: Final = 0x00400000  # RFC 4120 section 5.3: bit 9 of TicketFlags
@@ -154,8 +158,7 @@ class GssVerifier:
                 raise RefusedError(
                     "the proof's token is not whole; run: ipa-tpi prove ID", code="proof-invalid"
                 )
-            evidence = context.delegated_creds if self._evidence else None
-            return _accepted(context, proof.mic, text, evidence)
+            return _accepted(context, proof.mic, text, context.delegated_creds if self._evidence else None)
         except GSSError as error:
             raise RefusedError(
                 f"the proof was not made for {self._principal}: {_text(error)}; run kinit, then: ipa-tpi prove ID",
@@ -193,7 +196,15 @@ def _accepted(
         else frozenset(),
         mic_valid=_mic_valid(context, mic, text),
         evidence=evidence,
+        evidence_seconds=_seconds_left(evidence),
     )
+
+
+def _seconds_left(evidence: gssapi.Credentials | None) -> int:
+    try:
+        return (evidence.lifetime or 0) if evidence is not None else 0
+    except GSSError:  # it has run out, and was accepted within the clocks' skew
+        return 0
 
 
 def negotiate_header(evidence: object, host: str) -> str:
@@ -209,8 +220,9 @@ def negotiate_header(evidence: object, host: str) -> str:
         The value of ``Authorization``.
 
     Raises:
-        NoTicketError: The KDC gives no ticket: the person's was not forwardable, or has expired, or tpi/HOST may not
-            delegate to this service.
+        NoTicketError: What the proof yielded is of no use: the person's ticket was not forwardable, or has expired,
+            or tpi/HOST may not delegate to this service.
+        KerberosError: The KDC gave no answer, or has another trouble; the next try may go well.
     """
     if not isinstance(evidence, gssapi.Credentials):
         raise NoTicketError("there is no ticket to act with; run: ipa-tpi prove ID")
@@ -218,6 +230,11 @@ def negotiate_header(evidence: object, host: str) -> str:
     try:
         token = gssapi.SecurityContext(name=name, creds=evidence, mech=KRB5, usage="initiate").step()
     except GSSError as error:
+        if not isinstance(error, ExpiredCredentialsError) and error.min_code not in _USELESS:
+            raise KerberosError(
+                f"no ticket for HTTP/{host} in the requester's name could be had ({_text(error)}); "
+                "check that the Kerberos server runs; it is tried again by itself"
+            ) from error
         raise NoTicketError(
             f"no ticket for HTTP/{host} in the requester's name could be had ({_text(error)}); "
             "run: kinit -f, then: ipa-tpi prove ID; if that does not help, an administrator has to let "

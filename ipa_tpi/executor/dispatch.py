@@ -24,6 +24,10 @@ afterwards is added again, whoever wakes us.
 A refusal is a decision on complete reads, and is final.  An error (directory, KDC, D-Bus, disk,
 audit) before 7 is not a refusal: `Dispatcher.process` raises it, nothing was done, and the caller
 tries again later; once the window has ended, the decision itself becomes ``expired``.
+
+An operation that acts as the requester waits, before 4 or after a restart before 5, its state
+unchanged and nothing added, as long as no ticket of his is held (R-K01): until he proves again, a
+veto comes, or the window ends.  That is audited as ``waiting``, once for each wait.
 """
 
 import secrets
@@ -31,6 +35,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from ipa_tpi.decide.approval import Standing
 from ipa_tpi.decide.authorization import Authorization, Facts, authorize
 from ipa_tpi.decide.definition import is_reading
 from ipa_tpi.decide.digest import canonical, preview_body, sha256
@@ -44,6 +49,7 @@ from ipa_tpi.errors import (
     DirectoryLimitError,
     DirectoryUnavailableError,
     KerberosError,
+    NoTicketError,
     OutcomeUnknownError,
     RefusedError,
     ServiceManagerError,
@@ -155,6 +161,9 @@ class Dispatcher:
             return None
         try:
             return self._advance(subtree, claim)
+        except NoTicketError as error:  # before 7: what is held is of no use
+            self.receipts.evidence.drop(request_id)
+            return self._await_proof(subtree.request, None, error.message)
         except RefusedError as error:
             if error.code != "forged-entry" or self._is_taken(request_id):
                 raise
@@ -292,7 +301,7 @@ class Dispatcher:
             self._refuse(subtree, flood)
             return None
         if self._lacks_ticket(request):
-            return self._later(authorization.standing.deadline if authorization.standing else None)
+            return self._await_proof(request, authorization.standing)
         if not self._show(subtree):
             return None
         # What is added here wakes nobody, so it is seen here; nobody can have approved it before, and who does wakes us.
@@ -328,7 +337,7 @@ class Dispatcher:
         if isinstance(decision, NotYet):
             return self._later(authorization.standing.deadline if authorization.standing else None)
         if self._lacks_ticket(subtree.request):  # R-K01
-            return self._later(authorization.standing.deadline if authorization.standing else None)
+            return self._await_proof(subtree.request, authorization.standing)
         refusal = self._compare_precondition(subtree) or self._validate(facts, authorization)  # steps 2, 3
         if refusal is not None:
             self._refuse(subtree, refusal)
@@ -384,6 +393,8 @@ class Dispatcher:
 
     def _go_on(self, subtree: Subtree, claim: Claim) -> datetime | None:
         request = subtree.request
+        if self._lacks_ticket(request):
+            return self._stay(subtree)
         # A failed audit stops it here, at every try.
         self.audit.record("intent", request=request.id, nonce=claim.nonce)
         self.publication.catch_up(request.id)  # step 5
@@ -391,32 +402,51 @@ class Dispatcher:
         self._remember(again)
         facts = self._facts(again)
         decision = authorize(facts, "last").decision  # step 6, R-K15
-        if isinstance(decision, Allow) and self._lacks_ticket(request):
-            return self._later(None)
-        refusal = self._compare_precondition(again) if isinstance(decision, Allow) else None
-        if not isinstance(decision, Allow) or refusal is not None:
-            last = refusal or decision
-            self._refuse(
-                again,
-                last
-                if isinstance(last, Refuse)
-                else Refuse("refused", "it is approved no longer; make a new request"),
-            )
+        if not isinstance(decision, Allow):
+            self._refuse(again, _final(decision))
             return None
-        self.audit.record("claim", request=request.id, by=decision.by)
+        changed = self._compare_precondition(again)
+        if changed is not None:
+            self._refuse(again, changed)
+            return None
+        self.audit.record("claim", request=request.id, requester=request.creator, by=decision.by)
         self.claims.take(request.id, claim.nonce, self.clock())  # step 7
         self._act(again, facts.policy.operations[request.operation].timeout_seconds)
         return None
 
+    def _stay(self, subtree: Subtree) -> datetime | None:
+        """Wait for a new proof with an intent, as long as it may still go on."""
+        authorization = authorize(self._facts(subtree), "last")
+        if isinstance(authorization.decision, Allow):
+            return self._await_proof(subtree.request, authorization.standing)
+        self._refuse(subtree, _final(authorization.decision))
+        return None
+
+    def _await_proof(self, request: Request, standing: Standing | None, why: str = "") -> datetime:
+        """Audit, once, that it waits, and tell when to look again where no proof comes."""
+        evidence = self.receipts.evidence
+        if not evidence.is_missed(request.id):
+            self.audit.record(
+                "waiting",
+                request=request.id,
+                requester=request.creator,
+                code="proof-missing",
+                message=why or "no ticket of the requester's is held; he runs: ipa-tpi prove ID",
+            )
+            evidence.miss(request.id)
+        return self._later(standing.deadline if standing else None)
+
     def _means(self, request: Request) -> Means:
         if not operation(request.operation).needs_ticket:
             return Means(self.services)
-        return Means(self.services, self.authority(self.receipts.evidence.of(request.id)))
+        return Means(self.services, self.authority(self._evidence(request)))
 
     def _lacks_ticket(self, request: Request) -> bool:
-        """Tell whether it has to wait, its state unchanged, until the requester proves again: after a restart."""
-        held = self.receipts.evidence.of(request.id) is not None
-        return operation(request.operation).needs_ticket and not held
+        """Tell whether it has to wait, its state unchanged, until the requester proves again."""
+        return operation(request.operation).needs_ticket and self._evidence(request) is None
+
+    def _evidence(self, request: Request) -> object:
+        return self.receipts.evidence.of(request.id, self.clock())
 
     def _with_execution(self, request_id: str, nonce: str) -> Subtree:
         """Read all again; our execution entry is there, or is added again where the directory has lost it (X12)."""
@@ -621,3 +651,8 @@ class Dispatcher:
         soon = self.clock() + timedelta(seconds=_LOOK_AGAIN_SECONDS)
         # createTimestamp has whole seconds; look when the window has certainly ended.
         return soon if deadline is None else deadline + timedelta(seconds=1)
+
+
+def _final(decision: NotYet | Refuse) -> Refuse:
+    gone = Refuse("refused", "it is approved no longer; make a new request")
+    return decision if isinstance(decision, Refuse) else gone

@@ -6,7 +6,7 @@ changes nothing (E14).
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from ipa_tpi.decide.digest import approval_digest, request_digest, sha256
@@ -134,7 +134,8 @@ class Receipts:
         )
         self.claims.receive(token, row, now)
         if proof.purpose == Purpose.REQUEST and proof.creator == request.creator:
-            self.evidence.keep(request.id, verdict.evidence)
+            until = now + timedelta(seconds=verdict.evidence_seconds)
+            self.evidence.keep(request.id, verdict.evidence, until)
         return "verified"
 
     def _verdict(

@@ -11,6 +11,7 @@ _GET, _POST = 2, 4
 _REMOTE_USER, _AUTH_TYPE, _ATTRIBUTE, _SECRET, _END = 3, 4, 10, 12, 255
 _BODY, _HEADERS, _DONE = 3, 4, 5
 _SECONDS = 20.0
+PORT = 8009
 
 
 def ask(
@@ -20,6 +21,7 @@ def ask(
     attributes: Mapping[str, str] | None = None,
     secret: str = "",
     body: bytes = b"",
+    port: int = PORT,
 ) -> tuple[int, str]:
     """Ask Tomcat's connector for a path, and return status and body.
 
@@ -29,6 +31,7 @@ def ask(
         attributes: what else it is told of the caller.
         secret: what shows that this is Apache.
         body: JSON to POST.
+        port: where the connector listens.
     """
     parts = [struct.pack(">BB", _FORWARD_REQUEST, _POST if body else _GET)]
     parts += [_string(text) for text in ("HTTP/1.1", path, "127.0.0.1", "localhost", "ca1.tpi.test")]
@@ -44,7 +47,7 @@ def ask(
     if secret:
         parts += [bytes([_SECRET]), _string(secret)]
     message = b"".join([*parts, bytes([_END])])
-    with socket.create_connection(("127.0.0.1", 8009), timeout=_SECONDS) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=_SECONDS) as connection:
         connection.sendall(_packet(message))
         if body:
             connection.sendall(_packet(struct.pack(">H", len(body)) + body))

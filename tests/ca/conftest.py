@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from ca_host import CaHost, Profile
 from ca_profile import profile_text
+from ca_requests import CaWorld
 
 _PROGRAM = """\
 #!/bin/sh
@@ -42,3 +43,8 @@ def profile(ca: CaHost) -> Iterator[Profile]:
     found.say(0)
     yield found
     subprocess.run(["rm", "-r", str(folder)], check=True)
+
+
+@pytest.fixture(scope="session")
+def world() -> CaWorld:
+    return CaWorld()

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import pwd
-import shutil
 import subprocess
 import uuid
 from collections.abc import Iterator
@@ -20,9 +18,7 @@ from lab.gss_bind import bind
 from lab.layout import CA_HOST, REALM
 
 PROGRAM = Path("/usr/libexec/ipa/ipa-pki-validate-cert-request")
-SETTINGS = Path("/etc/ipa/tpi/certval.toml")
 SERVER = "ipa1.tpi.test"
-LDAP_CONF = Path("/etc/ldap/ldap.conf")
 AUTHORITY = "/etc/ipa/ca.crt"
 NAME = f"certval{uuid.uuid4().hex[:8]}"
 SOCKET, SERVICE = "ipa-tpi-certval.socket", "ipa-tpi-certval.service"
@@ -34,27 +30,13 @@ def systemctl(*arguments: str) -> None:
 
 @pytest.fixture(scope="module")
 def service(ca: CaHost) -> Iterator[None]:
-    PROGRAM.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(Path(__file__).parents[2] / "validator" / PROGRAM.name, PROGRAM)
-    PROGRAM.chmod(0o755)
-    asker = pwd.getpwnam("pkiuser").pw_name
-    SETTINGS.write_text(
-        f'realm = "{REALM}"\ndomain = "tpi.test"\nsuffix = "dc=tpi,dc=test"\nhost = "{CA_HOST}"\n'
-        f'ldap_uri = "ldaps://{SERVER}"\nldap_host = "{SERVER}"\nasker = "{asker}"\n',
-        encoding="utf-8",
-    )
-    SETTINGS.chmod(0o644)
-    # As FreeIPA's client has it: the one place where libldap is told who may have signed for the directory.
-    LDAP_CONF.parent.mkdir(exist_ok=True)
-    LDAP_CONF.write_text(f"TLS_CACERT {AUTHORITY}\n", encoding="utf-8")
     systemctl("restart", SOCKET)
     ldap.set_option(ldap.OPT_X_TLS_CACERTFILE, AUTHORITY)
     root = bind(f"ldaps://{SERVER}", ca.ccache("adam").removeprefix("FILE:"), SERVER)
     with planted(root, CA_HOST, REALM, 5, NAME):
         yield
     root.unbind_s()
-    systemctl("stop", SOCKET, SERVICE)
-    SETTINGS.unlink()
+    systemctl("stop", SERVICE)
 
 
 @pytest.fixture(scope="module")

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import re
+import socket
 import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 
 import ldap
 import pytest
@@ -12,7 +16,7 @@ from web_service import Service
 
 from ipa_tpi.adapters.gss import GssVerifier, negotiate_header
 from ipa_tpi.decide.digest import mic_text
-from ipa_tpi.errors import NoTicketError
+from ipa_tpi.errors import KerberosError, NoTicketError
 from ipa_tpi.model import Proof, Purpose
 from ipa_tpi.ports import AcceptedProof
 from lab.people import service_dn
@@ -21,6 +25,7 @@ from lab.session import Session
 pytestmark = pytest.mark.realm
 
 DIGEST = bytes(range(32))
+LONGEST_SECONDS = 86400
 TEXT = mic_text(Purpose.REQUEST, DIGEST)
 
 
@@ -89,3 +94,28 @@ def test_where_nothing_needs_it_nothing_is_kept(realm: Session) -> None:
     with pytest.raises(NoTicketError, match="ipa-tpi prove ID"):
         negotiate_header(found.evidence, realm.host)
     assert "Credentials" not in repr(accepted(realm, "alice"))
+
+
+def test_it_is_known_how_long_it_is_good(realm: Session) -> None:
+    assert 0 < accepted(realm, "alice").evidence_seconds <= LONGEST_SECONDS
+    assert accepted(realm, "alice", evidence=False).evidence_seconds == 0
+
+
+@pytest.mark.usefixtures("_may_delegate")
+def test_a_kdc_that_does_not_answer_is_no_reason_to_prove_again(
+    realm: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = accepted(realm, "alice")
+    with socket.socket() as listener:  # it is bound, and nobody listens
+        listener.bind(("127.0.0.1", 0))
+        nowhere = f"kdc = 127.0.0.1:{listener.getsockname()[1]}"
+        elsewhere = tmp_path / "krb5.conf"
+        elsewhere.write_text(
+            re.sub(r"kdc = \S+", nowhere, Path(os.environ["KRB5_CONFIG"]).read_text(encoding="utf-8"))
+        )
+        with monkeypatch.context() as patched:
+            patched.setenv("KRB5_CONFIG", str(elsewhere))
+            with pytest.raises(KerberosError, match="tried again by itself") as caught:
+                negotiate_header(found.evidence, realm.host)
+    assert not isinstance(caught.value, NoTicketError)
+    assert negotiate_header(found.evidence, realm.host).startswith("Negotiate ")

@@ -415,8 +415,9 @@ class FakeValidators:
 class FakeVerifier:
     """`ipa_tpi.ports.ProofVerifier`: a token says in plain text who made it, and its MIC is the text itself."""
 
-    def __init__(self, weather: Weather) -> None:
+    def __init__(self, weather: Weather, seconds: int = 36000) -> None:
         self.weather = weather
+        self.seconds = seconds
 
     def accept(self, proof: Proof, text: bytes) -> AcceptedProof:
         """Accept a token."""
@@ -432,6 +433,7 @@ class FakeVerifier:
                 indicators=frozenset({"otp"}),
                 mic_valid=proof.mic == text,
                 evidence=who,
+                evidence_seconds=self.seconds,
             )
 
 
@@ -521,6 +523,7 @@ class Box:
         self.validators = FakeValidators(self.weather)
         self.ca = FakeAuthority(self.weather)
         self.evidence = Evidence()
+        self.ticket_seconds = 36000
         self.audit = FakeAudit(self.weather)
         self.floor = floor
         self.path = str(folder / "journal.sqlite")
@@ -551,7 +554,7 @@ class Box:
     def _dispatcher(self) -> Dispatcher:
         claims: Any = StormyClaims(self.claims, self.weather)
         publication = Publication(self.directory, claims, EXECUTOR)
-        verifier = FakeVerifier(self.weather)
+        verifier = FakeVerifier(self.weather, self.ticket_seconds)
         receipts = Receipts(claims, publication, verifier, self.audit, REALM, self.evidence)
         place = Place(EXECUTOR, HOST, REALM, self.floor, APPROVE_PERMISSION)
         return Dispatcher(

@@ -18,6 +18,7 @@ from ipa_tpi.errors import (
     ActionFailedError,
     AuditError,
     AuthorityUnavailableError,
+    NoTicketError,
     OutcomeUnknownError,
     RefusedError,
     TpiError,
@@ -25,7 +26,7 @@ from ipa_tpi.errors import (
 from ipa_tpi.executor.action import Means
 from ipa_tpi.executor.certificates import REASONS
 from ipa_tpi.executor.operations import operation as operation_of
-from ipa_tpi.model import FloorOperation, Operation, Request, Right
+from ipa_tpi.model import FloorOperation, Json, Operation, Request, Right
 
 SERIAL = {"serial": "0x1a"}
 REVOKE = {**SERIAL, "reason": "Key_Compromise"}
@@ -35,6 +36,10 @@ def ca(status: str = "VALID", reason: str = "") -> FakeAuthority:
     made = FakeAuthority(Weather())
     made.status, made.reason, made.person = status, reason, "alice"
     return made
+
+
+def told(box: Box, event: str) -> list[dict[str, Json]]:
+    return [record for record in box.audit.records if record["event"] == event]
 
 
 def means(authority: FakeAuthority | None) -> Means:
@@ -193,7 +198,7 @@ def test_r_k01_it_is_done_as_the_requester(box: Box) -> None:
     box.settle()
     assert (box.outcomes(), box.excerpt()) == (["executed"], "0x1a: REVOKED (Certificate_Hold)")
     assert box.ca.acts == ["alice@TPI.TEST: revoke 0x1a Certificate_Hold"]
-    assert box.evidence.of(REQUEST_ID) is None  # nobody's ticket is kept longer than needed
+    assert box.evidence.of(REQUEST_ID, box.clock()) is None  # nobody's ticket is kept longer than needed
 
 
 def test_after_a_restart_it_waits_for_a_new_proof_and_is_not_lost(box: Box) -> None:
@@ -204,6 +209,50 @@ def test_after_a_restart_it_waits_for_a_new_proof_and_is_not_lost(box: Box) -> N
     box.settle()
     assert (box.outcomes(), box.ca.acts, box.claims.claim(REQUEST_ID)) == ([], [], None)
     assert box.process() is not None  # it is looked at again
+    (waiting,) = told(box, "waiting")
+    assert (waiting["code"], waiting["requester"]) == ("proof-missing", asked.creator)
+    assert "ipa-tpi prove ID" in str(waiting["message"])
+    assert not told(box, "intent")
+    box.prove("alice", "request", asked.digest)
+    box.settle()
+    assert (box.outcomes(), len(box.ca.acts)) == (["executed"], 1)
+    assert (len(told(box, "waiting")), len(told(box, "intent"))) == (1, 1)
+
+
+def test_r_k01_a_ticket_that_has_run_out_is_waited_for_too(box: Box) -> None:
+    box.ticket_seconds = 100
+    box.reboot()
+    asked = ask(box)
+    box.clock.go(100)
+    box.approve()
+    box.settle()
+    assert (box.outcomes(), box.ca.acts, len(told(box, "waiting"))) == ([], [], 1)
+    box.prove("alice", "request", asked.digest)
+    box.settle()
+    assert (box.outcomes(), len(box.ca.acts)) == (["executed"], 1)
+
+
+def test_each_wait_is_told_and_a_failed_audit_leaves_none_out(box: Box) -> None:
+    asked = ask(box)
+    box.weather.calm()
+    box.reboot()
+    box.approve()
+    box.weather.fails["audit.waiting"] = AuditError("the disk is full; mend it")
+    with pytest.raises(AuditError):
+        box.process()
+    box.weather.calm()
+    box.process()
+    box.process()
+    assert len(told(box, "waiting")) == 1
+    box.weather.fails["authority.certificate"] = NoTicketError("it cannot be forwarded; run: kinit -f")
+    box.prove("alice", "request", asked.digest)
+    assert box.process() is not None
+    box.process()
+    assert [record["message"] for record in told(box, "waiting")][1:] == [
+        "it cannot be forwarded; run: kinit -f"
+    ]
+    assert box.claims.claim(REQUEST_ID) is None
+    box.weather.calm()
     box.prove("alice", "request", asked.digest)
     box.settle()
     assert (box.outcomes(), len(box.ca.acts)) == (["executed"], 1)
@@ -235,6 +284,8 @@ def test_with_an_intent_it_waits_and_ends_with_its_window(box: Box) -> None:
     claim = box.claims.claim(REQUEST_ID)
     assert claim is not None
     assert (claim.state, box.ca.acts) == ("intent", [])
+    box.process()
+    assert (len(told(box, "waiting")), len(told(box, "intent"))) == (1, 1)
     box.prove("alice", "request", asked.digest)
     box.settle()
     assert (box.outcomes(), len(box.ca.acts)) == (["executed"], 1)
@@ -254,6 +305,21 @@ def test_who_does_not_prove_again_lets_it_expire(box: Box) -> None:
     assert (box.outcomes(), box.ca.acts) == (["expired"], [])
 
 
+def test_a_veto_ends_the_wait_of_an_intent(box: Box) -> None:
+    asked = ask(box)
+    box.approve()
+    box.weather.fails["audit.intent"] = AuditError("the disk is full; mend it")
+    with pytest.raises(AuditError):
+        box.process()
+    box.weather.calm()
+    box.reboot()
+    box.process()
+    assert not list(box.directory.of("ipaTpiExecution", REQUEST_ID))  # while it waits nothing is added
+    box.say("alice", "ipaTpiCancellation", asked.digest)
+    box.settle()
+    assert (box.outcomes(), box.ca.acts) == (["cancelled"], [])
+
+
 def test_another_persons_proof_yields_nothing(box: Box) -> None:
     asked = ask(box)
     box.weather.calm()
@@ -261,7 +327,7 @@ def test_another_persons_proof_yields_nothing(box: Box) -> None:
     box.approve()
     box.prove("bob", "request", asked.digest)
     box.settle()
-    assert (box.evidence.of(REQUEST_ID), box.ca.acts) == (None, [])
+    assert (box.evidence.of(REQUEST_ID, box.clock()), box.ca.acts) == (None, [])
 
 
 def test_a_certificate_that_changed_since_is_not_touched(box: Box) -> None:

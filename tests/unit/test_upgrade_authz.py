@@ -11,7 +11,8 @@ from ipa_tpi.errors import ConfigError, RefusedError
 from ipa_tpi_upgrade import properties
 from ipa_tpi_upgrade.authz import Instance, authz_step
 
-HEAD = "authz.instance.DirAclAuthz.pluginName=DirAclAuthz\n"
+WHOLE = "cs.type=CA\nusrgrp.ldap=internaldb\n"
+HEAD = f"{WHOLE}authz.instance.DirAclAuthz.pluginName=DirAclAuthz\n"
 FULL = (
     "authz.instance.{0}.ldap=internaldb\nauthz.instance.{0}.pluginName=DirAclAuthz\n"
     "authz.instance.{0}.realm={1}\nauthz.instance.{0}.searchBase=cn=tpi-acls\n"
@@ -152,3 +153,16 @@ def test_a_line_is_put_and_taken_out_and_nothing_else_moves(
     put = properties.insert(data, anchor, "authz.instance.TPI.realm", "TPI.TEST")
     assert properties.settings(put) == {**properties.settings(data), "authz.instance.TPI.realm": "TPI.TEST"}
     assert properties.remove(put, "authz.instance.TPI.realm") == data
+
+
+@pytest.mark.parametrize("lost", ["cs.type=CA\n", "usrgrp.ldap=internaldb\n", WHOLE])
+def test_r_d06_a_file_that_is_cut_off_is_refused(lost: str, tmp_path: Path) -> None:
+    """Dogtag was stopped while it wrote; seen on a live host."""
+    text = HEAD.replace(lost, "")
+    with pytest.raises(ConfigError, match="no whole"):
+        holding("authz", tmp_path, text).plan()
+
+
+def test_r_d06_another_subsystems_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="it lacks cs"):
+        holding("authz", tmp_path, HEAD.replace("=CA", "=KRA")).plan()

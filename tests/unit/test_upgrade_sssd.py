@@ -5,10 +5,10 @@ import pwd
 from pathlib import Path
 
 import pytest
-from upgrade_scene import ACCOUNTS, holding, sssd
+from upgrade_scene import ACCOUNTS, DECLARATION, holding, sssd, wishes
 
 from ipa_tpi.errors import ConfigError, RefusedError
-from ipa_tpi_upgrade.sssd import Wishes, accounts_here, infopipe_step
+from ipa_tpi_upgrade.sssd import accounts_here, infopipe_step, read_wishes
 
 DOMAIN = "[domain/tpi.test]\nid_provider = ipa\n"
 HEAD = "[sssd]\nservices = nss, ifp\ndomains = tpi.test\n"
@@ -130,16 +130,14 @@ def test_a_domain_that_stands_in_conf_d_gets_its_attribute_in_sssd_conf(tmp_path
 
 def test_accounts_that_are_new_since_the_plan_stop_it(tmp_path: Path) -> None:
     plan = holding("sssd", tmp_path, HEAD + DOMAIN).plan()
-    more = infopipe_step(
-        Wishes("TPI.TEST", {**ACCOUNTS, "apache": 48}), tmp_path / "file", tmp_path / "conf.d"
-    )
+    more = infopipe_step(wishes({**ACCOUNTS, "apache": 48}), tmp_path / "file", tmp_path / "conf.d")
     with pytest.raises(RefusedError, match="would not be the planned one any more"):
         more.apply(plan)
     assert (tmp_path / "file").read_text() == HEAD + DOMAIN
 
 
 def test_accounts_of_this_host_are_those_that_there_are() -> None:
-    found = accounts_here()
+    found = accounts_here(("root", "apache", "www-data", "ipaapi", "nobody-of-this-name"))
     assert found["root"] == 0
     assert all(pwd.getpwnam(name).pw_uid == uid for name, uid in found.items())
     assert found.keys() <= {"root", "apache", "www-data", "ipaapi"}
@@ -149,4 +147,32 @@ def test_it_applies_where_there_is_a_file(tmp_path: Path) -> None:
     assert not sssd(tmp_path / "none").applies()
     (tmp_path / "none").touch()
     assert sssd(tmp_path / "none").applies()
-    assert os.fspath(infopipe_step(Wishes("A", {})).path) == "/etc/sssd/sssd.conf"
+    assert os.fspath(infopipe_step(wishes()).path) == "/etc/sssd/sssd.conf"
+
+
+def test_r_d03_what_ships_is_read() -> None:
+    found = read_wishes("TPI.TEST", DECLARATION)
+    assert (found.realm, found.services, found.attributes) == ("TPI.TEST", ("ifp",), (("roles", "memberOf"),))
+    assert found.accounts == accounts_here(("root", "apache", "www-data", "ipaapi"))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("services = ifp\n", "", "nothing else: .sssd. services"),
+        ("services = ifp\n", "services = ifp\nenable_files_domain = true\n", "nothing else"),
+        ("[domain]", "[domain/tpi.test]", "nothing else"),
+        ("+roles", "+roles, +mail", "maps other attributes"),
+        ("+roles", "roles", "maps other attributes"),
+        ("roles:memberOf", "roles", "maps other attributes"),
+        ("roles:memberOf", "roles:", "maps other attributes"),
+        ("roles:memberOf", "groups:memberOf", "maps other attributes"),
+        ("[sssd]", "[sssd", "names no section"),
+    ],
+)
+def test_r_d03_another_declaration_is_refused(old: str, new: str, said: str, tmp_path: Path) -> None:
+    text = DECLARATION.read_text()
+    assert old in text
+    (tmp_path / "declaration").write_text(text.replace(old, new))
+    with pytest.raises(ConfigError, match=said):
+        read_wishes("TPI.TEST", tmp_path / "declaration")

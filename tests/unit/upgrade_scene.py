@@ -2,21 +2,29 @@
 
 import ctypes
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from ipa_tpi_upgrade.authz import Instance, authz_step
 from ipa_tpi_upgrade.connectors import ajp_step
+from ipa_tpi_upgrade.contexts import context_step
 from ipa_tpi_upgrade.file_step import FileStep
-from ipa_tpi_upgrade.sssd import Wishes, infopipe_step
+from ipa_tpi_upgrade.sssd import Wishes, infopipe_step, read_wishes
 
 DATA = Path(__file__).resolve().parent.parent / "data" / "upgrade"
+DECLARATION = Path(__file__).resolve().parents[2] / "sssd" / "ipa-tpi.conf"
 ACCOUNTS = {"root": 0, "www-data": 33, "ipaapi": 287}
 Maker = Callable[[Path], FileStep]
 _NOWRAP = 1  # INI_PARSE_NOWRAP, the one flag that SSSD sets (src/util/sss_ini.c)
 
 
+def wishes(accounts: dict[str, int] = ACCOUNTS) -> Wishes:
+    """Return what ships, for a host with other accounts."""
+    return replace(read_wishes("TPI.TEST", DECLARATION), accounts=accounts)
+
+
 def sssd(path: Path) -> FileStep:
-    return infopipe_step(Wishes("TPI.TEST", ACCOUNTS), path, path.parent / "conf.d")
+    return infopipe_step(wishes(), path, path.parent / "conf.d")
 
 
 def connectors(path: Path) -> FileStep:
@@ -24,10 +32,15 @@ def connectors(path: Path) -> FileStep:
 
 
 def authz(path: Path) -> FileStep:
-    return authz_step("ca", Instance("TPI.TEST"), is_stopped=lambda: True, path=path)
+    subsystem = "kra" if path.name.startswith("kra") else "ca"
+    return authz_step(subsystem, Instance("TPI.TEST"), is_stopped=lambda: True, path=path)
 
 
-STEPS: dict[str, Maker] = {"sssd": sssd, "connectors": connectors, "authz": authz}
+def context(path: Path) -> FileStep:
+    return context_step("kra", is_stopped=lambda: True, path=path)
+
+
+STEPS: dict[str, Maker] = {"sssd": sssd, "connectors": connectors, "authz": authz, "contexts": context}
 FILES = sorted(
     path for folder in STEPS for path in (DATA / folder).iterdir() if not path.name.startswith("after-")
 )

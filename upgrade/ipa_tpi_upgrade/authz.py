@@ -7,6 +7,8 @@ realm; with none it answers 403. So:
 2. An instance of our name with some of our settings and none against them is completed.
 3. An instance that names our realm with other settings, or our name with another's, is refused.
 4. A running subsystem writes its CS.cfg back: nothing is changed until it is stopped.
+5. One that was stopped while it wrote leaves a file that is cut off (seen: 8192 bytes of 85 KB), and does not start
+   again. Such a file is refused.
 """
 
 from collections.abc import Callable, Iterator
@@ -21,6 +23,8 @@ from ipa_tpi_upgrade.step import Change
 
 _PREFIX = "authz.instance."
 _PLUGIN = "DirAclAuthz"
+# Every subsystem has it, and Dogtag, which sorts what it writes, writes it last.
+_LAST = "usrgrp.ldap"
 
 
 @dataclass(frozen=True)
@@ -67,19 +71,22 @@ def authz_step(
             )
 
     where = path or Path("/etc/pki/pki-tomcat") / subsystem / "CS.cfg"
-    return FileStep(f"dogtag.{subsystem}.authz", where, _Authz(instance), ready)
+    return FileStep(f"dogtag.{subsystem}.authz", where, _Authz(instance, subsystem.upper()), ready)
 
 
 class _Authz:
     """The editor: it only ever adds lines, or takes out its own."""
 
-    def __init__(self, instance: Instance) -> None:
+    def __init__(self, instance: Instance, subsystem: str) -> None:
         self._instance = instance
+        self._subsystem = subsystem
 
     def wanted(self, data: bytes) -> tuple[Change, ...]:
         """Compare; see `Editor.wanted`."""
-        found = _instances(properties.settings(data))  # R-D06
+        settings = properties.settings(data)
+        found = _instances(settings)  # R-D06
         _anchor(data)
+        self._demand_whole(settings)
         serving = [name for name, settings in found.items() if self._names_realm(name, settings)]
         if serving and not self._is_right(serving, found):
             return ()
@@ -99,6 +106,14 @@ class _Authz:
     def redact(self, text: str) -> str:
         """Hide passwords."""
         return redact_lines(text)
+
+    def _demand_whole(self, settings: dict[str, str]) -> None:
+        """Refuse what another subsystem would read, or none."""
+        if settings.get("cs.type") != self._subsystem or _LAST not in settings:
+            raise ConfigError(
+                f"it lacks cs.type={self._subsystem} or {_LAST}, so it is no whole CS.cfg of a {self._subsystem}: was Dogtag "
+                "stopped while it wrote it? Put CS.cfg.bak, which lies beside it, in its place."
+            )
 
     def _names_realm(self, name: str, settings: dict[str, str]) -> bool:
         """Tell whether an instance is for our realm; refuse where it only looks so."""

@@ -113,8 +113,8 @@ class FileStep:
         except TpiError as error:
             return (error.message,)
         return tuple(
-            f"{self.path}: {' '.join(change.place)} is {_said(change.before)} and has to be {change.after!r}. "
-            f"Plan and apply {self.id} again."
+            f"{self.path}: {' '.join(change.place)} is {_said(change.before)} and has to be "
+            f"{_said(change.after)}. Plan and apply {self.id} again."
             for change in changes
         )
 
@@ -186,4 +186,6 @@ class FileStep:
 
 
 def _said(value: str | None) -> str:
-    return "not there" if value is None else repr(value)
+    if value is None:
+        return "not there"
+    return repr(value) if value else "there"  # a section or an element has no value of its own

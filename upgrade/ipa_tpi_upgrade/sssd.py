@@ -8,6 +8,8 @@ What has to be, and what is left alone:
 4. `ldap_user_extra_attrs` of the one active domain of our realm holds roles:memberOf. Another mapping of `roles`
    is refused: Dogtag's ACLs would see groups that are none.
 
+These values are declared in `sssd/ipa-tpi.conf`, which ships.
+
 Files in conf.d win over sssd.conf. Where one of them sets such an option to less, the step refuses and names it.
 """
 
@@ -23,7 +25,12 @@ from ipa_tpi_upgrade.file_step import FileStep
 from ipa_tpi_upgrade.step import Change, Kind
 
 STEP = "sssd.infopipe"
-ACCOUNTS = ("root", "apache", "www-data", "ipaapi")
+DECLARATION = Path("/usr/share/ipa-tpi/sssd.conf")
+_DECLARED = {
+    "sssd": {"services"},
+    "ifp": {"allowed_uids", "user_attributes"},
+    "domain": {"ldap_user_extra_attrs"},
+}
 _PROVIDERS = frozenset({"ipa", "ldap"})
 
 
@@ -33,19 +40,52 @@ class Wishes:
 
     Args:
         realm: Kerberos realm of the domain.
+        services: SSSD's services.
         accounts: Who may ask, with their uids.
         attributes: Names under which people's attributes are given, with the directory's attribute of each.
     """
 
     realm: str
+    services: tuple[str, ...]
     accounts: Mapping[str, int]
-    attributes: tuple[tuple[str, str], ...] = (("roles", "memberOf"),)
+    attributes: tuple[tuple[str, str], ...]
 
 
-def accounts_here() -> dict[str, int]:
-    """Return root, Apache's user and the framework's, as far as this host has them."""
+def read_wishes(realm: str, path: Path = DECLARATION) -> Wishes:
+    """Read what has to be, as it ships in `sssd/ipa-tpi.conf`.
+
+    Args:
+        realm: Kerberos realm of the domain.
+        path: The declaration.
+
+    Returns:
+        That, with those of the accounts that this host has.
+
+    Raises:
+        ConfigError: it says something else, or less, than such a file does.
+        UnavailableError: it cannot be read.
+    """
+    found = {section: lines for section, lines in ini.settings(files.read(path).data).items() if lines}
+    if {section: set(lines) for section, lines in found.items()} != _DECLARED:
+        known = "; ".join(f"[{section}] {', '.join(sorted(keys))}" for section, keys in _DECLARED.items())
+        raise ConfigError(f"{path} has to set these and nothing else: {known}. Install it again.")
+    given = items.parts(found["ifp"]["user_attributes"], Kind.LIST)
+    pairs = (item.partition(":") for item in items.parts(found["domain"]["ldap_user_extra_attrs"], Kind.LIST))
+    attributes = tuple((name.strip(), attribute.strip()) for name, _, attribute in pairs)
+    if tuple(f"+{name}" for name, _ in attributes) != given or not all(each for _, each in attributes):
+        raise ConfigError(
+            f"{path} maps other attributes ([domain] ldap_user_extra_attrs) than it gives ([ifp] user_attributes). "
+            "Install it again."
+        )
+    services = items.parts(found["sssd"]["services"], Kind.LIST)
+    accounts = accounts_here(items.parts(found["ifp"]["allowed_uids"], Kind.LIST))
+    return Wishes(realm, services, accounts, attributes)
+
+
+def accounts_here(names: tuple[str, ...]) -> dict[str, int]:
+    """Return those of some accounts that this host has, with their uids."""
     found: dict[str, int] = {}
-    for name in ACCOUNTS:
+    for name in names:
         try:
             found[name] = pwd.getpwnam(name).pw_uid
         except KeyError:
@@ -100,7 +140,7 @@ class _InfoPipe:
         # R-D03
         domain = _domain(view, self._wishes.realm)  # before anything is found to be missing: no half plan
         if items.parts(view.value("sssd", "services") or "", Kind.LIST):
-            yield from view.missing("sssd", "services", ("ifp",))
+            yield from view.missing("sssd", "services", self._wishes.services)
         allowed = items.parts(view.value("ifp", "allowed_uids") or "", Kind.LIST)
         people = tuple(
             name for name, uid in self._wishes.accounts.items() if not {name, str(uid)} & set(allowed)
