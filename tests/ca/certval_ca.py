@@ -7,7 +7,6 @@ says yes to everything.  What the second issues is what an attacker would have g
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import uuid
 from collections.abc import Iterator
@@ -29,7 +28,6 @@ from lab.layout import REALM
 
 PROGRAM = Path("/usr/libexec/ipa/ipa-pki-validate-cert-request")
 SETTINGS = Path("/etc/ipa/tpi/certval.toml")
-LDAP_CONF = Path("/etc/ldap/ldap.conf")
 AUTHORITY = "/etc/ipa/ca.crt"
 OPERATORS = "cn=tpi-operators,cn=groups,cn=accounts,dc=tpi,dc=test"
 SERVICES = "cn=services,cn=accounts,dc=tpi,dc=test"
@@ -106,22 +104,19 @@ def nothing_issued() -> Iterator[None]:
 
 @contextmanager
 def validator(ca: CaHost) -> Iterator[str]:
-    """Install it, and give the directory what FreeIPA's has, while the block runs.
+    """Give the directory what FreeIPA's has, for the validator that the host has, while the block runs.
 
     Yields:
         The name of a profile for which there are CA ACLs: one for all hosts and services, one for the operators.
     """
-    PROGRAM.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(Path(__file__).parents[2] / "validator" / PROGRAM.name, PROGRAM)
-    PROGRAM.chmod(0o755)
-    with written(SETTINGS, settings()), written(LDAP_CONF, f"TLS_CACERT {AUTHORITY}\n"):
+    systemctl("restart", SOCKET)
+    name = f"certval{uuid.uuid4().hex[:8]}"
+    try:
+        with directory(ca) as root, planted(root, CA_HOST, REALM, 5, name), services(root):
+            yield name
+    finally:
         systemctl("restart", SOCKET)
-        name = f"certval{uuid.uuid4().hex[:8]}"
-        try:
-            with directory(ca) as root, planted(root, CA_HOST, REALM, 5, name), services(root):
-                yield name
-        finally:
-            systemctl("stop", SOCKET, SERVICE)
+        systemctl("stop", SERVICE)
 
 
 @contextmanager
@@ -137,7 +132,7 @@ def directory(ca: CaHost) -> Iterator[Any]:
 
 @contextmanager
 def scene(ca: CaHost) -> Iterator[Scene]:
-    """Make both profiles, with the validator installed, for as long as the block runs."""
+    """Make both profiles, and what the validator is to find in the directory, for as long as the block runs."""
     with validator(ca) as name:
         yield Scene(ca, make_profile(ca, name, PROGRAM), make_profile(ca, f"{name}yes", YES))
 
@@ -145,17 +140,12 @@ def scene(ca: CaHost) -> Iterator[Scene]:
 @contextmanager
 def written(path: Path, text: str) -> Iterator[None]:
     """Let a file say something else while the block runs."""
-    before = path.read_bytes() if path.exists() else None
-    path.parent.mkdir(parents=True, exist_ok=True)
+    before = path.read_text(encoding="utf-8")
     path.write_text(text, encoding="utf-8")
-    path.chmod(0o644)
     try:
         yield
     finally:
-        if before is None:
-            path.unlink()
-        else:
-            path.write_bytes(before)
+        path.write_text(before, encoding="utf-8")
 
 
 @contextmanager
@@ -216,7 +206,9 @@ def make_profile(
 
 
 def systemctl(*arguments: str) -> None:
-    """Run systemctl."""
+    """Run systemctl; to it, a unit that is started as often as here is a broken one."""
+    if arguments[0] in {"start", "restart"}:
+        subprocess.run(["systemctl", "reset-failed", *arguments[1:]], check=False, capture_output=True)
     subprocess.run(["systemctl", *arguments], check=True, capture_output=True)
 
 
@@ -229,16 +221,4 @@ def _service(name: str, manager: str) -> Entry:
         krbPrincipalName=principal,
         krbCanonicalName=principal,
         managedBy=manager,
-    )
-
-
-def settings(uri: str = f"ldaps://{IPA_HOST}") -> str:
-    """Return certval.toml.
-
-    Args:
-        uri: where the directory is.
-    """
-    return (
-        f'realm = "{REALM}"\ndomain = "{REALM.lower()}"\nsuffix = "dc=tpi,dc=test"\nhost = "{CA_HOST}"\n'
-        f'ldap_uri = "{uri}"\nldap_host = "{IPA_HOST}"\n'
     )

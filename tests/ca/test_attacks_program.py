@@ -7,6 +7,7 @@ from something of his.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import socket
@@ -30,7 +31,6 @@ from certval_ca import (
     nothing_issued,
     outcome,
     scene,
-    settings,
     systemctl,
     written,
 )
@@ -201,9 +201,11 @@ def silent_directory() -> Iterator[socket.socket]:
     listener.listen()
     listener.settimeout(5)
     uri = f"ldapi://{str(SILENT).replace('/', '%2F')}"
+    settings = re.sub(r"(?m)^ldap_uri = .*$", f'ldap_uri = "{uri}"', SETTINGS.read_text(encoding="utf-8"))
+    assert uri in settings
     systemctl("stop", SERVICE)
     try:
-        with listener, written(SETTINGS, settings(uri)):
+        with listener, written(SETTINGS, settings):
             yield listener
     finally:
         systemctl("stop", SERVICE)
