@@ -282,8 +282,9 @@ def test_what_is_cut_short_is_never_an_answer(base: str, error: type[ldap.LDAPEr
         Reader(connection, SETTINGS).snapshot(*question(simple("web.tpi.test")))
 
 
-def test_a_referral_is_never_an_answer() -> None:
-    connection = Connection({ACCOUNTS: [(None, {})]})
+@pytest.mark.parametrize("base", [ACCOUNTS, f"cn=ca,{S}"])
+def test_a_referral_is_never_an_answer(base: str) -> None:
+    connection = Connection({base: [(None, {})]})
     with pytest.raises(ldap.REFERRAL):
         Reader(connection, SETTINGS).snapshot(*question(simple("web.tpi.test")))
 
