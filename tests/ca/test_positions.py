@@ -81,7 +81,7 @@ def test_r_k01_with_a_services_key_nobody_becomes_a_person_who_did_not_come(
             gssapi.SecurityContext(name=name, creds=pretended, usage="initiate", mech=KERBEROS).step()
 
 
-def test_r_x14_with_the_key_of_apache_on_the_ca_host_he_is_anybody_at_dogtag(profile: Profile) -> None:
+def test_r_x14_with_the_key_of_apache_on_the_ca_host_he_is_anybody_at_dogtag() -> None:
     """Pinned: a ticket to oneself in anybody's name is the KDC's to give, and could be forged with the key too."""
     alice = gssapi.Name("alice@TPI.TEST", gssapi.NameType.kerberos_principal)
     as_alice = own_credentials("HTTP/ca1.tpi.test@TPI.TEST", HTTP_KEYTAB).impersonate(alice, mechs=[KERBEROS])
@@ -93,8 +93,10 @@ def test_r_x14_with_the_key_of_apache_on_the_ca_host_he_is_anybody_at_dogtag(pro
         opportunistic_auth=True,
         mutual_authentication=OPTIONAL,
     )
-    url = f"https://{CA_HOST}/tpi/ca/rest/profiles/{profile.name}/raw"
-    assert requests.get(url, auth=auth, verify=TLS_AUTHORITY, timeout=SECONDS).status_code == 200
+    url, json = f"https://{CA_HOST}/tpi/ca/rest/account/login", {"Accept": "application/json"}
+    told = requests.get(url, auth=auth, verify=TLS_AUTHORITY, headers=json, timeout=SECONDS).json()
+    assert told["id"] == "alice@TPI.TEST"
+    assert "cn=ca-operators,cn=groups,cn=accounts,dc=tpi,dc=test" in told["Roles"]["Role"]
 
 
 def test_r_x14_with_the_executors_key_and_a_proof_he_is_that_person_at_dogtag(
@@ -110,7 +112,7 @@ def test_r_x14_with_the_executors_key_and_a_proof_he_is_that_person_at_dogtag(
 
 
 def test_r_x14_with_the_consoles_certificate_one_person_is_enough(
-    ca: CaHost, number: str, authority: str, console: str
+    ca: CaHost, profile: Profile, number: str, authority: str, console: str
 ) -> None:
     """Pinned: Dogtag's own users are judged by its main ACLs, in which nothing takes two persons."""
     with requests.Session() as session:
@@ -121,6 +123,9 @@ def test_r_x14_with_the_consoles_certificate_one_person_is_enough(
         assert (login.status_code, login.json()["id"]) == (200, "caadmin")
         revoked = session.post(f"{DIRECT}/agent/certs/{number}/revoke", json=REVOKE, timeout=SECONDS)
         assert revoked.status_code == 200, revoked.text
+        for deed in ("disable", "enable"):
+            done = session.post(f"{DIRECT}/profiles/{profile.name}?action={deed}", timeout=SECONDS)
+            assert done.status_code == 204, done.text
     assert status(ca, number) == "REVOKED"
 
 

@@ -599,6 +599,20 @@ def test_r_k11_no_text_of_the_server_reaches_the_terminal_raw(cli: Cli, service:
     assert cli.err == "ipa-tpi: ERROR: \\u001b[2J\\u202e\\u200b\\u000aRequest approved\n"
 
 
+def _once_shown(service: Service, request: str, action: Callable[[], None]) -> None:
+    """Let something happen right after a request was first shown."""
+    answer = service.answer
+
+    def answering(who: str, method: str, path: str, body: bytes) -> Any:
+        given = answer(who, method, path, body)
+        if (method, path.partition("?")[0].rpartition("/")[2]) == ("GET", request):
+            service.answer = answer  # type: ignore[method-assign]
+            action()
+        return given
+
+    service.answer = answering  # type: ignore[method-assign]
+
+
 def _later(action: Callable[[], None], seconds: float) -> threading.Timer:
     timer = threading.Timer(seconds, action)
     timer.start()
@@ -619,9 +633,8 @@ def _end(service: Service, request: str, state: str) -> Callable[[], None]:
 )
 def test_wait_ends_with_the_state(cli: Cli, service: Service, state: str, status: int) -> None:
     request = cli.created()
-    timer = _later(_end(service, request, state), 0.4)
+    _once_shown(service, request, _end(service, request, state))
     assert cli("alice", "wait", request[:8]) == status
-    timer.join()
     assert cli.out == f"Request {request}: {state}: done\n"
     assert cli.err == f"ipa-tpi: state: pending\nipa-tpi: state: {state}\n"
 
@@ -652,7 +665,7 @@ def test_wait_goes_on_while_the_server_is_away(cli: Cli, service: Service, confd
     (confdir / "default.conf").write_text(f"[global]\nserver = localhost:{port}\n")
     begun = time.monotonic()
     assert cli("alice", "wait", request, "--timeout", "0.7") == 1
-    assert 0.6 < time.monotonic() - begun < 3
+    assert 0.6 < time.monotonic() - begun < 20
     assert "still trying" in cli.err
     assert "cannot connect" in cli.err
     assert service.views[request].state == "pending"
@@ -678,7 +691,7 @@ def test_wait_gives_up_at_its_timeout(cli: Cli) -> None:
     request = cli.created()
     begun = time.monotonic()
     assert cli("alice", "wait", request, "--timeout", "0.5") == 3
-    assert 0.4 < time.monotonic() - begun < 2
+    assert 0.4 < time.monotonic() - begun < 20
     assert "still pending after 0.5 s" in cli.err
 
 

@@ -165,3 +165,27 @@ def test_r_d16_what_apache_has_to_see_is_printed(capsys: pytest.CaptureFixture[s
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "Define TPI_CA_HOST ca1.tpi.test"
     assert lines[1] == f"Define TPI_CA_DELEGATION {seen}"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (None, "cannot be read"),
+        ("realm = TPI.TEST\n", "cannot be read"),
+        ("[global]\nhost = ca1.tpi.test\n", "lacks realm; give --realm"),
+        ("[global]\nrealm = TPI.TEST\n", "lacks host; give --host"),
+    ],
+)
+def test_what_the_host_does_not_say_has_to_be_given(
+    text: str | None, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if text is not None:
+        (tmp_path / "default.conf").write_text(text)
+    assert command.main(["apache"], settings=tmp_path / "default.conf") == 1
+    assert said in capsys.readouterr().err
+
+
+def test_a_record_that_cannot_be_read_stops_it(tmp_path: Path) -> None:
+    (tmp_path / "0001-sssd.infopipe.json").mkdir()
+    with pytest.raises(UnavailableError, match="Run this as root"):
+        command.rollback((), tmp_path)

@@ -3,10 +3,12 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from upgrade_scene import holding
 
 from ipa_tpi.errors import ConfigError, RefusedError
-from ipa_tpi_upgrade.contexts import VALVE, context_step
+from ipa_tpi_upgrade.contexts import VALVE, _Context, context_step
 
 OURS = f'<Valve className="{VALVE}"/>'
 ASKS = '<Valve className="com.netscape.cms.tomcat.SSLAuthenticatorWithFallback"/>'
@@ -71,3 +73,31 @@ def test_r_d15_a_valve_with_content_is_left_to_people(tmp_path: Path) -> None:
 def test_it_is_freeipas_instance_that_is_meant() -> None:
     step = context_step("kra", is_stopped=lambda: True)
     assert str(step.path) == "/etc/pki/pki-tomcat/Catalina/localhost/kra.xml"
+
+
+PIECES = st.sampled_from(
+    [
+        ASKS,
+        "<!-- " + OURS + " -->",
+        "<Manager a='>'/>",
+        f"<Host>{OURS}</Host>",
+        "<Valve className='a>b'/>",
+        "text",
+    ]
+)
+BLANKS = st.sampled_from(["", " ", "\n", "\r\n", "\n  ", "\r\n\t", " \n\n"])
+
+
+@given(st.lists(st.tuples(BLANKS, PIECES), max_size=6), BLANKS)
+def test_r_d15_whatever_stands_around_it_comes_back(parts: list[tuple[str, str]], last: str) -> None:
+    inside = "".join(blanks + piece for blanks, piece in [*parts, ("\n", ASKS)])
+    data = f"<Context>{inside}{last}</Context>".encode()
+    editor = _Context()
+    (change,) = editor.wanted(data)
+    assert editor.value(data, change.place) is None
+    made = editor.put(data, change.place, change.after)
+    assert (editor.value(made, change.place), editor.wanted(made)) == ("", ())
+    assert editor.put(made, change.place, change.after) == made
+    assert editor.put(made, change.place, None) == data
+    assert editor.put(data, change.place, None) == data
+    assert editor.put(data, ("Context", "another"), "") == data

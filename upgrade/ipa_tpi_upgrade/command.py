@@ -17,22 +17,25 @@ _NEXT = "read when they start: systemctl restart sssd; systemctl restart pki-tom
 
 
 def main(
-    arguments: Sequence[str] | None = None, is_stopped: Callable[[], bool] = ca_host.tomcat_is_stopped
+    arguments: Sequence[str] | None = None,
+    is_stopped: Callable[[], bool] = ca_host.tomcat_is_stopped,
+    settings: Path = _DEFAULT_CONF,
 ) -> int:
     """Carry out one command line.
 
     Args:
         arguments: What follows the program's name.
         is_stopped: Tells whether Dogtag's Tomcat is certainly not running.
+        settings: FreeIPA's own, for what the command line leaves out.
 
     Returns:
         0; 1 where `diff` or `verify` found something, or on an error, which is told on standard error.
     """
     options = _parser().parse_args(arguments)
     try:
-        realm = options.realm or _setting("realm")
+        realm = options.realm or _setting(settings, "realm")
         if options.deed == "apache":
-            sys.stdout.write(apache(options.host or _setting("host"), realm))
+            sys.stdout.write(apache(options.host or _setting(settings, "host"), realm))
             return 0
         steps = ca_host.steps(realm, is_stopped=is_stopped, declaration=options.declaration)
         if options.deed == "apply":
@@ -140,13 +143,13 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _setting(name: str) -> str:
-    settings = configparser.ConfigParser(interpolation=None)
+def _setting(path: Path, name: str) -> str:
+    found = configparser.ConfigParser(interpolation=None)
     try:
-        settings.read_string(_DEFAULT_CONF.read_text(encoding="utf-8"), source=str(_DEFAULT_CONF))
+        found.read_string(path.read_text(encoding="utf-8"), source=str(path))
     except (OSError, UnicodeDecodeError, configparser.Error) as error:
-        raise ConfigError(f"{_DEFAULT_CONF} cannot be read ({error}); give --{name}") from error
-    value = settings.get("global", name, fallback="")
+        raise ConfigError(f"{path} cannot be read ({error}); give --{name}") from error
+    value = found.get("global", name, fallback="")
     if not value:
-        raise ConfigError(f"{_DEFAULT_CONF} lacks {name}; give --{name}")
+        raise ConfigError(f"{path} lacks {name}; give --{name}")
     return value
