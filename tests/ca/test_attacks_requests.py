@@ -20,10 +20,6 @@ from certval_requests import CN, ORGANISATION, bare, dns, part, pem, request, si
 from cryptography import x509
 from other_requests import cmc, crmf
 
-from ipa_tpi_validator.altnames import Dns
-from ipa_tpi_validator.armour import CsrError
-from ipa_tpi_validator.csr import read_csr
-
 NEW = "NEW CERTIFICATE REQUEST"
 # What alice may have, and what she may not: a host that neither she nor this host manages.
 OWN, EVIL = "alice", "lone.tpi.test"
@@ -139,8 +135,8 @@ def attacked(ca: CaHost) -> Iterator[Scene]:
         yield found
 
 
-def names(certificate: x509.Certificate) -> list[str]:
-    """Return whom a certificate says that it is for: its common names, and its alternative names of hosts."""
+def names(certificate: x509.Certificate | x509.CertificateSigningRequest) -> list[str]:
+    """Return whom a certificate, or a request for one, is for: its common names, and its alternative names of hosts."""
     found = [str(one.value) for one in certificate.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)]
     try:
         more = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
@@ -199,20 +195,16 @@ def vectors() -> Iterator[tuple[str, bytes]]:
 
 def test_r_d10_no_public_vector_that_is_taken_is_read_otherwise_by_dogtag(attacked: Scene) -> None:
     """What openssl and the validator agree about (tests/unit), Dogtag signs as they read it."""
-    signed = {}
+    signed = []
     for name, encoded in vectors():
-        try:
-            found = read_csr(pem(encoded))
-        except CsrError:
+        answer = attacked.ca.enroll("alice", attacked.profile, pem(encoded))
+        # A kind of key or of subject that Dogtag does not take; or the validator does not take it for a request.
+        if answer.status != 200 or '"name":"csr"' in outcome(answer)[1]:
             continue
-        answer = attacked.ca.enroll("alice", attacked.lenient, pem(encoded))
-        if answer.status != 200 or outcome(answer)[0] != "complete":
-            continue  # a kind of key, or a subject, that Dogtag does not take
-        _, number = outcome(answer)
-        issued = attacked.ca.certificate(number)
-        asked = x509.load_der_x509_csr(encoded)
+        status, number = outcome(attacked.ca.enroll("alice", attacked.lenient, pem(encoded)))
+        assert status == "complete", (name, number)
+        issued, asked = attacked.ca.certificate(number), x509.load_der_x509_csr(encoded)
         assert issued.public_key() == asked.public_key(), name
-        hosts = [one.name for one in found.names if isinstance(one, Dns)]
-        assert names(issued) == [found.common_name, *hosts], name
-        signed[name] = number
-    assert len(signed) >= 4, signed
+        assert names(issued) == names(asked), name
+        signed.append(name)
+    assert len(signed) >= 5, signed
