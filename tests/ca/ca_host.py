@@ -125,12 +125,19 @@ class CaHost:
         return roles
 
     def enroll(
-        self, person: str, profile: str, request: str, *, kind: str = "pkcs10", requestor: str = ""
+        self,
+        person: str,
+        profile: str,
+        request: str,
+        *,
+        authority: str = "",
+        kind: str = "pkcs10",
+        requestor: str = "",
     ) -> Answer:
-        """Submit a certificate request to a profile; see `enrolment`."""
-        return self.call(
-            person, "POST", "/certrequests", body=enrolment(profile, request, kind=kind, requestor=requestor)
-        )
+        """Submit a certificate request to a profile, and to a sub-CA where its id is given; see `enrolment`."""
+        chosen = f"?issuer-id={authority}" if authority else ""
+        body = enrolment(profile, request, kind=kind, requestor=requestor)
+        return self.call(person, "POST", f"/certrequests{chosen}", body=body)
 
     def certificate(self, number: str) -> x509.Certificate:
         """Fetch a certificate that was issued."""

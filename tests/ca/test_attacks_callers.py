@@ -82,8 +82,10 @@ def says(entry: dict[str, Any], code: int) -> str:
 
 def past_apache(profile: str, user: str, name: str, **attributes: str) -> dict[str, Any]:
     """Enrol as whoever one likes, with the connector's secret."""
-    body = json.dumps(enrolment(profile, pem(simple(name)))).encode()
-    return asked(*ajp.ask(REQUESTS, user=user, attributes=attributes, secret=AJP_SECRET, body=body))
+    body = json.dumps(enrolment(profile, pem(simple(name))))
+    return asked(
+        *ajp.ask(REQUESTS, user=user, attributes=attributes, secret=AJP_SECRET, body=body, method="POST")
+    )
 
 
 def directly(session: str, authority: str, profile: str, name: str) -> dict[str, Any]:
@@ -152,10 +154,12 @@ def test_r_d06_dogtag_knows_nobody_of_another_realm(
     attacked: Scene, readable: dict[str, str], user: str
 ) -> None:
     """A realm that is trusted, or a name that looks like ours: Dogtag lets only names of our realm in."""
-    body = json.dumps(enrolment(attacked.lenient, pem(simple("alice")))).encode()
+    body = json.dumps(enrolment(attacked.lenient, pem(simple("alice"))))
     told = {"KRB5CCNAME": readable["alice"]}
     with nothing_issued():
-        status, text = ajp.ask(REQUESTS, user=user, attributes=told, secret=AJP_SECRET, body=body)
+        status, text = ajp.ask(
+            REQUESTS, user=user, attributes=told, secret=AJP_SECRET, body=body, method="POST"
+        )
         assert status == 403
         assert "Cannot find AuthzManager" in text
     assert past_apache(attacked.lenient, ALICE, "alice", **told)["requestStatus"] == "complete"
@@ -180,11 +184,14 @@ def test_r_d10_who_has_the_connectors_secret_is_nobody_without_that_persons_tick
 
 def test_r_d01_without_the_secret_the_connector_takes_no_request(attacked: Scene) -> None:
     """Somebody with an account on the CA host speaks to port 8009 as alice."""
-    body = json.dumps(enrolment(attacked.lenient, pem(simple("alice")))).encode()
+    body = json.dumps(enrolment(attacked.lenient, pem(simple("alice"))))
     with nothing_issued():
         for secret in ("", "guessed"):
-            assert ajp.ask(REQUESTS, user=ALICE, secret=secret, body=body)[0] == 403
-    assert asked(*ajp.ask(REQUESTS, user=ALICE, secret=AJP_SECRET, body=body))["requestStatus"] == "complete"
+            assert ajp.ask(REQUESTS, user=ALICE, secret=secret, body=body, method="POST")[0] == 403
+    assert (
+        asked(*ajp.ask(REQUESTS, user=ALICE, secret=AJP_SECRET, body=body, method="POST"))["requestStatus"]
+        == "complete"
+    )
 
 
 def test_r_d10_groups_that_are_forged_in_the_connectors_attributes_open_dogtag_and_not_the_validator(
@@ -197,8 +204,8 @@ def test_r_d10_groups_that_are_forged_in_the_connectors_attributes_open_dogtag_a
         "REMOTE_USER_GROUP_1": OPERATORS,
         "REMOTE_USER_GROUP_2": TPI_OPERATORS,
     }
-    body = json.dumps(enrolment(gated, pem(simple("dave")))).encode()
-    assert ajp.ask(REQUESTS, user=dave, secret=AJP_SECRET, body=body)[0] == 401
+    body = json.dumps(enrolment(gated, pem(simple("dave"))))
+    assert ajp.ask(REQUESTS, user=dave, secret=AJP_SECRET, body=body, method="POST")[0] == 401
     assert past_apache(gated, dave, "dave", **forged)["requestStatus"] == "complete"
     with nothing_issued():
         entry = past_apache(attacked.profile, dave, "dave", KRB5CCNAME=readable["dave"], **forged)
