@@ -28,6 +28,7 @@ APACHE_MODULES = (
     "authz_user",
     "headers",
     "lookup_identity",
+    "lua",
     "proxy",
     "proxy_ajp",
     "ssl",
@@ -140,6 +141,7 @@ def apache_files(layout: Layout) -> dict[Path, str]:
         Path("/etc/ipa/tpi/ca-httpd.conf"): text,
         SITE: (SHIPPED / "ipa-tpi-ca.conf").read_text(encoding="utf-8"),
         LOCATION: (SHIPPED / "ca-location.conf").read_text(encoding="utf-8"),
+        LOCATION.with_name("ca-body.lua"): (SHIPPED / "ca-body.lua").read_text(encoding="utf-8"),
         Path("/etc/apache2/sites-enabled/ipa-lab.conf"): f"""\
 ServerName {layout.ca_host}
 <VirtualHost *:443>

@@ -78,7 +78,7 @@ class CaHost:
         path: str,
         *,
         body: Any = None,
-        raw: str | None = None,
+        raw: str | bytes | None = None,
         headers: Mapping[str, str] | None = None,
         subsystem: str = "ca",
         prefix: str = "/tpi",

@@ -8,18 +8,23 @@ validator it is refused, and Dogtag's own directory shows that nothing was issue
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import cryptography_vectors
 import pytest
-from ca_host import HOST, CaHost
+from apache import weakened
+from ca_host import HOST, Answer, CaHost
 from certval_ca import Scene, nothing_issued, outcome, scene
 from certval_requests import CN, ORGANISATION, bare, dns, part, pem, request, simple
 from cryptography import x509
 from other_requests import cmc, crmf
 
+from lab.ca_settings import SITE
+
+JSON, XML = "application/json", "application/xml"
 NEW = "NEW CERTIFICATE REQUEST"
 # What alice may have, and what she may not: a host that neither she nor this host manages.
 OWN, EVIL = "alice", "lone.tpi.test"
@@ -208,3 +213,50 @@ def test_r_d10_no_public_vector_that_is_taken_is_read_otherwise_by_dogtag(attack
         assert names(issued) == names(asked), name
         signed.append(name)
     assert len(signed) >= 5, signed
+
+
+def renewals(profile: str) -> Iterator[tuple[str, bytes, str]]:
+    """Give ways to ask for the renewal of the CA's first administrator, as bodies and what they are said to be."""
+    text = json.dumps({"ProfileID": profile, "Renewal": True, "SerialNumber": "0x6", "Input": []})
+    yield "plain", text.encode(), JSON
+    yield "on lines", text.replace('"Renewal": true', '"Renewal"\n:\ntrue').encode(), JSON
+    yield "twice", text.replace("{", '{"Renewal": false, ', 1).encode(), JSON
+    yield "as a text", text.replace("true", '"true"').encode(), JSON
+    yield "by number", text.replace("Renewal", "\\u0052enewal").encode(), JSON
+    for encoding in ("utf-8-sig", "utf-16", "utf-16-be", "utf-16-le", "utf-32-be"):
+        yield encoding, text.encode(encoding), JSON
+    yield "late", text.replace("{", "{" + " " * 100_000, 1).encode(), JSON
+    for split in range(8180, 8196):
+        yield f"at {split}", text.replace("{", "{" + " " * split, 1).encode(), JSON
+    inside = f"<ProfileID>{profile}</ProfileID><SerialNumber>0x6</SerialNumber>"
+    flag = "<Ren&#101;wal>true</Ren&#101;wal>"
+    yield (
+        "xml",
+        f"<CertEnrollmentRequest><Renewal>true</Renewal>{inside}</CertEnrollmentRequest>".encode(),
+        XML,
+    )
+    entity = f'<!DOCTYPE x [<!ENTITY r "{flag}">]><CertEnrollmentRequest>&r;{inside}</CertEnrollmentRequest>'
+    yield "xml with an entity", entity.encode(), XML
+    yield (
+        "form",
+        f"profileId={profile}&renewal=true&serialNumber=0x6".encode(),
+        "application/x-www-form-urlencoded",
+    )
+
+
+def test_r_d10_nobody_renews_past_the_validator(attacked: Scene) -> None:
+    """dave, in no group, renews what the CA itself was given when it was made: its own profiles ask nobody."""
+
+    def ask(body: bytes, kind: str) -> Answer:
+        headers = {"Content-Type": kind}
+        return attacked.ca.call("dave", "POST", "/certrequests", raw=body, headers=headers)
+
+    ways = {name: (body, kind) for name, body, kind in renewals(attacked.profile)}
+    with nothing_issued():
+        for name, (body, kind) in ways.items():
+            assert ask(body, kind).status in {400, 413, 415}, name
+    with weakened({"SetInputFilter tpi-only-enrolment": ""}, SITE):
+        for name in ("plain", "by number", "utf-16-be", "late", "xml"):
+            status, number = outcome(ask(*ways[name]))
+            assert status == "complete", name
+            assert "CN=caadmin" in attacked.ca.certificate(number).subject.rfc4514_string()
