@@ -23,7 +23,7 @@ REALM_WORKERS ?= 2
 
 .PHONY: help setup check lint types imports trace unit fuzz test realm box ca demo bench bench-ca load model kill-matrix mutation down lock clean coverage
 help:
-	@sed -n '1,6s/^# //p' Makefile
+	@sed -n '1,7s/^# //p' Makefile
 
 setup:
 	@lab/setup.sh "$(CACHE)"

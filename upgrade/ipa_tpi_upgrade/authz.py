@@ -111,8 +111,8 @@ class _Authz:
         """Refuse what another subsystem would read, or none."""
         if settings.get("cs.type") != self._subsystem or _LAST not in settings:
             raise ConfigError(
-                f"it lacks cs.type={self._subsystem} or {_LAST}, so it is no whole CS.cfg of a {self._subsystem}: was Dogtag "
-                "stopped while it wrote it? Put CS.cfg.bak, which lies beside it, in its place."
+                f"it lacks cs.type={self._subsystem} or {_LAST}, so it is no whole CS.cfg of a {self._subsystem}, as if "
+                "Dogtag had been stopped while it wrote it. Put CS.cfg.bak, which lies beside it, in its place."
             )
 
     def _names_realm(self, name: str, settings: dict[str, str]) -> bool:
