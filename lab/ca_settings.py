@@ -139,9 +139,9 @@ def apache_files(layout: Layout) -> dict[Path, str]:
     text = "".join(f"Define {name} {value}\n" for name, value in defines.items())
     return {
         Path("/etc/ipa/tpi/ca-httpd.conf"): text,
+        LOCATION.with_name("ca-body.lua"): (SHIPPED / "ca-body.lua").read_text(encoding="utf-8"),
         SITE: (SHIPPED / "ipa-tpi-ca.conf").read_text(encoding="utf-8"),
         LOCATION: (SHIPPED / "ca-location.conf").read_text(encoding="utf-8"),
-        LOCATION.with_name("ca-body.lua"): (SHIPPED / "ca-body.lua").read_text(encoding="utf-8"),
         Path("/etc/apache2/sites-enabled/ipa-lab.conf"): f"""\
 ServerName {layout.ca_host}
 <VirtualHost *:443>
