@@ -52,7 +52,7 @@ unit:
 # FUZZ_EXAMPLES of everything that is hostile, for each target; a thousand take about two minutes.
 FUZZ_EXAMPLES ?= 2000
 fuzz: setup
-	FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) $(PYTHON) -m pytest -q -n $(UNIT_WORKERS) --timeout 3600 tests/unit/test_certval_*.py
+	FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) $(PYTHON) -m pytest -q -n $(UNIT_WORKERS) --timeout 3600 tests/unit/test_certval_*.py tests/unit/test_decide_csr.py
 
 realm: setup
 	$(PYTHON) -m pytest -q -n $(REALM_WORKERS) tests/realm

@@ -30,6 +30,7 @@ Origin = Annotated[str, msgspec.Meta(pattern=r"^https://[a-z0-9]([a-z0-9.-]*[a-z
 FilePath = Annotated[str, msgspec.Meta(pattern=r"^/[^\0]*\Z")]
 MaybePath = Annotated[str, msgspec.Meta(pattern=r"^(/[^\0]*)?\Z")]
 User = Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
+MaybeUser = Annotated[str, msgspec.Meta(max_length=255)]
 Trail = Annotated[str, msgspec.Meta(pattern=r"^(journald|file:/[^\0]*)\Z")]
 _LDAP_URI: Final = re.compile(
     r"ldapi://%2[Ff][A-Za-z0-9._%-]+/?|ldaps://[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?/?"
@@ -102,6 +103,8 @@ class ExecutorConfig(_Place, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         socket: Path of the local socket.
         nudge_user: The only user who may say ``nudge``.
         health_user: The only user who may say ``health``.
+        consume_user: The only user who may say ``consume``, on a CA's host that of the certificate validator; empty
+            where nobody may.
         validator_socket: Path of the socket behind which validation programs without network run.
         validator_network_socket: Path of the socket behind which those with network run.
         poll_seconds: How often the directory is searched beside the persistent search.
@@ -121,6 +124,7 @@ class ExecutorConfig(_Place, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     socket: FilePath
     nudge_user: User = "ipatpi-web"
     health_user: User = "root"
+    consume_user: MaybeUser = ""
     validator_socket: FilePath = "/run/ipa-tpi-validate/validate.sock"
     validator_network_socket: FilePath = "/run/ipa-tpi-validate/validate-network.sock"
     poll_seconds: Positive = 10

@@ -168,10 +168,12 @@ class ParameterRule:
     Attributes:
         pattern: A regular expression that the whole value must match.
         values: If not empty, the only values allowed.
+        lines: It may have several lines, and be long: a certificate request, a configuration.
     """
 
     pattern: str
     values: frozenset[str] = frozenset()
+    lines: bool = False
 
 
 @dataclass(frozen=True, slots=True)

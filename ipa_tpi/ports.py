@@ -7,7 +7,7 @@ could not be completed raises; it never returns less than there is.
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from ipa_tpi.model import Account, Group, HostEntry, Json, Policy, Proof, Refuse, Subtree
 
@@ -263,8 +263,143 @@ class Certificate:
     not_after: str
 
 
+class DogtagTransport(Protocol):
+    """How a call reaches a subsystem of Dogtag's, and as whom (D12)."""
+
+    def call(self, method: str, path: str, body: object = None) -> tuple[int, Any]:
+        """Make one call.
+
+        Args:
+            method: GET, POST, PUT or DELETE.
+            path: Below the subsystem's REST resources, such as ``/certs/0x1``.
+            body: What is sent as JSON; a text is sent as it is; None sends nothing.
+
+        Returns:
+            The HTTP status, and the answer's JSON; the text of a success that has none, else None.
+
+        Raises:
+            AuthorityUnavailableError: Nothing was sent.
+            ConfigError: The same: what proves who calls is missing or unsafe.
+            ActionFailedError: What proves who calls was certainly refused.
+            OutcomeUnknownError: It was sent, and no answer came.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class IssuingAuthority:
+    """What a Dogtag CA says of itself, or of one of its sub-CAs (lightweight CAs).
+
+    Attributes:
+        id: A UUID, in lower case.
+        subject: Its DN, as Dogtag spells it.
+        issuer: Its issuer's.
+        parent: The id of whose sub-CA it is; empty for the CA itself.
+        serial: Of its certificate: ``0x`` and lower-case hexadecimal digits.
+        enabled: It issues certificates.
+        ready: It has its key; where another replica made it, that takes a while.
+        description: What who made it wrote.
+    """
+
+    id: str
+    subject: str
+    issuer: str
+    parent: str
+    serial: str
+    enabled: bool
+    ready: bool
+    description: str
+
+
+class Profiles(Protocol):
+    """The certificate profiles of a Dogtag CA, as one person reaches them."""
+
+    def names(self) -> Collection[str]:
+        """List the names of all profiles; raises as `read`."""
+
+    def read(self, name: str) -> str:
+        """Read a profile: its configuration and state, ``key=value`` lines, as the CA has them.
+
+        Raises:
+            RefusedError: Code ``bad-parameters``: the CA has no such profile.
+            ActionFailedError: It does not show it to this person.
+            AuthorityUnavailableError: The CA did not answer.
+        """
+
+    def create(self, pairs: Mapping[str, str]) -> None:
+        """Make a profile, which is not enabled.
+
+        Args:
+            pairs: Its configuration, with ``profileId`` and ``classId``.
+
+        Raises:
+            ActionFailedError: The CA refused it for this person, or could not.
+            OutcomeUnknownError: It may have.
+            AuthorityUnavailableError: It was certainly not asked.
+        """
+
+    def replace(self, name: str, pairs: Mapping[str, str]) -> None:
+        """Replace the whole configuration of a profile that is not enabled; raises as `create`."""
+
+    def enable(self, name: str) -> None:
+        """Let people enrol by a profile; raises as `create`."""
+
+    def disable(self, name: str) -> None:
+        """Let nobody enrol by a profile; raises as `create`."""
+
+
+class Authorities(Protocol):
+    """A Dogtag CA and its sub-CAs, as one person reaches them."""
+
+    def known(self) -> Sequence[IssuingAuthority]:
+        """List the CA and all its sub-CAs; raises as `Profiles.read`."""
+
+    def create(self, parent: str, subject: str, description: str) -> IssuingAuthority:
+        """Make a sub-CA, with a key of its own, which is enabled.
+
+        Args:
+            parent: The id of the CA that issues its certificate.
+            subject: Its DN (RFC 4514).
+            description: Its name, for people.
+
+        Returns:
+            What was made.
+
+        Raises:
+            ActionFailedError: The CA refused it for this person, or could not.
+            OutcomeUnknownError: It may have.
+            AuthorityUnavailableError: It was certainly not asked.
+        """
+
+    def enable(self, authority_id: str) -> None:
+        """Let a sub-CA issue certificates; raises as `create`."""
+
+    def disable(self, authority_id: str) -> None:
+        """Let a sub-CA issue nothing; raises as `create`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Issued:
+    """A certificate that a CA has just issued.
+
+    Attributes:
+        serial: ``0x`` and lower-case hexadecimal digits.
+        pem: It; empty where it could not be fetched.
+    """
+
+    serial: str
+    pem: str
+
+
 class Authority(Protocol):
     """A certificate authority, as one person reaches it."""
+
+    @property
+    def profiles(self) -> Profiles:
+        """Its certificate profiles."""
+
+    @property
+    def authorities(self) -> Authorities:
+        """Itself, and its sub-CAs."""
 
     def certificate(self, serial: str) -> Certificate:
         """Read a certificate's state.
@@ -289,6 +424,19 @@ class Authority(Protocol):
 
     def release(self, serial: str) -> None:
         """Take a certificate off hold; raises as `revoke`."""
+
+    def enroll(self, profile: str, csr: str) -> Issued:
+        """Ask for a certificate, of the host's own CA.
+
+        Args:
+            profile: The profile.
+            csr: The certificate request, one block of PEM.
+
+        Raises:
+            ActionFailedError: The CA refused it; nothing was issued, and nothing will be.
+            OutcomeUnknownError: It may have issued it, or may do so later.
+            AuthorityUnavailableError: It was certainly not asked.
+        """
 
 
 class ServiceManager(Protocol):

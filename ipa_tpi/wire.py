@@ -15,6 +15,7 @@ from ipa_tpi.errors import BadInputError
 MAX_BODY_BYTES: Final = 1024 * 1024  # R-E03
 MAX_TOKEN_BYTES: Final = 64 * 1024
 MAX_TEXT_CHARACTERS: Final = 1024
+MAX_LINES_CHARACTERS: Final = 65536
 MAX_PARAMETERS: Final = 32
 MAX_LISTED: Final = 500
 DEFAULT_LISTED: Final = 100
@@ -22,6 +23,7 @@ DEFAULT_LISTED: Final = 100
 Hex256 = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
 Identifier = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")]
 Text = Annotated[str, msgspec.Meta(max_length=MAX_TEXT_CHARACTERS)]
+Lines = Annotated[str, msgspec.Meta(max_length=MAX_LINES_CHARACTERS)]
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
 Opaque = Annotated[bytes, msgspec.Meta(max_length=MAX_TOKEN_BYTES)]
 
@@ -49,7 +51,7 @@ class RequestBody(Strict, frozen=True):
     operation: Name
     operation_digest: Hex256
     target: Name
-    parameters: Annotated[dict[Name, Text], msgspec.Meta(max_length=MAX_PARAMETERS)]
+    parameters: Annotated[dict[Name, Lines], msgspec.Meta(max_length=MAX_PARAMETERS)]
     digest: Hex256
     reason: Text = ""
     ticket: Text = ""
@@ -175,10 +177,14 @@ class ApproversView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ParameterView(msgspec.Struct, frozen=True, kw_only=True):
-    """What a parameter may be: the whole value matches `pattern` and, where there are any, is one of `values`."""
+    """What a parameter may be: the whole value matches `pattern` and, where there are any, is one of `values`.
+
+    `lines` tells whether it may have several lines, and be long.
+    """
 
     pattern: str
     values: list[str] = []
+    lines: bool = False
 
 
 class FloorView(msgspec.Struct, frozen=True, kw_only=True):

@@ -114,7 +114,7 @@ def install_units() -> None:
 def install_shipped_units() -> None:
     """Install the units that ship, and enable none of them."""
     install_file(SHIPPED / "ipa-tpi.tmpfiles.conf", Path("/usr/lib/tmpfiles.d/ipa-tpi.conf"))
-    for unit in (*SHIPPED.glob("*.service"), *SHIPPED.glob("*.socket")):
+    for unit in (*SHIPPED.glob("*.service"), *SHIPPED.glob("*.socket"), *SHIPPED.glob("*.timer")):
         install_file(unit, Path("/usr/lib/systemd/system") / unit.name)
     for drop_in in SHIPPED.glob("*.d/*.conf"):
         install_file(drop_in, UNITS / drop_in.parent.name / drop_in.name)
@@ -140,6 +140,7 @@ def link_programs() -> None:
         (LIBEXEC / "ipa-tpi-executor", "ipa-tpi-executor"),
         (LIBEXEC / "ipa-tpi-validate", "ipa-tpi-validate"),
         (LIBEXEC / "ipa-tpi-certval", "ipa-tpi-certval"),
+        (LIBEXEC / "ipa-tpi-expiry", "ipa-tpi-expiry"),
     ):
         place.parent.mkdir(parents=True, exist_ok=True)
         place.unlink(missing_ok=True)

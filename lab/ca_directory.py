@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator, Mapping
+from typing import Any
 
-from lab.entries import Entry, entry
+from lab.entries import Entry, add_all, add_values, entry
 from lab.layout import Layout
 
 # Profile, what it is for, and whether FreeIPA keeps the certificates in the subject's entry.
@@ -14,6 +15,40 @@ PROFILES = (
     ("IECUserRoles", "User profile that includes IECUserRoles extension from request", True),
     ("KDCs_PKINIT_Certs", "Profile for PKINIT support by KDCs", False),
 )
+# FreeIPA's privileges for certificates, with their permissions.
+_IMPORT, _MODIFY = "System: Import Certificate Profile", "System: Modify Certificate Profile"
+PRIVILEGES: Mapping[str, tuple[str, ...]] = {
+    "Certificate Administrators": (
+        "Certificate Remove Hold",
+        "Get Certificates status from the CA",
+        "Request Certificate",
+        "Request Certificate with SubjectAltName",
+        "Request Certificates from a different host",
+        "Retrieve Certificates from the CA",
+        "Revoke Certificate",
+    ),
+    "CA Administrator": (
+        "System: Add CA",
+        "System: Add CA ACL",
+        "System: Delete CA",
+        "System: Delete CA ACL",
+        "System: Delete Certificate Profile",
+        _IMPORT,
+        "System: Manage CA ACL Membership",
+        "System: Modify CA",
+        "System: Modify CA ACL",
+        _MODIFY,
+    ),
+}
+# People who may do one thing alone, each by a role of his own.
+SINGLE: Mapping[str, str] = {
+    "erin": "Revoke Certificate",
+    "erin-admin": "Certificate Remove Hold",
+    "frank": _IMPORT,
+    "grace": "System: Add CA",
+    "Heidi": "System: Modify CA",
+}
+OPERATORS, ROLE = "ca-operators", "Certificate Operators"
 _NAMESPACE = uuid.UUID("5f0f7a70-6d2e-4d0b-8b7b-0c5a3a8b9d11")
 
 
@@ -58,6 +93,44 @@ def ca_acl(layout: Layout, name: str, **who: str | list[str]) -> Entry:
     number = str(uuid.uuid5(_NAMESPACE, name))
     dn = f"ipaUniqueID={number},cn=caacls,cn=ca,{layout.suffix}"
     return entry(dn, "ipaAssociation ipaCaAcl", ipaUniqueID=number, cn=name, ipaEnabledFlag="TRUE", **who)
+
+
+def add_rights(connection: Any, layout: Layout) -> None:  # noqa: ANN401 (python-ldap has no types)
+    """Add permissions, privileges and roles for certificates to a running directory with people and groups in it.
+
+    What the permissions allow in this directory itself is not here: Dogtag knows them by their names.
+
+    Args:
+        connection: an LDAPObject bound as Directory Manager.
+        layout: the realm.
+    """
+    suffix = layout.suffix
+    accounts = f"cn=accounts,{suffix}"
+    roles = {ROLE: f"cn={OPERATORS},cn=groups,{accounts}"}
+    roles |= {f"{right} alone": f"uid={uid},cn=users,{accounts}" for uid, right in SINGLE.items()}
+    privileges = {name: (ROLE, rights) for name, rights in PRIVILEGES.items()}
+    privileges |= {f"{right} alone": (f"{right} alone", (right,)) for right in SINGLE.values()}
+    nested = "groupOfNames nestedGroup"
+    add_all(connection, (entry(_role(name, suffix), nested, cn=name) for name in roles))
+    for name, (role, _) in privileges.items():
+        add_all(connection, [entry(_privilege(name, suffix), nested, cn=name, member=_role(role, suffix))])
+    for right in dict.fromkeys(right for _, rights in privileges.values() for right in rights):
+        members = [_privilege(name, suffix) for name, (_, rights) in privileges.items() if right in rights]
+        kind = {
+            "ipaPermissionType": ["SYSTEM", "V2", "MANAGED"] if right.startswith("System:") else ["SYSTEM"]
+        }
+        dn = f"cn={right},cn=permissions,cn=pbac,{suffix}"
+        add_all(connection, [entry(dn, "groupOfNames ipaPermission", cn=right, member=members, **kind)])
+    for name, member in roles.items():
+        add_values(connection, _role(name, suffix), {"member": [member]})
+
+
+def _role(name: str, suffix: str) -> str:
+    return f"cn={name},cn=roles,cn=accounts,{suffix}"
+
+
+def _privilege(name: str, suffix: str) -> str:
+    return f"cn={name},cn=privileges,cn=pbac,{suffix}"
 
 
 def authority_entry(layout: Layout, authority: Mapping[str, str]) -> Entry:

@@ -12,7 +12,6 @@ from ipa_tpi.executor.operations import OPERATIONS
 from ipa_tpi_upgrade.delegation import delegation
 from lab import settings
 from lab.ca_spawn import AJP_SECRET
-from lab.entries import Entry, entry
 from lab.httpd_conf import SHIPPED
 from lab.layout import REPOSITORY, Layout
 
@@ -20,9 +19,16 @@ CCACHES = "/run/ipa-tpi-ca"
 HTTP_KEYTAB = "/etc/ipa/tpi/http.keytab"
 CERTIFICATE = "/var/lib/ipa/certs/httpd.crt"
 KEY = "/var/lib/ipa/private/httpd.key"
+# Who uses up approved requests: the certificate validator.
+CONSUMER = "ipatpi-certval"
 CERTVAL = Path("/etc/ipa/tpi/certval.toml")
 SITE = Path("/etc/apache2/conf-enabled/ipa-tpi-ca.conf")
 LOCATION = Path("/usr/share/ipa-tpi/ca-location.conf")
+LEGACY = Path("/usr/share/ipa-tpi/ca-legacy-location.conf")
+# As FreeIPA names it; Dogtag's own chain, which is not the authority of the laboratory's TLS.
+AGENT = "CN=IPA RA,O=TPI.TEST"
+AGENT_ISSUER = "CN=Certificate Authority,O=TPI.TEST"
+AUTHORITY = "/etc/ipa/tpi/dogtag-ca.crt"
 APACHE_MODULES = (
     "auth_gssapi",
     "authz_user",
@@ -40,26 +46,8 @@ CONNECTORS_COMMENT = "<!-- Define an AJP 1.3 Connector on port 8009 -->\n    <!-
 DECLARATION = REPOSITORY / "sssd" / "ipa-tpi.conf"
 # The branch of Dogtag's own directory with the ACLs for the realm; not cn=aclResources, which the main ones are.
 ACL_BRANCH = "cn=tpi-acls"
-# By what memberOf says, as the directory writes it.
-OPERATORS = "cn=ca-operators,cn=groups,cn=accounts,dc=tpi,dc=test"
-_GROUP = f'group="{OPERATORS}"'
-_DISPATCHED = f'{_GROUP} && group="tpi-dispatch"'
-# Where each subsystem keeps its own, and what operators may do there: by themselves, or through the executor.
-_ACLS = {
-    "ca": (
-        "o=ipaca",
-        (
-            ("certServer.profile.configuration:read,modify", _GROUP),
-            ("certServer.ca.profile:approve", _GROUP),
-            ("certServer.ca.certs:execute", _DISPATCHED),
-            ("certServer.ca.certrequests:execute", _DISPATCHED),
-        ),
-    ),
-    "kra": (
-        "o=kra,o=ipaca",
-        (("certServer.kra.keys:execute", _GROUP), ("certServer.kra.keyrequests:execute", _GROUP)),
-    ),
-}
+# What takes two persons on this host; the others' resources are open to who holds the permission.
+CONTROLLED = ("dogtag.cert.revoke", "dogtag.cert.hold", "dogtag.cert.release")
 
 
 def sssd_conf(layout: Layout) -> str:
@@ -110,9 +98,11 @@ def product_files(layout: Layout) -> dict[Path, str]:
         "ldap_uri": uri,
         "ldap_host": layout.host,
         "asker": "pkiuser",
+        "executor_socket": str(product.executor_socket),
     }
     return {
-        product.executor_toml: settings.executor_toml(layout, uri, layout.ca_host) + "\n[dogtag]\n",
+        product.executor_toml: settings.executor_toml(layout, uri, layout.ca_host)
+        + f'consume_user = "{CONSUMER}"\n\n[dogtag]\n',
         product.floor_toml: floor_toml(),
         CERTVAL: settings.toml(certval),
         Path("/etc/ldap/ldap.conf"): f"TLS_CACERT {product.ca_file}\n",
@@ -135,13 +125,18 @@ def apache_files(layout: Layout) -> dict[Path, str]:
         "TPI_CA_KEYTAB": HTTP_KEYTAB,
         "TPI_CA_DELEGATION": delegation(f"HTTP/{layout.ca_host}", layout.principal("tpi", layout.ca_host)),
         "TPI_CA_SERVICE_CCACHE": f"{CCACHES}/own/ccache",
+        "TPI_CA_AGENT": AGENT,
+        "TPI_CA_AGENT_ISSUER": AGENT_ISSUER,
+        "TPI_CA_AUTHORITY": AUTHORITY,
+        "TPI_CA_OCSP": f"http://{layout.ca_host}:8080/ca/ocsp",
     }
-    text = "".join(f"Define {name} {value}\n" for name, value in defines.items())
+    text = "".join(f'Define {name} "{value}"\n' for name, value in defines.items())
     return {
         Path("/etc/ipa/tpi/ca-httpd.conf"): text,
         LOCATION.with_name("ca-body.lua"): (SHIPPED / "ca-body.lua").read_text(encoding="utf-8"),
         SITE: (SHIPPED / "ipa-tpi-ca.conf").read_text(encoding="utf-8"),
         LOCATION: (SHIPPED / "ca-location.conf").read_text(encoding="utf-8"),
+        LEGACY: (SHIPPED / "ca-legacy-location.conf").read_text(encoding="utf-8"),
         Path("/etc/apache2/sites-enabled/ipa-lab.conf"): f"""\
 ServerName {layout.ca_host}
 <VirtualHost *:443>
@@ -162,16 +157,14 @@ def parameters(subsystem: str) -> dict[str, str]:
     return {"internaldb.ldapconn.host": "localhost", f"{subsystem}.enableNonces": "false"}
 
 
-def acl_entries() -> Iterator[Entry]:
-    """Yield the ACLs of each subsystem for people of the realm: enough for the laboratory's own tests."""
-    for subsystem, (base, rights) in _ACLS.items():
-        account = f"certServer.{subsystem}.account:login,logout:allow (login,logout)"
-        yield entry(
-            f"{ACL_BRANCH},{base}",
-            "CertACLS",
-            cn=ACL_BRANCH.partition("=")[2],
-            resourceACLS=[
-                f'{account} user="anybody":anybody may say who he is',
-                *(f"{right}:allow ({right.partition(':')[2]}) {who}:operators" for right, who in rights),
-            ],
-        )
+def acl_commands(layout: Layout, ldapi: str) -> Iterator[list[str]]:
+    """Yield the commands by which each subsystem gets the ACLs for people of the realm: our own, as an administrator's.
+
+    Args:
+        layout: the realm.
+        ldapi: of Dogtag's directory.
+    """
+    for subsystem in SUBSYSTEMS:
+        command = ["/usr/bin/ipa-tpi", "dogtag", "acls", "apply", "--subsystem", subsystem]
+        where = ["--ldap-uri", ldapi, "--suffix", layout.suffix]
+        yield [*command, *where, "--controlled", ",".join(CONTROLLED)]

@@ -13,14 +13,11 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-import ldap
-
 from ipa_tpi_upgrade.command import main as upgrade
 from ipa_tpi_upgrade.sssd import DECLARATION
 from lab import box_steps, box_system, ca_network, ca_settings, kdc, processes
 from lab.box_state import REPORT, TROUBLE
 from lab.ca_spawn import INSTANCE, LDAPI
-from lab.entries import add_all
 from lab.files import make_folder, write
 from lab.layout import Layout, system
 
@@ -55,7 +52,7 @@ def main() -> int:
         ("connectors", _enable_connectors),
         ("parameters", _set_parameters),
         ("steps", lambda: _apply_steps(layout)),
-        ("acls", _add_acls),
+        ("acls", lambda: _add_acls(layout)),
     )
     for name, step in steps:
         started = time.monotonic()
@@ -115,6 +112,18 @@ def _join_realm(layout: Layout) -> None:
 def _configure_apache(layout: Layout) -> None:
     _run("a2enmod", "-q", *ca_settings.APACHE_MODULES)
     _run("a2dissite", "-q", "000-default")
+    # Whose certificate the RA agent has.
+    database = [
+        "certutil",
+        "-L",
+        "-d",
+        str(_TOMCAT / "alias"),
+        "-n",
+        "caSigningCert cert-pki-tomcat CA",
+        "-a",
+    ]
+    chain = subprocess.run(database, check=True, capture_output=True, text=True).stdout
+    write(Path(ca_settings.AUTHORITY), chain)
     for path, content in ca_settings.apache_files(layout).items():
         # One holds the secret by which Dogtag believes whatever comes with it.
         write(path, content, mode=0o600 if path.parent.name == "tpi" else 0o644)
@@ -166,22 +175,20 @@ def _apply_steps(layout: Layout) -> None:
         )
 
 
-def _add_acls() -> None:
-    """Add the ACLs to Dogtag's directory, which is started for that and stopped in order."""
+def _add_acls(layout: Layout) -> None:
+    """Write the ACLs to Dogtag's directory, which is started for that and stopped in order."""
     make_folder(Path("/run/dirsrv"), owner="dirsrv", mode=0o770)
     make_folder(Path("/run/lock/dirsrv") / f"slapd-{INSTANCE}", owner="dirsrv", mode=0o770)
     logs = Path("/var/log/dirsrv") / f"slapd-{INSTANCE}"
     pid_file = f"/run/dirsrv/slapd-{INSTANCE}.pid"
-    command = ["/usr/sbin/ns-slapd", "-D", f"/etc/dirsrv/slapd-{INSTANCE}", "-i", pid_file, "-d", "0"]
+    slapd = ["/usr/sbin/ns-slapd", "-D", f"/etc/dirsrv/slapd-{INSTANCE}", "-i", pid_file, "-d", "0"]
     log = logs / "provisioning"
-    server = processes.start(command, os.environ, log, logs)
+    server = processes.start(slapd, os.environ, log, logs)
     try:
         answers = partial(processes.accepts, _SLAPD_SOCKET)
         processes.wait_until(answers, server, "Dogtag's directory", log, _PATIENCE_SECONDS)
-        connection = ldap.initialize(LDAPI)
-        connection.sasl_non_interactive_bind_s("EXTERNAL")
-        add_all(connection, ca_settings.acl_entries())
-        connection.unbind_s()
+        for command in ca_settings.acl_commands(layout, LDAPI):
+            _run(*command)
     finally:
         processes.stop(server, patience_seconds=_PATIENCE_SECONDS)
 

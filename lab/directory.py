@@ -10,6 +10,7 @@ import ldap.sasl
 
 from ipa_tpi_acls.converge import converge
 from ipa_tpi_acls.schema import schema_ldif
+from lab.ca_directory import add_rights
 from lab.dse import dse_ldif
 from lab.entries import add_all
 from lab.files import make_folder, write
@@ -86,6 +87,8 @@ def populate(layout: Layout) -> None:
         add_all(connection, host_entries(layout))
         add_all(connection, group_entries(layout))
         converge(connection, layout.suffix)
+        if layout.ca_host:
+            add_rights(connection, layout)
     finally:
         connection.unbind_s()
 

@@ -28,10 +28,13 @@ _OPERATIONS = (
 
 _SERIAL = {"serial": {"pattern": "0x[1-9a-f][0-9a-f]{0,39}"}}
 _PROFILE = {"profile": {"pattern": "[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}"}}
-_AUTHORITY = {"name": {"pattern": "[A-Za-z0-9_][A-Za-z0-9_ .-]{0,99}"}}
+_AUTHORITY = {"authority": {"pattern": "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"}}
 # What a CA host can do, with the parameters; each needs one approval. They are in the directory of a pair only.
 _CA_OPERATIONS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
-    "dogtag.ca.create": {**_AUTHORITY, "subject": {"pattern": "[^=]+=.{1,500}"}},
+    "dogtag.ca.create": {
+        "name": {"pattern": "[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}"},
+        "subject": {"pattern": "[^=]+=.{1,254}"},
+    },
     "dogtag.ca.disable": _AUTHORITY,
     "dogtag.ca.enable": _AUTHORITY,
     "dogtag.cert.hold": _SERIAL,
@@ -39,14 +42,14 @@ _CA_OPERATIONS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
     "dogtag.cert.request": {
         **_PROFILE,
         "ca": {"pattern": "[A-Za-z0-9_][A-Za-z0-9_ .-]{0,99}"},
-        "csr": {"pattern": r"[A-Za-z0-9+/= \n-]{64,}"},
+        "csr": {"pattern": r"[A-Za-z0-9+/= \n-]{64,}", "lines": True},
         "submit": {"pattern": "[a-z]+", "values": ["executor", "requester"]},
     },
     "dogtag.cert.revoke": {**_SERIAL, "reason": {"pattern": "[A-Za-z_]+", "values": sorted(REASONS)}},
     "dogtag.profile.disable": _PROFILE,
     "dogtag.profile.enable": _PROFILE,
-    "dogtag.profile.import": {**_PROFILE, "configuration": {"pattern": r"[\s\S]+"}},
-    "dogtag.profile.modify": {**_PROFILE, "configuration": {"pattern": r"[\s\S]+"}},
+    "dogtag.profile.import": {**_PROFILE, "configuration": {"pattern": r"[\s\S]+", "lines": True}},
+    "dogtag.profile.modify": {**_PROFILE, "configuration": {"pattern": r"[\s\S]+", "lines": True}},
 }
 _WINDOW_SECONDS = 300
 # The CA is started anew in tests, on a machine that may have other work.

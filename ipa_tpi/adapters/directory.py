@@ -126,7 +126,7 @@ def _respelled(text: str) -> str:
     try:
         # ASCII only: lower() would make one name of two (the Kelvin sign and k, for one).
         parts = ldap.dn.str2dn("".join(one.lower() if one.isascii() else one for one in text))
-    except ldap.DECODING_ERROR as error:
+    except (ldap.DECODING_ERROR, UnicodeDecodeError) as error:
         raise ValueError(f"{text!a} is not a DN") from error
     return str(ldap.dn.dn2str(parts))
 

@@ -1,32 +1,22 @@
-"""A Dogtag CA over its REST interface, as one person reaches it (D12, K01).
+"""A Dogtag CA's certificates, as one person or agent sees them; how calls get there: `dogtag_transport`, `dogtag_agent`."""
 
-`ProxyTicket` is the executor's own way: Apache's operator location on this host's loopback, with the
-ticket that the requester's proof yielded.  That it is the executor who asks, the KDC says: it writes
-tpi/HOST into such a ticket, and the location demands exactly that.
-"""
-
-import http.client
 import json
-import socket
-import ssl
-from dataclasses import dataclass
+import re
 from datetime import UTC, datetime
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
-from ipa_tpi.adapters.gss import negotiate_header
+from ipa_tpi.adapters.dogtag_configuration import DogtagAuthorities, DogtagProfiles
 from ipa_tpi.errors import (
     ActionFailedError,
     AuthorityUnavailableError,
+    KerberosError,
     OutcomeUnknownError,
     RefusedError,
 )
-from ipa_tpi.ports import Certificate
+from ipa_tpi.ports import Authorities, Certificate, DogtagTransport, Issued, Profiles
 
-TIMEOUT_SECONDS: Final = 30.0
-_MOST_BYTES: Final = 1024 * 1024
-_JSON: Final = "application/json"
-_LOOPBACK: Final = "127.0.0.1"
 _NOT_FOUND: Final = 404
+_SERIAL: Final = re.compile(r"0x[1-9a-f][0-9a-f]{0,39}")
 _SUCCESS: Final = range(200, 300)
 _REASONS: Final = {
     0: "Unspecified",
@@ -42,99 +32,6 @@ _REASONS: Final = {
 }
 
 
-class Transport(Protocol):
-    """How a call reaches Dogtag, and as whom."""
-
-    def call(self, method: str, path: str, body: object = None) -> tuple[int, Any]:
-        """Make one call.
-
-        Args:
-            method: GET or POST.
-            path: Below the subsystem's REST resources, such as ``/certs/0x1``.
-            body: What is sent as JSON; None sends nothing.
-
-        Returns:
-            The HTTP status, and the answer's JSON; None where it has none.
-
-        Raises:
-            AuthorityUnavailableError: Nothing was sent.
-            OutcomeUnknownError: It was sent, and no answer came.
-        """
-
-
-@dataclass(frozen=True, slots=True)
-class OperatorLocation:
-    """Apache's location for the executor alone.
-
-    Attributes:
-        host: The CA host's name, to which its certificate and the ticket are bound.
-        port: Of the loopback listener.
-        ca_file: PEM of who issued the server's certificate.
-        path: What the location's name begins with.
-    """
-
-    host: str
-    port: int
-    ca_file: str
-    path: str = "/tpi-dispatch/ca/rest"
-
-
-class ProxyTicket:
-    """Calls as the person whose proof yielded the ticket.
-
-    Args:
-        place: The location.
-        evidence: See `ipa_tpi.ports.AcceptedProof`.
-    """
-
-    def __init__(self, place: OperatorLocation, evidence: object) -> None:
-        self._place = place
-        self._evidence = evidence
-
-    def call(self, method: str, path: str, body: object = None) -> tuple[int, Any]:
-        """Make one call, on a connection of its own; see `Transport`."""
-        place = self._place
-        headers = {"Authorization": negotiate_header(self._evidence, place.host), "Accept": _JSON}
-        sent = b"" if body is None else json.dumps(body).encode()
-        if body is not None:
-            headers["Content-Type"] = _JSON
-        connection = _Loopback(place)
-        try:
-            connection.connect()
-        except (OSError, ssl.SSLError) as error:
-            connection.close()
-            raise AuthorityUnavailableError(
-                f"the CA behind {place.host}:{place.port} cannot be reached: {error}; "
-                "see: systemctl status apache2 pki-tomcatd@pki-tomcat"
-            ) from error
-        try:
-            connection.request(method, place.path + path, sent or None, headers)
-            answer = connection.getresponse()
-            text = answer.read(_MOST_BYTES + 1)
-        except (OSError, http.client.HTTPException) as error:
-            raise OutcomeUnknownError(
-                f"the CA was asked and did not answer ({type(error).__name__}: {error}); look at the certificate"
-            ) from error
-        finally:
-            connection.close()
-        return answer.status, _parsed(text)
-
-
-class _Loopback(http.client.HTTPSConnection):
-    """To the loopback address, whatever the name resolves to; the certificate is checked against the name."""
-
-    def __init__(self, place: OperatorLocation) -> None:
-        context = ssl.create_default_context(cafile=place.ca_file)  # R-E07
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        super().__init__(place.host, place.port, timeout=TIMEOUT_SECONDS, context=context)
-        self._tls = context
-
-    def connect(self) -> None:
-        """Connect."""
-        bare = socket.create_connection((_LOOPBACK, self.port), self.timeout)
-        self.sock = self._tls.wrap_socket(bare, server_hostname=self.host)
-
-
 class Dogtag:
     """The CA as one person; see `ipa_tpi.ports.Authority`.
 
@@ -142,8 +39,18 @@ class Dogtag:
         transport: How calls reach it.
     """
 
-    def __init__(self, transport: Transport) -> None:
+    def __init__(self, transport: DogtagTransport) -> None:
         self._transport = transport
+
+    @property
+    def profiles(self) -> Profiles:
+        """The CA's certificate profiles."""
+        return DogtagProfiles(self._transport)
+
+    @property
+    def authorities(self) -> Authorities:
+        """The CA itself, and its sub-CAs."""
+        return DogtagAuthorities(self._transport)
 
     def certificate(self, serial: str) -> Certificate:
         """Read a certificate's state."""
@@ -168,6 +75,39 @@ class Dogtag:
         """Take a certificate off hold."""
         self._done("POST", f"/agent/certs/{serial}/unrevoke", {})
 
+    def enroll(self, profile: str, csr: str) -> Issued:
+        """Ask for a certificate, with the one input that FreeIPA gives."""
+        attributes = [
+            {"name": "cert_request_type", "Value": "pkcs10"},
+            {"name": "cert_request", "Value": csr},
+        ]
+        kind = "certReqInputImpl"
+        body = {
+            "ProfileID": profile,
+            "Renewal": False,
+            "Input": [{"id": "i1", "ClassID": kind, "Name": kind, "Attribute": attributes}],
+        }
+        status, found = self._transport.call("POST", "/certrequests", body)
+        if status >= 500 or status in _SUCCESS:  # noqa: PLR2004 (a server's own error: nobody knows what it did before)
+            serial = _issued(status, found)
+            return Issued(serial, self._encoded(serial))
+        if status in {401, 403}:
+            raise ActionFailedError(
+                f"the CA refused it for the requester: {_told(found)}; ask an administrator for the permission"
+            )
+        raise ActionFailedError(
+            f"the CA answered {status}: {_told(found)}; correct the request, or see its debug log"
+        )
+
+    def _encoded(self, serial: str) -> str:
+        # It is issued; that it cannot be fetched now does not undo that.
+        try:
+            status, found = self._transport.call("GET", f"/certs/{serial}")
+        except (AuthorityUnavailableError, OutcomeUnknownError, KerberosError):
+            return ""
+        text = found.get("Encoded") if status in _SUCCESS and isinstance(found, dict) else None
+        return text if isinstance(text, str) else ""
+
     def _done(self, method: str, path: str, body: object) -> None:
         status, found = self._transport.call(method, path, body)
         if status in {401, 403}:
@@ -185,6 +125,36 @@ class Dogtag:
             raise ActionFailedError(
                 f"the CA did not do it ({str(outcome)[:40]!a}): {_told(found)}; see its debug log"
             )
+
+
+def _issued(status: int, found: object) -> str:
+    """Take the number of the one certificate out of an answer, or tell how it ended."""
+    entries = found.get("entries") if isinstance(found, dict) else None
+    entry = entries[0] if isinstance(entries, list) and len(entries) == 1 else None
+    if status not in _SUCCESS or not isinstance(entry, dict):
+        raise OutcomeUnknownError(
+            f"the CA answered {status}: {_told(found)}; look whether it has issued the certificate"
+        )
+    state, serial = entry.get("requestStatus"), entry.get("certId")
+    if state == "complete" and isinstance(serial, str) and _SERIAL.fullmatch(serial):
+        return serial
+    if state == "rejected" and not serial:
+        raise ActionFailedError(f"the CA rejected it: {_why(entry.get('errorMessage'))}; nothing was issued")
+    raise OutcomeUnknownError(
+        f"the CA says that the request is {str(state)[:40]!a}; look whether it has issued the certificate, or will"
+    )
+
+
+def _why(told: object) -> str:
+    """Give the reason of a rejection; our own validator tells it as one line of JSON."""
+    text = told.strip() if isinstance(told, str) else ""
+    try:
+        parsed = json.loads(text)
+    except ValueError:
+        parsed = None
+    message = parsed.get("message") if isinstance(parsed, dict) else None
+    words = message if isinstance(message, str) else text
+    return f"{words[:600]!a}" if words else "without a word"
 
 
 def _certificate(serial: str, found: dict[str, Any]) -> Certificate:
@@ -209,13 +179,6 @@ def _reason(found: object) -> str:
     if found is None:
         return ""
     return _REASONS.get(found, str(found)) if isinstance(found, int) else str(found)
-
-
-def _parsed(text: bytes) -> Any:  # noqa: ANN401 (JSON)
-    try:
-        return json.loads(text) if text and len(text) <= _MOST_BYTES else None
-    except ValueError:
-        return None
 
 
 def _told(found: object) -> str:

@@ -70,7 +70,7 @@ def by_dn(dn: str, accounts_dn: str) -> str | None:
         return None
     try:
         first = ldap.dn.str2dn(dn)[0]
-    except ldap.DECODING_ERROR:
+    except (ldap.DECODING_ERROR, UnicodeDecodeError):
         return None
     if len(first) != 1 or first[0][0] not in _NAMES:
         return None

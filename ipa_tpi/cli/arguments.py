@@ -217,7 +217,13 @@ def _sentence(text: str) -> str:
 
 def _add_create(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("operation", metavar="OPERATION", help="its name; see 'ipa-tpi operations'")
-    parser.add_argument("parameters", metavar="NAME=VALUE", nargs="*", type=parameter, help="its parameters")
+    parser.add_argument(
+        "parameters",
+        metavar="NAME=VALUE",
+        nargs="*",
+        type=parameter,
+        help="its parameters; NAME=@FILE takes one from a file",
+    )
     parser.add_argument(
         "--host", help="the host that it shall run on (default: the server); see 'ipa-tpi hosts'"
     )

@@ -107,7 +107,15 @@ def _operation(operation: OperationView, known: OperationList, columns: int | No
 
 
 def _example(operation: OperationView) -> str:
-    words = ["ipa-tpi", "create", operation.name, *(f"{name}=VALUE" for name in sorted(operation.parameters))]
+    words = [
+        "ipa-tpi",
+        "create",
+        operation.name,
+        *(
+            f"{name}={'@FILE' if rule.lines else 'VALUE'}"
+            for name, rule in sorted(operation.parameters.items())
+        ),
+    ]
     words += ["--reason TEXT"] if operation.reason_pattern else []
     words += ["--ticket TEXT"] if operation.ticket_pattern else []
     return " ".join(words)
@@ -115,6 +123,7 @@ def _example(operation: OperationView) -> str:
 
 def _values(name: str, rule: ParameterView, operation: OperationView, known: OperationList) -> str:
     said = f"one of: {', '.join(rule.values)}" if rule.values else f"must match {rule.pattern}"
+    said += "; may have several lines" if rule.lines else ""
     here = operation.floor.values.get(name) if operation.floor is not None else None
     if here is None:
         return said

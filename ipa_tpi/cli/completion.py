@@ -28,6 +28,7 @@ DOGTAG_OPTIONS: Final[Mapping[str, bool]] = {
     "--help": False,
     "--ldap-uri": True,
     "--suffix": True,
+    "--subsystem": True,
     "--base": True,
     "--controlled": True,
     "--acl-properties": True,

@@ -1,7 +1,10 @@
 """The grammar of the verbs that ask about the policy: ``policy test``, ``rule find`` and their like."""
 
 import argparse
+from pathlib import Path
 from typing import Final
+
+from ipa_tpi.wire import MAX_BODY_BYTES
 
 GROUPS: Final = {
     "policy": (
@@ -24,18 +27,32 @@ def parameter(text: str) -> tuple[str, str]:
     """Read a parameter of an operation.
 
     Args:
-        text: ``NAME=VALUE``.
+        text: ``NAME=VALUE``; ``NAME=@FILE`` takes what is in a file, and ``NAME=@@VALUE`` a value that begins with @.
 
     Returns:
         Name and value.
 
     Raises:
-        argparse.ArgumentTypeError: It is not of that form.
+        argparse.ArgumentTypeError: It is not of that form, or the file cannot be read as a text.
     """
     name, equals, value = text.partition("=")
     if not name or not equals:
         raise argparse.ArgumentTypeError(f"{text!r} is not of the form NAME=VALUE")
-    return name, value
+    if not value.startswith("@"):
+        return name, value
+    return name, value[1:] if value.startswith("@@") else _content(value[1:])
+
+
+def _content(path: str) -> str:
+    try:
+        with Path(path).open("rb") as file:
+            data = file.read(MAX_BODY_BYTES + 1)
+        text = data.decode("utf-8")
+    except (OSError, UnicodeDecodeError, ValueError) as error:
+        raise argparse.ArgumentTypeError(f"{path!r} cannot be read as a text: {error}") from error
+    if len(data) > MAX_BODY_BYTES:
+        raise argparse.ArgumentTypeError(f"{path!r} has more than {MAX_BODY_BYTES} bytes")
+    return text
 
 
 def _add_policy_test(parser: argparse.ArgumentParser) -> None:

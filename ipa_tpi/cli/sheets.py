@@ -11,6 +11,7 @@ from ipa_tpi.cli.settings import Settings
 from ipa_tpi.client.examination import Examination, Shown
 from ipa_tpi.wire import RequestView, VoiceView
 
+_LINE_FEED: Final = "\n"
 _OPEN: Final = frozenset({"awaiting-preview", "pending"})
 
 
@@ -57,6 +58,7 @@ def request_sheet(
     Returns:
         Lines.
     """
+    parameters = sorted(view.parameters.items())
     parts = [
         broken(f"Request {safe(view.id)}: ", f"{safe(view.state)}{_because(view)}", columns, 4),
         "What will run\n",
@@ -64,12 +66,14 @@ def request_sheet(
             [
                 ("operation", view.operation),
                 ("host", view.target),
-                *(
-                    (f"parameter {exact(name)}", exact(value))
-                    for name, value in sorted(view.parameters.items())
-                ),
+                *((f"parameter {exact(name)}", _short_value(value)) for name, value in parameters),
             ],
             columns,
+        ),
+        *(
+            f"  parameter {safe(exact(name))}, line by line:\n{outline(value, columns, '    ')}"
+            for name, value in parameters
+            if _LINE_FEED in value
         ),
         *_preview(view, shown, columns),
         "Who asked, and why\n",
@@ -211,7 +215,17 @@ def _because(view: RequestView) -> str:
 
 
 def _parameters(view: RequestView) -> str:
-    return " ".join(f"{exact(name)}={exact(value)}" for name, value in sorted(view.parameters.items())) or "-"
+    return (
+        " ".join(f"{exact(name)}={_short_value(value)}" for name, value in sorted(view.parameters.items()))
+        or "-"
+    )
+
+
+def _short_value(value: str) -> str:
+    """Give a value, or how much of it there is where it has several lines; a value cannot look like that."""
+    if _LINE_FEED not in value:
+        return exact(value) if not value.startswith("(") else f'"{value}"'
+    return f"({len(value)} characters in {len(value.removesuffix(_LINE_FEED).split(_LINE_FEED))} lines)"
 
 
 def _window(view: RequestView) -> str:

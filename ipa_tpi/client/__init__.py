@@ -18,7 +18,7 @@ from ipa_tpi.client.selection import Selection, Trial
 from ipa_tpi.client.tickets import GssTickets, Tickets
 from ipa_tpi.client.transport import DEFAULT_TIMEOUT_SECONDS, Transport
 from ipa_tpi.client.wanted import ANY, Wanted, wanted_again, wanted_of
-from ipa_tpi.client.wish import Wish, check_host, check_wish, draft, find_operation
+from ipa_tpi.client.wish import Wish, check_host, check_values, check_wish, draft, find_operation
 from ipa_tpi.decide.digest import mic_text
 from ipa_tpi.decide.intake import check_identifier, check_text
 from ipa_tpi.errors import BadInputError, KerberosError, RefusedError
@@ -213,6 +213,7 @@ class TpiClient:
         known = self.operations()
         operation = find_operation(known, wish.operation)
         check_host(wish, known)
+        check_values(wish, operation)
         view = draft(wish, operation, self.tickets.principal())
         digest = digest_request(view)
         body = RequestBody(

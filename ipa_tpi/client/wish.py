@@ -1,13 +1,14 @@
 """What somebody asks for, before it is a request."""
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
 
-from ipa_tpi.decide.intake import check_target, check_text
+from ipa_tpi.decide.intake import check_lines, check_target, check_text
 from ipa_tpi.errors import BadInputError, RefusedError
+from ipa_tpi.model import Refuse
 from ipa_tpi.wire import OperationList, OperationView, RequestView
 
 _NOT_YET: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -48,12 +49,27 @@ def check_wish(wish: Wish) -> None:
     if target is not None:
         raise BadInputError(target.message, code=target.code)
     texts = [("operation's name", wish.operation), ("reason", wish.reason), ("ticket", wish.ticket)]
-    for name, value in wish.parameters.items():
-        texts += [("name of a parameter", name), (f"value of {name}", value)]
-    for what, text in texts:
-        refusal = check_text(text, what)
-        if refusal is not None:
-            raise RefusedError(refusal.message, code=refusal.code)
+    texts += [("name of a parameter", name) for name in wish.parameters]
+    found = [check_text(text, what) for what, text in texts]
+    # Which of them may have several lines, the definition says (`check_values`).
+    found += [check_lines(value, f"value of {name}") for name, value in wish.parameters.items()]
+    _demand(found)
+
+
+def check_values(wish: Wish, operation: OperationView) -> None:
+    """Refuse several lines where the definition allows one (R-K11).
+
+    Args:
+        wish: What is asked for; `check_wish` took it.
+        operation: As the server told it.
+
+    Raises:
+        RefusedError: Code ``text-not-allowed``.
+    """
+    long = {name for name, rule in operation.parameters.items() if rule.lines}
+    _demand(
+        check_text(value, f"value of {name}") for name, value in wish.parameters.items() if name not in long
+    )
 
 
 def find_operation(known: OperationList, name: str) -> OperationView:
@@ -128,3 +144,9 @@ def draft(wish: Wish, operation: OperationView, requester: str) -> RequestView:
         created=_NOT_YET,
         state="",
     )
+
+
+def _demand(found: Iterable[Refuse | None]) -> None:
+    for refusal in found:
+        if refusal is not None:
+            raise RefusedError(refusal.message, code=refusal.code)

@@ -261,8 +261,8 @@ def _without_doubles(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 def _parameter_rule(name: str, entry: object) -> ParameterRule:
     where = f"ipaTpiParameterSchema, parameter {name!a}"
-    if not isinstance(entry, dict) or not entry.keys() <= {"pattern", "values", "description"}:
-        raise _BadError(f"{where}: expected an object with pattern, values, description")
+    if not isinstance(entry, dict) or not entry.keys() <= {"pattern", "values", "lines", "description"}:
+        raise _BadError(f"{where}: expected an object with pattern, values, lines, description")
     pattern, values = entry.get("pattern"), entry.get("values", [])
     if not isinstance(pattern, str):
         raise _BadError(f"{where}: the pattern is missing or no string")
@@ -270,7 +270,10 @@ def _parameter_rule(name: str, entry: object) -> ParameterRule:
         raise _BadError(f"{where}: values is no list of strings")
     if "values" in entry and not values:  # R-E21: an empty list would allow nothing, not everything
         raise _BadError(f"{where}: values is empty; leave it out to allow all that the pattern allows")
-    return ParameterRule(_compiles(pattern, where), frozenset(values))
+    lines = entry.get("lines", False)
+    if not isinstance(lines, bool):
+        raise _BadError(f"{where}: lines is neither true nor false")
+    return ParameterRule(_compiles(pattern, where), frozenset(values), lines)
 
 
 def _compiles(pattern: str, where: str) -> str:

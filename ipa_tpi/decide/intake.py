@@ -5,7 +5,7 @@ Rules:
 1. A text that people will read has no control, format (bidirectional, zero-width), invisible,
    surrogate, private-use or unassigned characters and no line breaks (K11).
 2. A parameter is named by the operation's definition, matches the whole of its pattern, and all
-   of them are there.
+   of them are there.  Where the definition says ``lines`` it may hold line feeds, and be long.
 3. An entry is read only if its set of classes is exactly a known one and none of its attributes
    bears an option (``creatorsName;lang-en``, which a client can set, counts as creatorsName in the
    directory's filters); only named attributes are read; a single-valued attribute has exactly one
@@ -41,7 +41,8 @@ from ipa_tpi.model import (
 )
 
 MAX_TEXT: Final = 1024
-MAX_VALUE: Final = 1024
+MAX_LINES: Final = 65536
+_MOST_TOLD: Final = 80
 _BAD_CATEGORIES: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 # Letters and marks without width that Unicode lists as ignorable on display (UAX 44, Default_Ignorable_Code_Point).
 _INVISIBLE: Final = re.compile(
@@ -86,9 +87,28 @@ def check_text(text: str, what: str) -> Refuse | None:
     Returns:
         None, or a refusal ``text-not-allowed``.
     """
-    if len(text) > MAX_TEXT:
-        return Refuse("text-not-allowed", f"the {what} has more than {MAX_TEXT} characters; shorten it")
+    return _check_characters(text, what, MAX_TEXT, "")
+
+
+def check_lines(text: str, what: str) -> Refuse | None:
+    """Refuse what `check_text` refuses, but for line feeds, and only beyond a greater length.
+
+    Args:
+        text: What somebody wrote, for a parameter that may have several lines.
+        what: Its name, for the message.
+
+    Returns:
+        None, or a refusal ``text-not-allowed``.
+    """
+    return _check_characters(text, what, MAX_LINES, "\n")
+
+
+def _check_characters(text: str, what: str, most: int, allowed: str) -> Refuse | None:
+    if len(text) > most:
+        return Refuse("text-not-allowed", f"the {what} has more than {most} characters; shorten it")
     for position, character in enumerate(text, start=1):
+        if character.isascii() and (character.isprintable() or character in allowed):
+            continue
         if unicodedata.category(character) in _BAD_CATEGORIES or _INVISIBLE.match(character):
             return Refuse(
                 "text-not-allowed",
@@ -158,12 +178,15 @@ def check_parameters(parameters: Mapping[str, str], operation: Operation) -> Ref
     for name, rule in operation.parameters.items():
         value = parameters[name]
         listed = not rule.values or value in rule.values
-        if len(value) > MAX_VALUE or not listed or re.fullmatch(rule.pattern, value) is None:
+        most = MAX_LINES if rule.lines else MAX_TEXT
+        if len(value) > most or not listed or re.fullmatch(rule.pattern, value) is None:
+            told = f"{value[:_MOST_TOLD]!a}{'…' if len(value) > _MOST_TOLD else ''}"
             return Refuse(
                 "bad-parameters",
-                f"{name}={value!a} is not allowed by {operation.name}; give {name}=VALUE, {_allowed(rule)}",
+                f"{name}={told} is not allowed by {operation.name}; give {name}=VALUE, {_allowed(rule)}",
             )
-        refusal = check_text(value, f"value of {name}")
+        check = check_lines if rule.lines else check_text
+        refusal = check(value, f"value of {name}")
         if refusal is not None:
             return refusal
     return None
@@ -248,9 +271,10 @@ def _check_texts(request: Request) -> Refuse | None:
         ("reason", request.reason),
         ("ticket", request.ticket),
     ]
-    for name, value in request.parameters.items():
-        texts += [("name of a parameter", name), ("value of a parameter", value)]
-    found = (check_text(text, what) for what, text in texts)
+    texts += [("name of a parameter", name) for name in request.parameters]
+    found = [check_text(text, what) for what, text in texts]
+    # Which of them may have several lines, the definition says (`check_parameters`).
+    found += [check_lines(value, "value of a parameter") for value in request.parameters.values()]
     return next((refusal for refusal in found if refusal is not None), None)
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from ipa_tpi.errors import AuthorityUnavailableError, RefusedError
 from ipa_tpi.model import FloorOperation, Json
 from ipa_tpi.ports import Authority, ServiceManager
 
@@ -70,3 +71,40 @@ class Operation(Protocol):
             OutcomeUnknownError: It may have.
             ServiceManagerError: It was certainly not begun.
         """
+
+
+def opens_no_unit(floor: FloorOperation) -> Mapping[str, frozenset[str]]:
+    """Give the units that an operation opens with which systemd has nothing to do: none.
+
+    Raises:
+        RefusedError: Code ``bad-parameters``: the floor names some.
+    """
+    if floor.units or floor.instances:
+        raise RefusedError(
+            "it names units or instances, and this operation knows neither; leave them out",
+            code="bad-parameters",
+        )
+    return {}
+
+
+def authority_of(means: Means) -> Authority:
+    """Give the CA.
+
+    Raises:
+        AuthorityUnavailableError: This host has no way to one.
+    """
+    if means.authority is None:
+        raise AuthorityUnavailableError("this host has no way to a certificate authority; see executor.toml")
+    return means.authority
+
+
+def demand_parameters(parameters: Mapping[str, str], *names: str) -> None:
+    """Refuse parameters that are not exactly the operation's (R-E03: here too, whatever came before).
+
+    Raises:
+        RefusedError: Code ``bad-parameters``.
+    """
+    if parameters.keys() != set(names):
+        raise RefusedError(
+            f"expected exactly {' and '.join(names)}; give NAME=VALUE for each", code="bad-parameters"
+        )

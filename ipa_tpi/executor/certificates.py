@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from ipa_tpi.errors import ActionFailedError, AuthorityUnavailableError, RefusedError
-from ipa_tpi.executor.action import Act, Means
+from ipa_tpi.executor.action import Act, Means, authority_of, demand_parameters, opens_no_unit
 from ipa_tpi.model import FloorOperation, Json
 from ipa_tpi.ports import Authority, Certificate
 
@@ -52,12 +52,7 @@ class CertificateJob:
 
     def units(self, floor: FloorOperation) -> Mapping[str, frozenset[str]]:
         """None: systemd has no part in it."""
-        if floor.units or floor.instances:
-            raise RefusedError(
-                "it names units or instances, and this operation knows neither; leave them out",
-                code="bad-parameters",
-            )
-        return {}
+        return opens_no_unit(floor)
 
     def preview(self, parameters: Mapping[str, str], means: Means) -> tuple[Json, Json]:
         """Show the certificate; its status is the precondition."""
@@ -81,7 +76,7 @@ class CertificateJob:
     def act(self, parameters: Mapping[str, str], means: Means, timeout_seconds: int) -> Act:
         """Do it, and look at the certificate afterwards."""
         del timeout_seconds  # the CA's own answer ends it, within the transport's time
-        serial, authority = self._serial(parameters), _authority(means)
+        serial, authority = self._serial(parameters), authority_of(means)
         if self.verb == "release":
             authority.release(serial)
         else:
@@ -89,7 +84,7 @@ class CertificateJob:
         return Act(f"{serial}: {_afterwards(authority, serial)}")
 
     def _found(self, parameters: Mapping[str, str], means: Means) -> Certificate:
-        found = _authority(means).certificate(self._serial(parameters))
+        found = authority_of(means).certificate(self._serial(parameters))
         held = found.status == "REVOKED" and found.reason == _HELD
         # Dogtag revokes nothing that is on hold: it has to be released first.
         fits = {"revoke": found.status == "VALID", "hold": found.status == "VALID", "release": held}
@@ -102,13 +97,7 @@ class CertificateJob:
         return found
 
     def _serial(self, parameters: Mapping[str, str]) -> str:
-        # R-E03: checked here too, whatever came before.
-        expected = {"serial", "reason"} if self.verb == "revoke" else {"serial"}
-        if parameters.keys() != expected:
-            raise RefusedError(
-                f"expected exactly {' and '.join(sorted(expected, reverse=True))}; give NAME=VALUE for each",
-                code="bad-parameters",
-            )
+        demand_parameters(parameters, "serial", *(["reason"] if self.verb == "revoke" else []))
         if _SERIAL.fullmatch(parameters["serial"]) is None:
             raise RefusedError(
                 f"{parameters['serial']!a} is no serial number; give it as 0x and hexadecimal digits in lower case",
@@ -120,12 +109,6 @@ class CertificateJob:
                 code="bad-parameters",
             )
         return parameters["serial"]
-
-
-def _authority(means: Means) -> Authority:
-    if means.authority is None:
-        raise AuthorityUnavailableError("this host has no way to a certificate authority; see executor.toml")
-    return means.authority
 
 
 def _state(found: Certificate) -> Json:

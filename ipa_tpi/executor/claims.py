@@ -5,7 +5,9 @@ process at a time holds it (a lock file beside it).  It is never created silentl
 journal stops the start, because a new one would forget what ran (`journal.create` is ``init``).
 
 The row of a request in ``claims`` moves one way, each move in one synced transaction:
-``intent`` → ``claimed`` → ``ended``, or straight to ``ended`` for a refusal.
+``intent`` → ``claimed`` → ``ended``, or straight to ``ended`` for a refusal.  Where the executor asks a
+CA for a certificate it is ``intent`` → ``submitted`` → ``claimed`` → ``ended``: the one who moves it
+from ``submitted`` to ``claimed`` is the CA's own validator, which issues nothing unless it was moved.
 """
 
 import json
@@ -15,7 +17,7 @@ import threading
 from base64 import b64decode, b64encode
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -33,13 +35,13 @@ class Claim:
     """Where a request stands in the journal.
 
     Attributes:
-        state: ``intent``, ``claimed`` or ``ended``.
+        state: ``intent``, ``submitted``, ``claimed`` or ``ended``.
         nonce: What the execution entry bears; empty for a refusal before the intent.
         outcome: Of an ended one.
         code: Reason code of an ended one; empty for success.
         excerpt: For people.
         exit_status: 0 for success.
-        started: When it was claimed.
+        started: When it was claimed; for what was submitted and never claimed, when it was submitted.
         ended: When it ended.
         published: The result entry is in the directory.
     """
@@ -53,6 +55,29 @@ class Claim:
     started: datetime | None = None
     ended: datetime | None = None
     published: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Enrolment:
+    """For which certificate, by whom and how a request can be used up (DESIGN section 8).
+
+    Attributes:
+        request: Its id.
+        csr: SHA-256 of the certificate request's DER, in hex.
+        profile: The profile.
+        ca: The CA's name.
+        requester: The requester's canonical principal, as it was when the preview was made.
+        way: Who submits it: ``executor`` or ``requester``.
+        created: When the request was made.
+    """
+
+    request: str
+    csr: str
+    profile: str
+    ca: str
+    requester: str
+    way: str
+    created: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +145,8 @@ class Claims:
     def claim(self, request: str) -> Claim | None:
         """Tell where a request stands; None when nothing was promised."""
         rows = self._all(
-            "SELECT state, nonce, outcome, code, excerpt, exit_status, claimed_at, ended_at, published"
+            "SELECT state, nonce, outcome, code, excerpt, exit_status, coalesce(claimed_at, submitted_at), ended_at,"
+            " published"
             " FROM claims WHERE request = ?",
             request,
         )
@@ -222,8 +248,22 @@ class Claims:
             )
             database.execute("INSERT INTO judged VALUES (?, ?, 'verified')", (row.request, row.proof))
 
-    def show(self, request: str, digest: bytes, precondition: bytes, entry: NewEntry) -> NewEntry:
+    def show(
+        self,
+        request: str,
+        digest: bytes,
+        precondition: bytes,
+        entry: NewEntry,
+        enrolment: Enrolment | None = None,
+    ) -> NewEntry:
         """Keep the preview, and the entry that will carry it, in one transaction.
+
+        Args:
+            request: The request.
+            digest: Of the preview.
+            precondition: What is compared again.
+            entry: What will carry it.
+            enrolment: For which certificate it is, where it is for one; from now on it is found by that.
 
         Returns:
             The entry that was kept: this one, or the one of an earlier call.
@@ -233,6 +273,9 @@ class Claims:
                 "INSERT OR IGNORE INTO previews VALUES (?, ?, ?)", (request, digest, precondition)
             )
             _insert_written(database, request, "preview", entry)
+            if enrolment is not None:
+                row = (*astuple(enrolment)[:-1], enrolment.created.isoformat())
+                database.execute("INSERT OR IGNORE INTO enrolments VALUES (?, ?, ?, ?, ?, ?, ?)", row)
         return self._kept(request, "preview")
 
     def precondition(self, request: str) -> bytes | None:
@@ -302,6 +345,93 @@ class Claims:
             request,
             nonce,
         )
+
+    def submit(self, request: str, nonce: str, now: datetime) -> None:
+        """Step 7, where the executor asks a CA for a certificate: from here on it is never tried again.
+
+        Raises:
+            JournalError: There is no such intent.
+        """
+        self._move(
+            "UPDATE claims SET state = 'submitted', submitted_at = ?"
+            " WHERE request = ? AND state = 'intent' AND nonce = ?",
+            now.isoformat(),
+            request,
+            nonce,
+        )
+
+    def consume(self, request: str, now: datetime) -> None:
+        """Claim what was submitted: the one certificate for it is about to be issued.
+
+        Raises:
+            JournalError: It was not submitted, or was claimed or ended meanwhile.
+        """
+        self._move(
+            "UPDATE claims SET state = 'claimed', claimed_at = ? WHERE request = ? AND state = 'submitted'",
+            now.isoformat(),
+            request,
+        )
+
+    def settle(self, request: str, refused: Claim, doubtful: Claim, now: datetime) -> None:
+        """Step 9 for what was submitted, in one transaction that no consume can come between.
+
+        Args:
+            request: The request.
+            refused: Its end, if it was never claimed.
+            doubtful: Its end, if it was.
+            now: The time.
+
+        Raises:
+            JournalError: It was not submitted, or had ended before.
+        """
+        if refused.outcome is None or doubtful.outcome is None:
+            raise JournalError("an end needs an outcome; report this")
+        with self._transaction() as database:
+            (state,) = database.execute(
+                "SELECT state FROM claims WHERE request = ?", (request,)
+            ).fetchone() or ("",)
+            if state not in {"submitted", "claimed"}:
+                raise JournalError("what ends here was never submitted, or had ended; report this")
+            claim, outcome = (
+                (refused, refused.outcome) if state == "submitted" else (doubtful, doubtful.outcome)
+            )
+            database.execute(
+                "UPDATE claims SET state = 'ended', ended_at = ?, outcome = ?, code = ?, excerpt = ?, exit_status = ?"
+                " WHERE request = ?",
+                (
+                    now.isoformat(),
+                    outcome.value,
+                    claim.code,
+                    claim.excerpt,
+                    claim.exit_status,
+                    request,
+                ),
+            )
+
+    def enrolments(self, csr: str) -> Sequence[tuple[Enrolment, str]]:
+        """Give what can be, or was, used up for a certificate request, the oldest first, each with its state.
+
+        Args:
+            csr: SHA-256 of its DER, in hex.
+
+        Returns:
+            Each with the state of its claim; empty where nothing was promised yet.
+        """
+        rows = self._all(
+            "SELECT enrolments.*, coalesce(claims.state, '') FROM enrolments"
+            " LEFT JOIN claims ON claims.request = enrolments.request WHERE csr = ?"
+            " ORDER BY created, enrolments.request",
+            csr,
+        )
+        return [
+            (Enrolment(request, csr, profile, ca, who, way, datetime.fromisoformat(created)), state)
+            for request, csr, profile, ca, who, way, created, state in rows
+        ]
+
+    def way(self, request: str) -> str:
+        """Tell who submits a request's certificate request; empty where it is for no certificate."""
+        rows = self._all("SELECT way FROM enrolments WHERE request = ?", request)
+        return rows[0][0] if rows else ""
 
     def end(self, request: str, claim: Claim, now: datetime) -> None:
         """Step 9: keep the outcome.

@@ -125,7 +125,8 @@ def _authority(config: ExecutorConfig, evidence: object) -> Authority:
     if place is None:
         raise AuthorityUnavailableError("executor.toml has no [dogtag], so there is no way to a CA; add it")
     # Where there is no CA, nothing here loads HTTP and TLS.
-    from ipa_tpi.adapters.dogtag import Dogtag, OperatorLocation, ProxyTicket  # noqa: PLC0415
+    from ipa_tpi.adapters.dogtag import Dogtag  # noqa: PLC0415
+    from ipa_tpi.adapters.dogtag_transport import OperatorLocation, ProxyTicket  # noqa: PLC0415
 
     location = OperatorLocation(config.host, place.port, place.ca_file)
     return Dogtag(ProxyTicket(location, evidence))

@@ -14,11 +14,18 @@
      9  journal the outcome (synced)
     10  result entry, audit
 
+A certificate (`enrolment`, DESIGN section 8): where the executor submits, 7 journals ``submitted``, and while
+8 waits for the CA its validator moves that on to ``claimed`` through the socket (`consuming`), or gets a no.
+Where the requester submits, this loop does 1 and the preview, and watches for what ends the request; 2 to 7
+are done by `Dispatcher.release` when the CA's validator asks, its answer is 8, and `Dispatcher.conclude`
+does 9 and 10.
+
 A reading operation (`decide.policy.is_reading`) ends after its preview: it is shown, and told as the
 result, at once; it has no execution entry, and is read again after a restart.
 
 On restart: nothing from 4 on: begin at 1; 4 without 7: add the execution entry if it is absent,
-go on at 6; 7 without 9: indeterminate; 9 without 10: do 10.  A result that the directory has lost
+go on at 6, or wait for the validator to ask again where the requester submits; 7 without 9: indeterminate;
+9 without 10: do 10.  A result that the directory has lost
 afterwards is added again, whoever wakes us.
 
 A refusal is a decision on complete reads, and is final.  An error (directory, KDC, D-Bus, disk,
@@ -34,9 +41,11 @@ import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
+from typing import TypeVar
 
 from ipa_tpi.decide.approval import Standing
-from ipa_tpi.decide.authorization import Authorization, Facts, authorize
+from ipa_tpi.decide.authorization import Authorization, Facts, Stage, authorize
 from ipa_tpi.decide.definition import is_reading
 from ipa_tpi.decide.digest import canonical, preview_body, sha256
 from ipa_tpi.decide.identity import check_account, identity_of
@@ -53,13 +62,16 @@ from ipa_tpi.errors import (
     OutcomeUnknownError,
     RefusedError,
     ServiceManagerError,
+    TpiError,
 )
 from ipa_tpi.executor import entries
 from ipa_tpi.executor.action import Means
 from ipa_tpi.executor.claims import Claim, Claims, Sight
+from ipa_tpi.executor.enrolment import EXECUTOR, REQUESTER, enrolment_of, way_of
 from ipa_tpi.executor.operations import operation
 from ipa_tpi.executor.publication import Publication
 from ipa_tpi.executor.receipts import Receipts
+from ipa_tpi.executor.turns import Turns
 from ipa_tpi.model import (
     Account,
     Allow,
@@ -84,6 +96,8 @@ from ipa_tpi.ports import Audit, Authority, Directory, Query, ServiceManager, Va
 _KEPT = (Denial, Withdrawal, Cancellation, Execution, Result)
 _LOOK_AGAIN_SECONDS = 30
 _VALIDATION_SECONDS = 10
+_BUSY_SECONDS = 1
+L = TypeVar("L")
 _VOICES = (Approval, Denial, Withdrawal, Cancellation)
 
 
@@ -107,6 +121,38 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
+class Waits:
+    """A request that waits.
+
+    Attributes:
+        until: When to look again without being woken.
+        code: What it waits for.
+        message: The same, for people.
+    """
+
+    until: datetime
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A request that may run: authorised by the last look, and not claimed yet.
+
+    Attributes:
+        subtree: As it was read last.
+        nonce: Of its intent.
+        by: Who approved.
+        timeout_seconds: How long the act may take.
+    """
+
+    subtree: Subtree
+    nonce: str
+    by: str
+    timeout_seconds: int
+
+
+@dataclass(frozen=True, slots=True)
 class Dispatcher:
     """Takes requests through the ten steps.
 
@@ -121,6 +167,7 @@ class Dispatcher:
         validators: Runs validation programs.
         audit: The audit trail.
         clock: Tells the time in UTC.
+        turns: Who works on a request that two threads could come to; all dispatchers share it.
     """
 
     place: Place
@@ -133,6 +180,7 @@ class Dispatcher:
     validators: Validators
     audit: Audit
     clock: Callable[[], datetime]
+    turns: Turns
 
     def process(self, request_id: str) -> datetime | None:
         """Take a request as far as it goes now.
@@ -146,6 +194,57 @@ class Dispatcher:
         Raises:
             UnavailableError: Nothing was decided; try again later.
         """
+        if self.claims.way(request_id) != REQUESTER:
+            found = self._look(request_id, self._advance)
+        else:
+            with self.turns.one(request_id, 0) as is_mine:
+                if not is_mine:  # it is just being used up
+                    return self.clock() + timedelta(seconds=_BUSY_SECONDS)
+                found = self._look(request_id, self._advance)
+        return found.until if isinstance(found, Waits) else None
+
+    def release(self, request_id: str, left: Callable[[], float]) -> Ready:
+        """Use up a request whose requester asks the CA himself: steps 1 to 7; the answer to the CA is step 8.
+
+        Args:
+            request_id: It; the caller has its turn.
+            left: How many seconds are left; what is not claimed within them is not claimed at all.
+
+        Returns:
+            What was claimed; `conclude` has to follow.
+
+        Raises:
+            RefusedError: It may not be used, or not yet; with the reason.
+            UnavailableError: Nothing was decided; it can be tried again.
+        """
+        found = self._look(request_id, partial(self._use_up, left=left))
+        if isinstance(found, Ready):
+            return found
+        if isinstance(found, Waits):
+            message = f"the request {request_id} waits: {found.message}; see: ipa-tpi show {request_id}"
+            raise RefusedError(message, code=found.code)
+        claim = self.claims.claim(request_id)
+        if claim is None or not claim.code:
+            raise RefusedError(f"the request {request_id} has ended; make a new one", code="already-used")
+        message, code = claim.excerpt, claim.code
+        raise RefusedError(message, code=code)
+
+    def conclude(self, ready: Ready, *, answered: bool) -> None:
+        """Steps 9 and 10 of what `release` gave.
+
+        Args:
+            ready: What it gave.
+            answered: Whether the yes went on its way to the CA's validator.
+        """
+        if answered:
+            told = "released to the requester's enrolment"
+            self._finish(ready.subtree, Outcome.EXECUTED, "", told, exit_status=0)
+        else:
+            told = "the CA's validator did not wait for the answer; look whether there is a certificate"
+            self._finish(ready.subtree, Outcome.INDETERMINATE, "outcome-unknown", told)
+
+    def _look(self, request_id: str, go: Callable[[Subtree, Claim | None], L | None]) -> L | Waits | None:
+        """Load a request and take it on, where it can be taken on at all."""
         claim = self.claims.claim(request_id)
         try:
             subtree = self.directory.load(request_id)
@@ -160,7 +259,7 @@ class Dispatcher:
         if claim is None and self._is_history(subtree):
             return None
         try:
-            return self._advance(subtree, claim)
+            return go(subtree, claim)
         except NoTicketError as error:  # before 7: what is held is of no use
             self.receipts.evidence.drop(request_id)
             return self._await_proof(subtree.request, None, error.message)
@@ -170,21 +269,49 @@ class Dispatcher:
             self._refuse(subtree, Refuse(error.code, error.message))
             return None
 
-    def _advance(self, subtree: Subtree, claim: Claim | None) -> datetime | None:
+    def _advance(self, subtree: Subtree, claim: Claim | None) -> Waits | None:
         request_id = subtree.request.id
-        owed = self.receipts.owed(subtree)
-        people = self._remember(subtree, owed)
-        self._verify(subtree, owed, people)  # step 1
+        subtree = self._arrive(subtree, claim)
         if claim is not None:
             return self._go_on(subtree, claim)
-        if self.publication.catch_up(request_id):
-            subtree = self._reload(request_id)
-            self._remember(subtree)
         if is_reading(subtree.request.operation):
             return self._read(subtree)
         if self.claims.precondition(request_id) is None:
             return self._preview(subtree)
         return self._dispatch(subtree)
+
+    def _arrive(self, subtree: Subtree, claim: Claim | None) -> Subtree:
+        """Step 1, and what was promised to the directory before."""
+        owed = self.receipts.owed(subtree)
+        people = self._remember(subtree, owed)
+        self._verify(subtree, owed, people)
+        if claim is None and self.publication.catch_up(subtree.request.id):
+            subtree = self._reload(subtree.request.id)
+            self._remember(subtree)
+        return subtree
+
+    def _use_up(
+        self, subtree: Subtree, claim: Claim | None, left: Callable[[], float]
+    ) -> Ready | Waits | None:
+        subtree = self._arrive(subtree, claim)
+        if claim is None:
+            intent = self._prepare(subtree, left)
+            if not isinstance(intent, Claim):
+                return intent
+            claim = intent
+        found = self._last_look(subtree, claim)
+        if not isinstance(found, Ready):
+            return found
+        request = found.subtree.request
+        self.audit.record("claim", request=request.id, requester=request.creator, by=found.by)
+        if left() <= 0:
+            return self._too_late()
+        self.claims.take(request.id, found.nonce, self.clock())  # step 7
+        return found
+
+    def _too_late(self) -> Waits:
+        message = "it took too long to look at the request, and it is not used up; try again"
+        return Waits(self.clock(), "consume-too-late", message)
 
     def _verify(
         self, subtree: Subtree, owed: tuple[Proof, ...], people: Mapping[str, Account | None]
@@ -197,7 +324,7 @@ class Dispatcher:
         if isinstance(wanted, Operation) and wanted.digest == request.operation_digest:
             self.receipts.verify(subtree, owed, people, demands_of(wanted, self.place.floor), self.clock())
 
-    def _read(self, subtree: Subtree) -> datetime | None:
+    def _read(self, subtree: Subtree) -> Waits | None:
         """Show and tell at once what a reading operation reads (K02)."""
         request = subtree.request
         facts = self._facts(subtree)
@@ -207,9 +334,9 @@ class Dispatcher:
             self._refuse(subtree, decision)
             return None
         if isinstance(decision, NotYet):
-            return self._later(authorization.standing.deadline if authorization.standing else None)
+            return self._waits(authorization)
         self.audit.record("read", request=request.id, by=decision.by)
-        if self.claims.precondition(request.id) is None and not self._show(subtree):
+        if self.claims.precondition(request.id) is None and not self._show(subtree, facts):
             return None
         try:
             told = operation(request.operation).act(request.parameters, self._means(request), 0)
@@ -228,7 +355,7 @@ class Dispatcher:
         if claim is None or claim.state == "intent":
             claim = Claim("ended", "", Outcome.DENIED, error.code, error.message)
             self.claims.end(request_id, claim, self.clock())
-        elif claim.state == "claimed":  # 7 without 9: R-K13
+        elif claim.state != "ended":  # 7 without 9: R-K13
             claim = Claim("ended", "", Outcome.INDETERMINATE, "outcome-unknown", error.message)
             self.claims.end(request_id, claim, self.clock())
         # An audit that fails here is tried again: the request stays unpublished until then.
@@ -254,7 +381,7 @@ class Dispatcher:
         return True
 
     def _resume(self, subtree: Subtree, claim: Claim) -> None:
-        if claim.state == "claimed":  # 7 without 9: R-K13
+        if claim.state != "ended":  # 7 without 9: R-K13
             self._finish(
                 subtree,
                 Outcome.INDETERMINATE,
@@ -286,7 +413,7 @@ class Dispatcher:
             self.claims.judge(request.id, entry.entry_id, error.code)  # `process` raises, and is told once
             raise
 
-    def _preview(self, subtree: Subtree) -> datetime | None:
+    def _preview(self, subtree: Subtree) -> Waits | None:
         request = subtree.request
         facts = self._facts(subtree)
         authorization = authorize(facts, "preview")
@@ -295,25 +422,27 @@ class Dispatcher:
             self._refuse(subtree, decision)
             return None
         if isinstance(decision, NotYet):
-            return self._later(authorization.standing.deadline if authorization.standing else None)
+            return self._waits(authorization)
         flood = self._check_pending(subtree, facts.policy.operations[request.operation])
         if flood is not None:
             self._refuse(subtree, flood)
             return None
         if self._lacks_ticket(request):
             return self._await_proof(request, authorization.standing)
-        if not self._show(subtree):
+        if not self._show(subtree, facts):
             return None
         # What is added here wakes nobody, so it is seen here; nobody can have approved it before, and who does wakes us.
         self._remember(self._reload(request.id))
-        return self._later(authorization.standing.deadline if authorization.standing else None)
+        return self._waits(authorization)
 
-    def _show(self, subtree: Subtree) -> bool:
+    def _show(self, subtree: Subtree, facts: Facts) -> bool:
         request = subtree.request
+        requester = facts.accounts[request.creator]
         try:
             shown, precondition = operation(request.operation).preview(
                 request.parameters, self._means(request)
             )
+            enrolment = enrolment_of(request, requester.principal if requester is not None else "")
         except (RefusedError, ActionFailedError) as error:
             self._refuse(subtree, Refuse(error.code, error.message))
             return False
@@ -321,12 +450,31 @@ class Dispatcher:
         entry = entries.preview_entry(body, sha256(body))
         self.audit.record("preview", request=request.id, digest=sha256(body).hex())
         self.publication.add(
-            request.id, self.claims.show(request.id, sha256(body), canonical(precondition), entry)
+            request.id, self.claims.show(request.id, sha256(body), canonical(precondition), entry, enrolment)
         )
         return True
 
-    def _dispatch(self, subtree: Subtree) -> datetime | None:
+    def _dispatch(self, subtree: Subtree) -> Waits | None:
+        if way_of(subtree.request) == REQUESTER:
+            return self._watch(subtree, "dispatch")
+        intent = self._prepare(subtree)
+        return self._go_on(subtree, intent) if isinstance(intent, Claim) else intent
+
+    def _watch(self, subtree: Subtree, stage: Stage) -> Waits | None:
+        """See that a request ends which its requester has not used up; nothing else is done for it here."""
+        authorization = authorize(self._facts(subtree), stage)
+        if stage == "dispatch":
+            self._audit_voices(subtree, authorization)
+        if isinstance(authorization.decision, Refuse):
+            self._refuse(subtree, authorization.decision)
+            return None
+        return self._waits(authorization)
+
+    def _prepare(self, subtree: Subtree, left: Callable[[], float] | None = None) -> Claim | Waits | None:
+        """Do steps 2 to 4; what is refused here has ended."""
         request_id = subtree.request.id
+        if self.claims.precondition(request_id) is None:
+            return Waits(self.clock(), "awaiting-preview", "the request was not shown yet; wait a moment")
         facts = self._facts(subtree)
         authorization = authorize(facts, "dispatch")  # step 2
         decision = authorization.decision
@@ -335,18 +483,23 @@ class Dispatcher:
             self._refuse(subtree, decision)
             return None
         if isinstance(decision, NotYet):
-            return self._later(authorization.standing.deadline if authorization.standing else None)
+            return self._waits(authorization)
         if self._lacks_ticket(subtree.request):  # R-K01
             return self._await_proof(subtree.request, authorization.standing)
-        refusal = self._compare_precondition(subtree) or self._validate(facts, authorization)  # steps 2, 3
+        seconds = _VALIDATION_SECONDS if left is None else int(left())
+        refusal = self._compare_precondition(subtree) or self._validate(
+            facts, authorization, seconds
+        )  # steps 2, 3
+        if refusal is not None and refusal.code == "validation-timeout" and seconds < _VALIDATION_SECONDS:
+            return self._too_late()  # it had less time than it should have
         if refusal is not None:
             self._refuse(subtree, refusal)
             return None
         nonce = secrets.token_hex(32)
         self.claims.intend(request_id, nonce, self.clock(), entries.execution_entry(nonce))  # step 4
-        return self._go_on(subtree, Claim("intent", nonce))
+        return Claim("intent", nonce)
 
-    def _validate(self, facts: Facts, authorization: Authorization) -> Refuse | None:
+    def _validate(self, facts: Facts, authorization: Authorization, seconds: int) -> Refuse | None:
         """Ask the operation's validation program, where it names one; its no is final (K05)."""
         request = facts.subtree.request
         wanted = facts.policy.operations[request.operation]
@@ -364,7 +517,9 @@ class Dispatcher:
             "TPI_REASON": request.reason,
             "TPI_TICKET": request.ticket,
         }
-        seconds = min(wanted.timeout_seconds, _VALIDATION_SECONDS)
+        seconds = min(wanted.timeout_seconds, seconds)
+        if seconds < 1:
+            return Refuse("validation-timeout", "no time was left to ask the validation program; try again")
         refusal = self.validators.ask(wanted.validation_program, question, seconds)
         self.audit.record(
             "validated",
@@ -391,7 +546,25 @@ class Dispatcher:
             )
             self.claims.judge(subtree.request.id, approval.entry_id, refusal.code)
 
-    def _go_on(self, subtree: Subtree, claim: Claim) -> datetime | None:
+    def _go_on(self, subtree: Subtree, claim: Claim) -> Waits | None:
+        request = subtree.request
+        if way_of(request) == REQUESTER:
+            return self._watch(subtree, "last")
+        found = self._last_look(subtree, claim)
+        if not isinstance(found, Ready):
+            return found
+        self.audit.record("claim", request=request.id, requester=request.creator, by=found.by)
+        if way_of(request) == EXECUTOR:
+            self.claims.submit(request.id, claim.nonce, self.clock())  # step 7
+            with self.turns.submission(request.id):
+                self._act(found.subtree, found.timeout_seconds)
+        else:
+            self.claims.take(request.id, claim.nonce, self.clock())  # step 7
+            self._act(found.subtree, found.timeout_seconds)
+        return None
+
+    def _last_look(self, subtree: Subtree, claim: Claim) -> Ready | Waits | None:
+        """Do steps 4 (its record), 5 and 6; what is refused here has ended."""
         request = subtree.request
         if self._lacks_ticket(request):
             return self._stay(subtree)
@@ -409,12 +582,11 @@ class Dispatcher:
         if changed is not None:
             self._refuse(again, changed)
             return None
-        self.audit.record("claim", request=request.id, requester=request.creator, by=decision.by)
-        self.claims.take(request.id, claim.nonce, self.clock())  # step 7
-        self._act(again, facts.policy.operations[request.operation].timeout_seconds)
-        return None
+        return Ready(
+            again, claim.nonce, decision.by, facts.policy.operations[request.operation].timeout_seconds
+        )
 
-    def _stay(self, subtree: Subtree) -> datetime | None:
+    def _stay(self, subtree: Subtree) -> Waits | None:
         """Wait for a new proof with an intent, as long as it may still go on."""
         authorization = authorize(self._facts(subtree), "last")
         if isinstance(authorization.decision, Allow):
@@ -422,28 +594,32 @@ class Dispatcher:
         self._refuse(subtree, _final(authorization.decision))
         return None
 
-    def _await_proof(self, request: Request, standing: Standing | None, why: str = "") -> datetime:
+    def _await_proof(self, request: Request, standing: Standing | None, why: str = "") -> Waits:
         """Audit, once, that it waits, and tell when to look again where no proof comes."""
         evidence = self.receipts.evidence
+        message = why or "no ticket of the requester's is held; he runs: ipa-tpi prove ID"
         if not evidence.is_missed(request.id):
             self.audit.record(
                 "waiting",
                 request=request.id,
                 requester=request.creator,
                 code="proof-missing",
-                message=why or "no ticket of the requester's is held; he runs: ipa-tpi prove ID",
+                message=message,
             )
             evidence.miss(request.id)
-        return self._later(standing.deadline if standing else None)
+        return Waits(self._later(standing), "proof-missing", message)
 
     def _means(self, request: Request) -> Means:
-        if not operation(request.operation).needs_ticket:
+        if not self._acts_as_requester(request):
             return Means(self.services)
         return Means(self.services, self.authority(self._evidence(request)))
 
     def _lacks_ticket(self, request: Request) -> bool:
         """Tell whether it has to wait, its state unchanged, until the requester proves again."""
-        return operation(request.operation).needs_ticket and self._evidence(request) is None
+        return self._acts_as_requester(request) and self._evidence(request) is None
+
+    def _acts_as_requester(self, request: Request) -> bool:
+        return operation(request.operation).needs_ticket and way_of(request) != REQUESTER
 
     def _evidence(self, request: Request) -> object:
         return self.receipts.evidence.of(request.id, self.clock())
@@ -476,11 +652,39 @@ class Dispatcher:
             ServiceManagerError,
             RefusedError,
         ) as error:
-            self._finish(subtree, Outcome.FAILED, error.code, error.message, exit_status=1)
+            if way_of(request) == EXECUTOR:
+                self._settle(subtree, error)
+            else:
+                self._finish(subtree, Outcome.FAILED, error.code, error.message, exit_status=1)
         except OutcomeUnknownError as error:
             self._finish(subtree, Outcome.INDETERMINATE, error.code, error.message)
         else:
-            self._finish(subtree, Outcome.EXECUTED, "", act.excerpt, exit_status=act.exit_status)
+            self._finish(
+                subtree,
+                Outcome.EXECUTED,
+                "",
+                act.excerpt + self._unasked(request),
+                exit_status=act.exit_status,
+            )
+
+    def _settle(self, subtree: Subtree, error: TpiError) -> None:
+        """End what the CA certainly refused; where its validator had got a yes before that, nobody knows (R-K13)."""
+        request_id = subtree.request.id
+        failed = Claim("ended", "", Outcome.FAILED, error.code, error.message, 1)
+        told = f"the CA asked for the approval, got it, and then refused: {error.message}"
+        doubtful = Claim("ended", "", Outcome.INDETERMINATE, "outcome-unknown", told)
+        self.claims.settle(request_id, failed, doubtful, self.clock())  # step 9
+        self._publish(subtree, self.claims.claim(request_id) or failed)
+
+    def _unasked(self, request: Request) -> str:
+        """Tell where a CA issues without asking us: then one person alone could have had the certificate."""
+        claim = self.claims.claim(request.id)
+        if way_of(request) != EXECUTOR or claim is None or claim.state != "submitted":
+            return ""
+        self.audit.record("unasked", request=request.id, profile=request.parameters["profile"])
+        return (
+            "; the CA issued it without asking here, so this profile is not under control: see certval.toml"
+        )
 
     def _refuse(self, subtree: Subtree, refusal: Refuse) -> None:
         self._finish(subtree, refusal.outcome, refusal.code, refusal.message)
@@ -647,7 +851,13 @@ class Dispatcher:
             raise DirectoryUnavailableError("the request is gone from the directory; nothing was done")
         return subtree
 
-    def _later(self, deadline: datetime | None) -> datetime:
+    def _waits(self, authorization: Authorization) -> Waits:
+        decision = authorization.decision
+        why = (decision.code, decision.message) if isinstance(decision, NotYet) else ("", "")
+        return Waits(self._later(authorization.standing), *why)
+
+    def _later(self, standing: Standing | None) -> datetime:
+        deadline = standing.deadline if standing is not None else None
         soon = self.clock() + timedelta(seconds=_LOOK_AGAIN_SECONDS)
         # createTimestamp has whole seconds; look when the window has certainly ended.
         return soon if deadline is None else deadline + timedelta(seconds=1)

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from ipa_tpi.errors import JournalError
 
-VERSION: Final = "2"
+VERSION: Final = "3"
 _SCHEMA: Final = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
 CREATE TABLE first_seen (
@@ -31,11 +31,28 @@ CREATE TABLE written (
   request TEXT NOT NULL, role TEXT NOT NULL, entry TEXT NOT NULL UNIQUE, class TEXT NOT NULL, attributes TEXT NOT NULL,
   added INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (request, role)) STRICT;
 CREATE TABLE previews (request TEXT PRIMARY KEY, digest BLOB NOT NULL, precondition BLOB NOT NULL) STRICT;
-CREATE TABLE claims (
-  request TEXT PRIMARY KEY, state TEXT NOT NULL CHECK (state IN ('intent', 'claimed', 'ended')),
-  nonce TEXT NOT NULL, intent_at TEXT, claimed_at TEXT, ended_at TEXT, outcome TEXT, code TEXT, excerpt TEXT,
-  exit_status INTEGER, published INTEGER NOT NULL DEFAULT 0) STRICT;
 """
+# The trigger stands behind the conditions of `claims`, which nobody may forget (K13).
+_CLAIMS: Final = """
+CREATE TABLE claims (
+  request TEXT PRIMARY KEY, state TEXT NOT NULL CHECK (state IN ('intent', 'submitted', 'claimed', 'ended')),
+  nonce TEXT NOT NULL, intent_at TEXT, submitted_at TEXT, claimed_at TEXT, ended_at TEXT, outcome TEXT, code TEXT,
+  excerpt TEXT, exit_status INTEGER, published INTEGER NOT NULL DEFAULT 0) STRICT;
+CREATE TRIGGER claims_move_forward BEFORE UPDATE OF state ON claims
+  WHEN CASE new.state
+    WHEN 'submitted' THEN old.state <> 'intent'
+    WHEN 'claimed' THEN old.state NOT IN ('intent', 'submitted')
+    WHEN 'ended' THEN old.state = 'ended'
+    ELSE 1 END
+  BEGIN SELECT RAISE(ABORT, 'a claim moves forward only'); END;
+CREATE TABLE enrolments (
+  request TEXT PRIMARY KEY, csr TEXT NOT NULL, profile TEXT NOT NULL, ca TEXT NOT NULL, requester TEXT NOT NULL,
+  way TEXT NOT NULL CHECK (way IN ('executor', 'requester')), created TEXT NOT NULL) STRICT;
+CREATE INDEX enrolments_csr ON enrolments (csr);
+"""
+_OLD_CLAIMS: Final = (
+    "request, state, nonce, intent_at, claimed_at, ended_at, outcome, code, excerpt, exit_status, published"
+)
 _REMOVALS: Final = """
 CREATE TABLE removals (
   number INTEGER PRIMARY KEY, request TEXT NOT NULL, operation TEXT NOT NULL, target TEXT NOT NULL,
@@ -43,9 +60,17 @@ CREATE TABLE removals (
   entries INTEGER NOT NULL, content TEXT NOT NULL, planned_at TEXT NOT NULL, removed_at TEXT) STRICT;
 CREATE UNIQUE INDEX removals_open ON removals (request) WHERE removed_at IS NULL;
 """
-# What makes a journal of an older version one of the next; later work adds tables, and alters none.
+# What makes a journal of an older version one of the next.  Later work adds tables; one that has to know more states
+# is written anew, row by row.
 _STEPS: Final[Mapping[str, tuple[str, ...]]] = {
-    "1": (_REMOVALS, "UPDATE meta SET value = '2' WHERE name = 'version';")
+    "1": (_REMOVALS, "UPDATE meta SET value = '2' WHERE name = 'version';"),
+    "2": (
+        "ALTER TABLE claims RENAME TO claims_before;",
+        _CLAIMS,
+        f"INSERT INTO claims ({_OLD_CLAIMS}) SELECT {_OLD_CLAIMS} FROM claims_before;",  # noqa: S608 (both are ours)
+        "DROP TABLE claims_before;",
+        "UPDATE meta SET value = '3' WHERE name = 'version';",
+    ),
 }
 
 
@@ -183,7 +208,7 @@ def _fill(path: Path, host: str, now: datetime) -> None:
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")
-        connection.executescript(f"BEGIN; {_SCHEMA} {_REMOVALS} COMMIT;")
+        connection.executescript(f"BEGIN; {_SCHEMA} {_REMOVALS} {_CLAIMS} COMMIT;")
         rows = [("version", VERSION), ("host", host), ("created", now.isoformat())]
         connection.executemany("INSERT INTO meta VALUES (?, ?)", rows)
 

@@ -3,7 +3,7 @@
 An operation that is not here cannot be run, whatever policy and floor say.  Each row names the
 other ways in that must be shut for one person (K18).  Jobs of systemd: the state of a unit is what
 people are shown, and there is nothing that could have changed in a way that matters between showing
-and acting, so their precondition is empty.  Operations on certificates: see `certificates`.
+and acting, so their precondition is empty.  Operations on a CA: see `certificates`, `profiles`, `authorities`.
 """
 
 import re
@@ -14,7 +14,11 @@ from typing import Final
 from ipa_tpi.decide.units import check_unit
 from ipa_tpi.errors import ActionFailedError, ConfigError, RefusedError
 from ipa_tpi.executor.action import Act, Means, Operation
+from ipa_tpi.executor.authorities import AuthorityCreate, AuthoritySwitch
 from ipa_tpi.executor.certificates import CertificateJob
+from ipa_tpi.executor.enrolment import NAME as ENROLMENT
+from ipa_tpi.executor.enrolment import EnrolmentJob
+from ipa_tpi.executor.profiles import ProfileImport, ProfileModify, ProfileSwitch
 from ipa_tpi.model import Floor, FloorOperation, Json
 from ipa_tpi.ports import UnitState
 
@@ -113,9 +117,17 @@ _DIRSRV_WAYS: Final = (
 OPERATIONS: Final[Mapping[str, Operation]] = {
     "dirsrv.restart": UnitJob("restart", "instance", _DIRSRV_WAYS),
     "dirsrv.status": UnitJob("status", "instance"),
+    "dogtag.ca.create": AuthorityCreate(),
+    "dogtag.ca.disable": AuthoritySwitch("disable"),
+    "dogtag.ca.enable": AuthoritySwitch("enable"),
     "dogtag.cert.hold": CertificateJob("hold"),
     "dogtag.cert.release": CertificateJob("release"),
+    ENROLMENT: EnrolmentJob(),
     "dogtag.cert.revoke": CertificateJob("revoke"),
+    "dogtag.profile.disable": ProfileSwitch("disable"),
+    "dogtag.profile.enable": ProfileSwitch("enable"),
+    "dogtag.profile.import": ProfileImport(),
+    "dogtag.profile.modify": ProfileModify(),
     "systemd.unit.reload": UnitJob("reload", "unit", _UNIT_WAYS),
     "systemd.unit.restart": UnitJob("restart", "unit", _UNIT_WAYS),
     "systemd.unit.start": UnitJob("start", "unit", _UNIT_WAYS),

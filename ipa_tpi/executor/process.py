@@ -21,6 +21,7 @@ from ipa_tpi.adapters.directory import approve_permission_dn, executor_dn
 from ipa_tpi.config import ExecutorConfig
 from ipa_tpi.errors import AuditError, TpiError
 from ipa_tpi.executor.claims import Claims
+from ipa_tpi.executor.consuming import Consuming, Patience
 from ipa_tpi.executor.dispatch import Dispatcher, Place
 from ipa_tpi.executor.evidence import Evidence
 from ipa_tpi.executor.limits import SocketLimits
@@ -29,8 +30,9 @@ from ipa_tpi.executor.receipts import Receipts
 from ipa_tpi.executor.retention import Removable, Retention, Rule
 from ipa_tpi.executor.schedule import Schedule
 from ipa_tpi.executor.sessions import Sessions
-from ipa_tpi.executor.socket import LocalSocket, uid_of
+from ipa_tpi.executor.socket import LocalSocket, Verb, uid_of
 from ipa_tpi.executor.troubles import Troubles
+from ipa_tpi.executor.turns import Turns
 from ipa_tpi.executor.watch import Watch, Watched
 from ipa_tpi.executor.worker import Worker
 from ipa_tpi.model import Floor, Json
@@ -117,10 +119,23 @@ class Executor:
             outside.clock,
             stop=self._stop,
         )
-        verbs = {
+        self._turns = Turns()
+        self._sessions = Sessions(self._open_session)
+        verbs: dict[str, tuple[int, Verb]] = {
             "nudge": (uid_of(config.nudge_user), self._nudge),
             "health": (uid_of(config.health_user), self._health),
         }
+        if config.consume_user:
+            consuming = Consuming(
+                journal,
+                self._sessions,
+                self._turns,
+                outside.audit,
+                self._schedule.wake,
+                outside.clock,
+                Patience(),
+            )
+            verbs |= {"consume": (uid_of(config.consume_user), consuming.consume)}
         self._socket = LocalSocket(config.socket, verbs, outside.audit, _limits(config))
         self._workers, self._others = self._threads()
 
@@ -179,11 +194,10 @@ class Executor:
 
     def _threads(self) -> tuple[list[threading.Thread], list[threading.Thread]]:
         troubles = Troubles()
-        sessions = Sessions(self._open_session)
         outside = self._outside
         workers = {
             f"worker-{number}": Worker(
-                sessions, self._schedule, outside.audit, troubles, outside.clock, self._stop.wait
+                self._sessions, self._schedule, outside.audit, troubles, outside.clock, self._stop.wait
             ).run
             for number in range(WORKERS)
         }
@@ -232,6 +246,7 @@ class Executor:
             self._outside.validators,
             self._outside.audit,
             self._outside.clock,
+            self._turns,
         )
         return _Session(dispatcher, directory)
 
@@ -257,6 +272,8 @@ class _Session:
 
     def __init__(self, dispatcher: Dispatcher, directory: Bound) -> None:
         self.process = dispatcher.process
+        self.release = dispatcher.release
+        self.conclude = dispatcher.conclude
         self.close = directory.close
 
 

@@ -9,12 +9,20 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Protocol
 
+from ipa_tpi.executor.dispatch import Ready
+
 
 class Session(Protocol):
     """A bound connection, and the ten steps on it."""
 
     def process(self, request_id: str) -> datetime | None:
         """Take a request as far as it goes now; see `dispatch.Dispatcher.process`."""
+
+    def release(self, request_id: str, left: Callable[[], float]) -> Ready:
+        """Use up a request whose requester asks the CA himself; see `dispatch.Dispatcher.release`."""
+
+    def conclude(self, ready: Ready, *, answered: bool) -> None:
+        """End it; see `dispatch.Dispatcher.conclude`."""
 
     def close(self) -> None:
         """End the connection; never raises."""

@@ -1,6 +1,7 @@
 """The local socket: one line of JSON, one verb, one uid per verb (E03, E04, E20).
 
 ``nudge`` (the web service's user) wakes the executor for a request and commands nothing.
+``consume`` (the certificate validator's user) uses up an approved request (`consuming`).
 ``health`` (root) tells how it is.  Who calls is what the kernel says (SO_PEERCRED).  In this order:
 
 1. a caller of another uid is refused before a byte is read (E04);
@@ -24,7 +25,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from ipa_tpi import wire
 from ipa_tpi.errors import AuditError, BadInputError, ConfigError, RefusedError, TpiError
@@ -38,7 +39,26 @@ _PIECE_BYTES: Final = 65536
 _LOOK_SECONDS: Final = 1.0
 _UCRED: Final = struct.Struct("3i")
 
-Verb = Callable[[wire.SocketMessage], Mapping[str, Json]]
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A yes after which something remains to be done.
+
+    Attributes:
+        afterwards: Called once, when the answer has been sent, or could not be sent.
+    """
+
+    afterwards: "Afterwards"
+
+
+class Afterwards(Protocol):
+    """What remains to be done."""
+
+    def __call__(self, *, was_sent: bool) -> None:
+        """Do it."""
+
+
+Verb = Callable[[wire.SocketMessage], Mapping[str, Json] | Reply]
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,19 +167,26 @@ class LocalSocket:
         return None
 
     def _answer(self, connection: socket.socket, peer: _Peer) -> None:
+        afterwards: list[Afterwards] = []
+        was_sent = False
         try:
             with connection:
-                answer = self._encode(self._decide(peer, connection))
+                answer = self._encode(self._decide(peer, connection, afterwards))
                 connection.settimeout(self._limits.timeout_seconds)
                 connection.sendall(answer + b"\n")
+                was_sent = True
         except BrokenPipeError:
             return  # who only says something need not wait for the answer
         except (OSError, AuditError) as error:
             _LOG.warning("a local connection ended early: %s", error)
         finally:
             self._shares.give(peer.uid)
+            for remaining in afterwards:
+                remaining(was_sent=was_sent)
 
-    def _decide(self, peer: _Peer, connection: socket.socket) -> wire.SocketAnswer:
+    def _decide(
+        self, peer: _Peer, connection: socket.socket, afterwards: list[Afterwards]
+    ) -> wire.SocketAnswer:
         try:
             line = self._read_line(connection)
             message = wire.decode(line, wire.SocketMessage)  # R-E03
@@ -170,7 +197,11 @@ class LocalSocket:
             refusal = RefusedError("this account may not say this here; see ipa-tpi-executor(8)")
             return self._refuse(peer, message.verb, refusal)
         try:
-            return wire.SocketAnswer(ok=True, health=dict(verb(message)))
+            told = verb(message)
+            if isinstance(told, Reply):
+                afterwards.append(told.afterwards)
+                return wire.SocketAnswer(ok=True)
+            return wire.SocketAnswer(ok=True, health=dict(told))
         except TpiError as error:
             return wire.SocketAnswer(ok=False, code=error.code, message=error.message)
 

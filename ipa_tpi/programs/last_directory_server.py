@@ -152,7 +152,7 @@ def _any_answers(servers: list[str], settings: TopologySettings, probe: Probe) -
 def _normal(dn: str) -> str:
     try:
         return str(ldap.dn.dn2str(ldap.dn.str2dn(dn.lower())))
-    except ldap.DECODING_ERROR:
+    except (ldap.DECODING_ERROR, UnicodeDecodeError):
         return dn
 
 

@@ -140,7 +140,7 @@ def _operation(operation: Operation, floor: Floor) -> OperationView:
         enabled=operation.enabled,
         description=operation.description,
         parameters={
-            name: ParameterView(pattern=rule.pattern, values=sorted(rule.values))
+            name: ParameterView(pattern=rule.pattern, values=sorted(rule.values), lines=rule.lines)
             for name, rule in operation.parameters.items()
         },
         required_approvals=operation.required_approvals,

@@ -20,6 +20,7 @@ def ask(
     user: str = "",
     attributes: Mapping[str, str] | None = None,
     secret: str = "",
+    address: str = "127.0.0.1",
     method: str = "GET",
     body: str = "",
     kind: str = "application/json",
@@ -32,6 +33,7 @@ def ask(
         user: whom the connector is to take the caller for.
         attributes: what else it is told of the caller.
         secret: what shows that this is Apache.
+        address: where the connector is looked for.
         method: of HTTP.
         body: what is sent; at most as much as one packet holds.
         kind: of the body.
@@ -53,7 +55,7 @@ def ask(
         parts += [bytes([_ATTRIBUTE]), _string(name), _string(value)]
     if secret:
         parts += [bytes([_SECRET]), _string(secret)]
-    with socket.create_connection(("127.0.0.1", port), timeout=_SECONDS) as connection:
+    with socket.create_connection((address, port), timeout=_SECONDS) as connection:
         _send(connection, b"".join([*parts, bytes([_END])]))
         if body:
             _send(connection, _string(body)[:-1])

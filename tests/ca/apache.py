@@ -9,28 +9,43 @@ from pathlib import Path
 
 from lab.ca_settings import LOCATION
 
+# By file, what stands there, each a whole line, and what stands there meanwhile.
+Changes = Mapping[Path, Mapping[str, str]]
+
 
 @contextmanager
 def weakened(changes: Mapping[str, str], file: Path = LOCATION) -> Iterator[None]:
+    """Put other lines in place of some of one file, while the block runs; see `changed`."""
+    with changed({file: changes}):
+        yield
+
+
+@contextmanager
+def changed(changes: Changes) -> Iterator[None]:
     """Put other lines in place of some, while the block runs.
 
     Args:
-        changes: what stands there, each a whole line, and what stands there meanwhile.
-        file: where; by default in what all locations have in common.
+        changes: which lines of which files.
     """
-    whole = file.read_text(encoding="utf-8")
-    lines = [line.strip() for line in whole.splitlines()]
-    for text in changes:
-        assert text in lines, text
+    whole = {file: file.read_text(encoding="utf-8") for file in changes}
+    meanwhile = {file: _with(whole[file], lines) for file, lines in changes.items()}
     try:
-        _serve(file, "\n".join(changes.get(line, line) for line in lines) + "\n")
+        _serve(meanwhile)
         yield
     finally:
-        _serve(file, whole)
+        _serve(whole)
 
 
-def _serve(file: Path, configuration: str) -> None:
-    file.write_text(configuration, encoding="utf-8")
+def _with(text: str, lines: Mapping[str, str]) -> str:
+    found = [line.strip() for line in text.splitlines()]
+    for line in lines:
+        assert line in found, line
+    return "\n".join(lines.get(line, line) for line in found) + "\n"
+
+
+def _serve(files: Mapping[Path, str]) -> None:
+    for file, configuration in files.items():
+        file.write_text(configuration, encoding="utf-8")
     subprocess.run(["apachectl", "configtest"], check=True, capture_output=True)
     # systemd takes a service that is started this often for a broken one.
     subprocess.run(["systemctl", "reset-failed", "apache2"], check=True)

@@ -30,6 +30,7 @@ def ask(
     credentials: gssapi.Credentials | None,
     certificate: tuple[str, str] | None = None,
     body: Any = None,
+    raw: str | None = None,
 ) -> Answer:
     """Ask Dogtag through the operator location.
 
@@ -39,6 +40,7 @@ def ask(
         credentials: the tickets of whom it is for.
         certificate: files of a client's certificate and key, which are shown if they are asked for.
         body: sent as JSON.
+        raw: sent as it is, in place of `body`.
     """
     auth = None
     if credentials is not None:
@@ -52,13 +54,17 @@ def ask(
             opportunistic_auth=True,
             mutual_authentication=REQUIRED,
         )
+    headers = {"Accept": "application/json", "Host": f"{CA_HOST}:{PORT}"}
+    if raw is not None:
+        headers["Content-Type"] = "application/octet-stream"
     with requests.Session() as session:
         session.mount("https://", _Loopback())
         found = session.request(
             method,
             f"https://127.0.0.1:{PORT}/tpi-dispatch/ca/rest{path}",
             json=body,
-            headers={"Accept": "application/json", "Host": f"{CA_HOST}:{PORT}"},
+            data=raw,
+            headers=headers,
             auth=auth,
             cert=certificate,
             verify=TLS_AUTHORITY,

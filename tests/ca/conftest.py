@@ -7,7 +7,9 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+import ca_agent
 import pytest
+from ca_agent import Identity
 from ca_host import CaHost, Profile
 from ca_profile import profile_text
 from ca_requests import CaWorld
@@ -48,3 +50,13 @@ def profile(ca: CaHost) -> Iterator[Profile]:
 @pytest.fixture(scope="session")
 def world() -> CaWorld:
     return CaWorld()
+
+
+@pytest.fixture(scope="session")
+def agent(ca: CaHost, profile: Profile) -> Identity:
+    """The RA agent; a user of Dogtag's own from then on."""
+    folder = Path(f"/var/lib/ipa-tpi-lab/{uuid.uuid4().hex}")
+    folder.mkdir(parents=True)
+    found = ca_agent.issue(ca, profile, folder, "ra-agent", "IPA RA")
+    ca_agent.make_agent(found)
+    return found

@@ -6,7 +6,8 @@ import ca_operator
 import pytest
 from ca_host import TLS_AUTHORITY, CaHost, Profile, certificate_request
 
-from ipa_tpi.adapters.dogtag import Dogtag, OperatorLocation, ProxyTicket
+from ipa_tpi.adapters.dogtag import Dogtag
+from ipa_tpi.adapters.dogtag_transport import OperatorLocation, ProxyTicket
 from ipa_tpi.errors import ActionFailedError, AuthorityUnavailableError, NoTicketError, RefusedError
 from ipa_tpi.executor.action import Means
 from ipa_tpi.executor.operations import operation

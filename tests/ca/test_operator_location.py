@@ -102,14 +102,18 @@ def test_what_another_service_was_given_does_not_get_through(ca: CaHost, certifi
 def test_a_client_certificate_would_be_taken_for_the_requesters(
     ca: CaHost, certificate: str, profile: Profile
 ) -> None:
-    """Pinned: why the executor does not show one (Dogtag looks for its number among those that it issued)."""
+    """Why the executor does not show one, and nobody may (Dogtag looks for its number among those that it issued)."""
     # Not below /tmp: Apache has one of its own.
     shown = (str(profile.program.with_suffix(".crt")), str(profile.program.with_suffix(".key")))
     make = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=executor"]
     subprocess.run([*make, "-out", shown[0], "-keyout", shown[1]], check=True, capture_output=True)
     asks = f"SSLEngine on\nSSLVerifyClient require\nSSLCACertificateFile {shown[0]}"
     path, credentials = f"/agent/certs/{certificate}/revoke", ca_operator.evidence(ca.ccache("alice"))
+    none = "Require expr \"%{SSL_CLIENT_VERIFY} == 'NONE'\""
     with weakened({"SSLEngine on": asks}, SITE):
+        answer = ca_operator.ask("POST", path, credentials=credentials, certificate=shown, body=REVOKE)
+        assert (answer.status, "Record not found" in answer.text) == (403, False)
+    with weakened({"SSLEngine on": asks, none: ""}, SITE):
         answer = ca_operator.ask("POST", path, credentials=credentials, certificate=shown, body=REVOKE)
     assert answer.status == 500
     assert "Record not found" in answer.text

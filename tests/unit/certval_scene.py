@@ -7,9 +7,9 @@ from ipaddress import ip_address
 
 from certval_requests import bare, simple
 
+from ipa_tpi.decide.csr import read_csr
 from ipa_tpi_validator.case import IGNORE_CAACL, REQUEST, Case, Place, subject_of, wanted_principals
 from ipa_tpi_validator.checks import decide
-from ipa_tpi_validator.csr import read_csr
 from ipa_tpi_validator.environment import MANAGER, PROFILE, SUBJECT, TYPE, USER, Question, read_question
 from ipa_tpi_validator.environment import REQUEST as CSR
 from ipa_tpi_validator.snapshot import CaAcl, Entry, Kind, Records, Snapshot

@@ -49,6 +49,7 @@ from ipa_tpi.executor.evidence import Evidence
 from ipa_tpi.executor.journal import create
 from ipa_tpi.executor.publication import Publication
 from ipa_tpi.executor.receipts import Receipts
+from ipa_tpi.executor.turns import Turns
 from ipa_tpi.model import (
     Account,
     Child,
@@ -67,6 +68,7 @@ from ipa_tpi.ports import (
     Authority,
     Certificate,
     Heading,
+    Issued,
     Job,
     NewEntry,
     People,
@@ -446,6 +448,9 @@ class FakeAuthority:
         self.status, self.reason = "VALID", ""
         self.acts: list[str] = []
         self.answer: TpiError | None = None
+        # What the CA does before it issues: there its validator asks; and what it gives then.
+        self.asks: Callable[[str], object] = lambda _: None
+        self.issues: Callable[[str], str] = lambda _: ""
 
     def certificate(self, serial: str) -> Certificate:
         """Read a certificate's state."""
@@ -463,6 +468,15 @@ class FakeAuthority:
     def release(self, serial: str) -> None:
         """Release it."""
         self._done(f"release {serial}", "VALID", "")
+
+    def enroll(self, profile: str, csr: str) -> Issued:
+        """Issue a certificate, if `asks` lets it."""
+        with self.weather.around("authority.enroll"):
+            self.asks(csr)
+            if self.answer is not None:
+                raise self.answer
+            self.acts.append(f"{self.person}: enroll {profile}")
+            return Issued("0x1b", self.issues(csr))
 
     def _done(self, act: str, status: str, reason: str) -> None:
         with self.weather.around("authority.act"):
@@ -523,6 +537,7 @@ class Box:
         self.validators = FakeValidators(self.weather)
         self.ca = FakeAuthority(self.weather)
         self.evidence = Evidence()
+        self.turns = Turns()
         self.ticket_seconds = 36000
         self.audit = FakeAudit(self.weather)
         self.floor = floor
@@ -540,6 +555,7 @@ class Box:
         self.claims.close()
         self.claims = Claims(self.path, HOST)
         self.evidence = Evidence()
+        self.turns = Turns()
         self.dispatcher = self._dispatcher()
 
     def authority(self, evidence: object) -> Authority:
@@ -568,6 +584,7 @@ class Box:
             self.validators,
             self.audit,
             self.clock,
+            self.turns,
         )
 
     # What people do.

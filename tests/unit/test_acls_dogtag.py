@@ -12,11 +12,14 @@ from pathlib import Path
 import pytest
 
 from ipa_tpi.errors import BadInputError, ConfigError
+from ipa_tpi_acls.connection import Directory, Entry
 from ipa_tpi_acls.dogtag.command import command
-from ipa_tpi_acls.dogtag.declaration import CA_GRANTS, CHANNEL_GROUP, OPERATIONS, Grant
+from ipa_tpi_acls.dogtag.declaration import CA_GRANTS, CHANNEL_GROUP, KRA_GRANTS, OPERATIONS, Grant
 from ipa_tpi_acls.dogtag.entry import Difference
+from ipa_tpi_acls.dogtag.entry import compare as compare_entries
 from ipa_tpi_acls.dogtag.generate import acl_values, permission_dn
 from ipa_tpi_acls.dogtag.resources import compare, read_properties
+from ipa_tpi_acls.dogtag.subsystems import SUBSYSTEMS, demand_searched
 
 SUFFIX = "dc=tpi,dc=test"
 ALICE = "alice@TPI.TEST"
@@ -205,3 +208,100 @@ def test_a_difference_is_shown_as_one() -> None:
     assert Difference("cn=x", ("a", "b"), ("a", "b")).text() == ""
     assert Difference("cn=x", None, ("a",)).text().splitlines()[2:] == ["@@ -0,0 +1 @@", "+a"]
     assert {"-a", "+c"} <= set(Difference("cn=x", ("a", "b"), ("b", "c")).text().splitlines())
+
+
+def test_r_d13_nobody_of_the_realm_does_anything_on_the_kra_but_log_in() -> None:
+    values = acl_values(KRA_GRANTS, SUFFIX, NOTHING)
+    assert values == acl_values(KRA_GRANTS, SUFFIX, OPERATIONS)
+    for grant in KRA_GRANTS:
+        groups = EVERY_PERMISSION | {CHANNEL_GROUP}
+        assert dogtag_allows(values, grant.resource, grant.right, groups) is grant.everybody
+    everybody = {(grant.resource, grant.right) for grant in KRA_GRANTS if grant.everybody}
+    assert everybody == {
+        ("certServer.kra.account", "login"),
+        ("certServer.kra.account", "logout"),
+        ("certServer.securitydomain.domainxml", "read"),
+    }
+
+
+def test_the_kra_has_resources_of_its_own(tmp_path: Path) -> None:
+    text = "".join(
+        f"{call} = {grant.resource},{grant.right}\n" for grant in KRA_GRANTS for call in grant.calls
+    )
+    path = properties(tmp_path, text)
+    words = ["acls", "show", "--suffix", SUFFIX, "--acl-properties", str(path), "--controlled", "all"]
+    with redirect_stdout(io.StringIO()) as written:
+        assert command([*words, "--subsystem", "kra"]) == 0
+    assert tuple(written.getvalue().splitlines()) == acl_values(KRA_GRANTS, SUFFIX, NOTHING)
+    with pytest.raises(ConfigError, match="Nothing is written"):
+        command(words)
+
+
+REALM = "authz.instance.TPI.realm=TPI.TEST\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("", None),
+        ("authz.instance.DirAclAuthz.pluginName=DirAclAuthz\nwords\n", None),
+        (f"{REALM}authz.instance.TPI.searchBase=cn=tpi-acls\n", None),
+        (f"{REALM}authz.instance.TPI.searchBase=CN=tpi-acls \n", None),
+        (REALM, "cn=aclResources, which is for Dogtag's own users"),
+        (f"{REALM}authz.instance.TPI.searchBase=\n", "cn=aclResources, which"),
+        (f"{REALM}authz.instance.TPI.searchBase=cn=aclResources\n", "by cn=aclResources"),
+        (
+            f"{REALM}authz.instance.TPI.searchBase=cn=tpi-acls\nauthz.instance.X.realm=A\n",
+            r"set authz\.instance\.X\.searchBase",
+        ),
+    ],
+)
+def test_r_d07_what_dogtag_would_not_read_is_not_written(
+    tmp_path: Path, text: str, found: str | None
+) -> None:
+    path = tmp_path / "CS.cfg"
+    demand_searched(path)
+    path.write_text(text, encoding="utf-8")
+    if found is None:
+        demand_searched(path)
+    else:
+        with pytest.raises(ConfigError, match=found):
+            demand_searched(path)
+
+
+def test_a_configuration_that_cannot_be_read_is_not_taken_for_none(tmp_path: Path) -> None:
+    path = tmp_path / "CS.cfg"
+    path.write_bytes(b"\xff")
+    with pytest.raises(ConfigError, match="run this as root"):
+        demand_searched(path)
+    with pytest.raises(ConfigError, match="run this as root"):
+        demand_searched(tmp_path)
+
+
+def test_each_subsystem_is_where_dogtag_has_it() -> None:
+    for name, subsystem in SUBSYSTEMS.items():
+        assert str(subsystem.properties()).endswith(f"/{name}/conf/acl.properties")
+        assert str(subsystem.configuration) == f"/etc/pki/pki-tomcat/{name}/CS.cfg"
+
+
+class _Holds(Directory):
+    def __init__(self, **entries: tuple[str, ...]) -> None:
+        self._entries = entries
+
+    def values(self, dn: str, *attributes: str) -> dict[str, tuple[str, ...]] | None:
+        del attributes
+        found = self._entries.get(dn)
+        return None if found is None else {"objectclass": found}
+
+    def search(self, base: str, scope: int, filterstr: str, *attributes: str) -> list[Entry]:
+        del base, scope, filterstr, attributes
+        return []
+
+
+def test_r_d07_the_main_entry_is_no_base() -> None:
+    directory = _Holds(base=("top", "organization"), main=("top", "CertACLs"))
+    assert compare_entries(directory, "base", ["a"]).present is None
+    with pytest.raises(ConfigError, match="main holds ACLs itself"):
+        compare_entries(directory, "main", ["a"])
+    with pytest.raises(ConfigError, match="holds no other"):
+        compare_entries(directory, "other", ["a"])

@@ -30,6 +30,7 @@ _DN = st.lists(st.tuples(_NAME, _VALUE), min_size=1, max_size=4).map(
 @example("cn=K,dc=tpi")
 @example("uid=\u212aelvin,dc=tpi")
 @example("cn=a\n,dc=tpi")
+@example("cn=\\90,dc=tpi")
 @example("")
 def test_the_short_way_to_the_normal_form_gives_the_same(dn: str) -> None:
     try:
@@ -65,6 +66,7 @@ def test_the_parent_is_what_is_left_without_the_first_part(first: str, second: s
         # The RDN of a service differs in case from its name, which the directory compares exactly.
         (f"krbprincipalname=tpi/a@tpi.test,cn=services,{ACCOUNTS}", None),
         (f"uid=\\*,cn=users,{ACCOUNTS}", None),
+        (f"uid=\\90,cn=users,{ACCOUNTS}", None),
         (f"uid=alice+cn=a,cn=users,{ACCOUNTS}", None),
         (f"cn=admin,{ACCOUNTS}", None),
         ("uid=alice,dc=tpi,dc=test", None),

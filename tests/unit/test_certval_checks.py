@@ -24,9 +24,9 @@ from certval_scene import (
     user,
 )
 
+from ipa_tpi.decide.csr import read_csr
 from ipa_tpi_validator.case import subject_of
 from ipa_tpi_validator.checks import decide
-from ipa_tpi_validator.csr import read_csr
 from ipa_tpi_validator.snapshot import Entry, Kind
 
 BOB = user("bob")

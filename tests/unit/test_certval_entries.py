@@ -13,10 +13,10 @@ from certval_requests import bare, dns, ip, simple
 from certval_scene import ALICE, HTTP, WEB
 from ldap.controls import RequestControl, SimplePagedResultsControl
 
+from ipa_tpi.decide.csr import Csr, read_csr
 from ipa_tpi.errors import DirectoryUnavailableError
 from ipa_tpi_validator import reading
 from ipa_tpi_validator.caacl import Subject, permits
-from ipa_tpi_validator.csr import Csr, read_csr
 from ipa_tpi_validator.entries import Raw, acl_filter, may_write, read_acl, read_entry, read_records, texts
 from ipa_tpi_validator.environment import Question
 from ipa_tpi_validator.principals import Principal

@@ -12,11 +12,11 @@ from cryptography import x509
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ipa_tpi_validator import der
-from ipa_tpi_validator.altnames import Dns
-from ipa_tpi_validator.armour import CsrError
-from ipa_tpi_validator.csr import Csr, read_csr
-from ipa_tpi_validator.der import DerError
+from ipa_tpi.decide import der
+from ipa_tpi.decide.altnames import Dns
+from ipa_tpi.decide.armour import CsrError
+from ipa_tpi.decide.csr import Csr, read_csr
+from ipa_tpi.decide.der import DerError
 
 TAGS = [req.UTF8, req.PRINTABLE, req.IA5, 0x14, 0x1E, 0x04, req.GENERAL]
 letters = st.text(st.sampled_from("abz.-*@/\0\n é=,+\\0"), max_size=8)

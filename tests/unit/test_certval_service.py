@@ -22,12 +22,12 @@ from certval_scene import ALICE, Scene, of_user
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ipa_tpi.decide.csr import Csr
 from ipa_tpi.errors import DirectoryUnavailableError, RefusedError, TpiError
 from ipa_tpi_validator import environment as env
 from ipa_tpi_validator import question as wire
 from ipa_tpi_validator import service
 from ipa_tpi_validator.consuming import NoConsumer, SocketConsumer, consumer_of
-from ipa_tpi_validator.csr import Csr
 from ipa_tpi_validator.decision import Consumer, Reader, answer
 from ipa_tpi_validator.environment import Question
 from ipa_tpi_validator.principals import Principal

@@ -253,6 +253,58 @@ def test_values_whose_ends_cannot_be_seen_are_quoted(cli: Cli) -> None:
     assert '(instance="DS01 ")' in cli.out
 
 
+def test_r_k11_a_value_of_several_lines_comes_from_a_file_and_is_shown_line_by_line(
+    cli: Cli, service: Service, tmp_path: Path
+) -> None:
+    known = service.operations
+    several = {"text": wire.ParameterView(pattern="(?s).*", lines=True)}
+    service.operations = msgspec.structs.replace(
+        known, operations=[msgspec.structs.replace(known.operations[0], parameters=several)]
+    )
+    file = tmp_path / "text"
+    file.write_text("first\n  | second\u202e\nlast\n")
+    assert cli("alice", "create", "dirsrv.restart", f"text=@{file}") == 4  # no reader is turned round
+    assert "U+202E" in cli.err
+    file.write_text("first\n  | second\nlast\n")
+    assert cli("alice", "create", "dirsrv.restart", f"text=@{file}") == 0
+    assert "(text=(22 characters in 3 lines))" in cli.out
+    request = cli.out.split()[1]
+    assert cli("bob", "show", request) == 3
+    assert "  parameter text:  (22 characters in 3 lines)\n" in cli.out
+    assert "  parameter text, line by line:\n    | first\n    |   | second\n    | last\n    |\n" in cli.out
+    assert cli("bob", "list") == 0
+    assert "text=(22 characters in 3 lines)" in cli.out
+    assert cli("carol", "operations") == 0
+    assert "create dirsrv.restart text=@FILE --ticket TEXT" in cli.out
+    assert "must match (?s).*; may have several lines" in cli.out
+
+
+def test_a_value_that_looks_like_something_else_is_quoted(cli: Cli) -> None:
+    assert cli("alice", "create", "dirsrv.restart", "instance=(3 characters in 1 lines)") == 0
+    assert '(instance="(3 characters in 1 lines)")' in cli.out
+    assert cli("alice", "create", "dirsrv.restart", "instance=@@all") == 0
+    assert "(instance=@all)" in cli.out
+
+
+def test_a_value_from_a_file_that_is_no_text(cli: Cli, tmp_path: Path) -> None:
+    for name, content in (("latin", b"\xff"), ("large", b"a" * 1_048_577)):
+        (tmp_path / name).write_bytes(content)
+    for name, why in (
+        ("missing", "No such file"),
+        ("latin", "can't decode"),
+        ("large", "more than 1048576 bytes"),
+        ("\0", "null"),
+    ):
+        assert cli("alice", "create", "dirsrv.restart", f"instance=@{tmp_path}/{name}") == 64
+        assert why in cli.err
+
+
+def test_several_lines_are_not_even_sent_where_one_is_wanted(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "text").write_text("a\nb")
+    assert cli("alice", "create", "dirsrv.restart", f"instance=@{tmp_path}/text") == 4
+    assert "U+000A at character 2" in cli.err
+
+
 def test_prove_shows_before_it_signs(cli: Cli, service: Service) -> None:
     request = cli.created()
     assert cli("alice", "prove", "--yes", request) == 0

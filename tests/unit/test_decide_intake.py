@@ -25,9 +25,11 @@ from hypothesis import strategies as st
 
 from ipa_tpi.decide.digest import sha256
 from ipa_tpi.decide.intake import (
+    MAX_LINES,
     MAX_TEXT,
     RawEntry,
     check_identifier,
+    check_lines,
     check_parameters,
     check_target,
     check_text,
@@ -611,3 +613,59 @@ def test_parameters_are_read_as_what_was_stored(parameters: dict[str, str]) -> N
     there = read_request(raw_request(ipatpiparameters=stored))
     if isinstance(there, Request):
         assert there.parameters == parameters
+
+
+LINES = operation(
+    ipatpiparameterschema='{"text":{"pattern":"(?s)[^x]*","lines":true},"name":{"pattern":"(?s).*"}}'
+)
+
+
+def test_several_lines_only_where_the_definition_says_so() -> None:
+    text = "-----BEGIN-----\nGröße\n"
+    assert check_parameters({"text": text, "name": "a"}, LINES) is None
+    refused_with(check_parameters({"text": "a", "name": text}, LINES), "text-not-allowed", "U+000A")
+    assert check_parameters({"text": "a" * MAX_LINES, "name": "a"}, LINES) is None
+    refused_with(check_parameters({"text": "a" * (MAX_LINES + 1), "name": "a"}, LINES), "bad-parameters")
+    refused_with(check_parameters({"text": "a", "name": "a" * (MAX_TEXT + 1)}, LINES), "bad-parameters")
+
+
+@pytest.mark.parametrize(
+    "character",
+    [
+        "\r",
+        "\t",
+        "\0",
+        "\x0b",
+        "\x0c",
+        "\x1b",
+        "\x7f",
+        "\x85",
+        "\u2028",
+        "\u2029",
+        "\u202e",
+        "\u200b",
+        "\ufe0f",
+    ],
+)
+def test_r_k11_several_lines_hide_nothing(character: str) -> None:
+    refused_with(check_lines(f"a\n{character}", "text"), "text-not-allowed", "at character 3")
+    refused_with(
+        check_parameters({"text": f"a\n{character}", "name": "a"}, LINES), "text-not-allowed", "value of text"
+    )
+
+
+def test_no_more_of_a_long_value_is_told_than_helps() -> None:
+    refusal = check_parameters({"text": "x" * 81, "name": "a"}, LINES)
+    refused_with(refusal, "bad-parameters", f"text='{'x' * 80}'…")
+    assert isinstance(refusal, Refuse)
+    assert f"text='{'x' * 80}' is" in str(check_parameters({"text": "x" * 80, "name": "a"}, LINES))
+
+
+def test_a_request_with_several_lines_is_read_and_one_with_less_is_not() -> None:
+    read = read_request(raw_request(request(parameters={"text": "a\nb"})))
+    assert isinstance(read, Request)
+    assert read.parameters == {"text": "a\nb"}
+    refused_with(
+        read_request(raw_request(request(parameters={"text": "a\rb"}))), "malformed-request", "U+000D"
+    )
+    refused_with(read_request(raw_request(request(parameters={"a\nb": "a"}))), "malformed-request", "U+000A")

@@ -507,7 +507,11 @@ FAULTS: tuple[tuple[dict[str, Any], str], ...] = (
     ({"ipatpiparameterschema": '{"a":1,"a":2}'}, "ipaTpiParameterSchema holds a name twice"),
     (
         {"ipatpiparameterschema": '{"a":1}'},
-        f"{SCHEMA_OF}expected an object with pattern, values, description",
+        f"{SCHEMA_OF}expected an object with pattern, values, lines, description",
+    ),
+    (
+        {"ipatpiparameterschema": '{"a":{"pattern":"x","lines":1}}'},
+        f"{SCHEMA_OF}lines is neither true nor false",
     ),
     ({"ipatpiparameterschema": '{"a":{}}'}, f"{SCHEMA_OF}the pattern is missing or no string"),
     (

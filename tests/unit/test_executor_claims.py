@@ -3,6 +3,7 @@
 import sqlite3
 import stat
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from decide_builders import ALICE, BOB, T0
 from ipa_tpi.decide.approval import Verified
 from ipa_tpi.decide.identity import identity_of
 from ipa_tpi.errors import JournalError
-from ipa_tpi.executor.claims import Claim, Claims, ReceiptRow, Sight, utc_now
+from ipa_tpi.executor.claims import Claim, Claims, Enrolment, ReceiptRow, Sight, utc_now
 from ipa_tpi.executor.journal import create
 from ipa_tpi.model import Outcome
 from ipa_tpi.ports import NewEntry
@@ -117,21 +118,56 @@ def change(path: str, statement: str) -> None:
 
 
 def test_a_journal_of_another_version_is_refused(path: str) -> None:
-    change(path, "UPDATE meta SET value = '3' WHERE name = 'version'")
+    change(path, "UPDATE meta SET value = '4' WHERE name = 'version'")
     with pytest.raises(JournalError, match="another version"):
         Claims(path, HOST)
 
 
-def test_a_journal_of_the_version_before_is_brought_up_to_date(path: str) -> None:
-    change(path, "UPDATE meta SET value = '1' WHERE name = 'version'")
-    change(path, "DROP TABLE removals")
+OLD_CLAIMS = """CREATE TABLE claims (
+  request TEXT PRIMARY KEY, state TEXT NOT NULL CHECK (state IN ('intent', 'claimed', 'ended')),
+  nonce TEXT NOT NULL, intent_at TEXT, claimed_at TEXT, ended_at TEXT, outcome TEXT, code TEXT, excerpt TEXT,
+  exit_status INTEGER, published INTEGER NOT NULL DEFAULT 0) STRICT"""
+
+
+def make_old(path: str, version: str) -> None:
+    """Make a journal one of an older version, with a claim and an end in it."""
+    change(path, f"UPDATE meta SET value = '{version}' WHERE name = 'version'")  # noqa: S608
+    change(path, "DROP TABLE claims")
+    change(path, "DROP TABLE enrolments")
+    change(path, OLD_CLAIMS)
     change(path, "INSERT INTO claims (request, state, nonce) VALUES ('r', 'claimed', 'n')")
+    change(
+        path,
+        "INSERT INTO claims VALUES ('s', 'ended', 'm', '2026-01-01T00:00:00+00:00', '2026-01-01T00:00:01+00:00',"
+        " '2026-01-01T00:00:02+00:00', 'failed', 'x', 'y', 1, 1)",
+    )
+    if version == "1":
+        change(path, "DROP TABLE removals")
+
+
+@pytest.mark.parametrize("version", ["1", "2"])
+def test_a_journal_of_a_version_before_is_brought_up_to_date(path: str, version: str) -> None:
+    make_old(path, version)
     for _ in range(2):
         opened = Claims(path, HOST)
-        assert opened.rows("SELECT value FROM meta WHERE name = 'version'") == [("2",)]
+        assert opened.rows("SELECT value FROM meta WHERE name = 'version'") == [("3",)]
         assert opened.rows("SELECT * FROM removals") == []
         assert opened.unfinished() == {"r"}
+        assert opened.claim("r") == Claim("claimed", "n")
+        there = opened.claim("s")
+        assert there is not None
+        assert (there.outcome, there.code, there.excerpt, there.exit_status, there.published) == (
+            Outcome.FAILED,
+            "x",
+            "y",
+            1,
+            True,
+        )
+        assert there.started is not None
+        assert (there.started.second, there.ended and there.ended.second) == (1, 2)
         opened.close()
+    with sqlite3.connect(path) as database:
+        assert not database.execute("SELECT 1 FROM sqlite_master WHERE name = 'claims_before'").fetchall()
 
 
 def test_a_journal_that_cannot_be_brought_up_to_date_stays_what_it_was(path: str) -> None:
@@ -267,6 +303,118 @@ def test_claims_of_two_requests_are_two(claims: Claims) -> None:
     assert claims.claim("r") == Claim("intent", "n")
     assert claims.memory("r").own_nonce == "n"
     assert claims.memory("s").own_nonce == ""
+
+
+def submit(claims: Claims, request: str = "r", entry: NewEntry = ENTRY) -> None:
+    """Bring a request to where the executor asks the CA."""
+    claims.intend(request, "n", T0, entry)
+    claims.submit(request, "n", T0)
+
+
+FAILED = ended(Outcome.FAILED, "action-failed", "no; ask", 1)
+DOUBTFUL = ended(Outcome.INDETERMINATE, "outcome-unknown", "look", None)
+
+
+def test_a_submission_is_claimed_once(claims: Claims) -> None:
+    submit(claims)
+    assert claims.claim("r") == Claim("submitted", "n", started=T0)
+    assert claims.memory("r").own_nonce == ""
+    claims.consume("r", LATER)
+    assert claims.claim("r") == Claim("claimed", "n", started=LATER)
+    with pytest.raises(JournalError, match="taken or ended"):
+        claims.consume("r", LATER)
+    claims.end("r", ended(), LATER)
+    assert claims.claim("r") == Claim("ended", "n", Outcome.EXECUTED, "", "done", 0, LATER, LATER)
+
+
+@pytest.mark.parametrize("before", ["nothing", "intent", "claimed", "ended", "refused"])
+def test_only_what_was_submitted_is_consumed(claims: Claims, before: str) -> None:
+    bring(claims, before)
+    there = claims.claim("r")
+    with pytest.raises(JournalError, match="taken or ended"):
+        claims.consume("r", LATER)
+    assert claims.claim("r") == there
+
+
+@pytest.mark.parametrize("before", ["nothing", "claimed", "ended", "refused"])
+def test_only_an_intent_is_submitted(claims: Claims, before: str) -> None:
+    bring(claims, before)
+    with pytest.raises(JournalError, match="taken or ended"):
+        claims.submit("r", "n", LATER)
+    submit(claims, "s", OTHER)
+    for statement in (lambda: claims.submit("s", "n", LATER), lambda: claims.take("s", "n", LATER)):
+        with pytest.raises(JournalError, match="taken or ended"):
+            statement()
+    assert claims.claim("s") == Claim("submitted", "n", started=T0)
+
+
+def test_only_the_promised_nonce_is_submitted(claims: Claims) -> None:
+    bring(claims, "intent")
+    with pytest.raises(JournalError):
+        claims.submit("r", "other", LATER)
+    assert claims.claim("r") == Claim("intent", "n")
+
+
+@pytest.mark.parametrize("claimed", [False, True])
+def test_a_refusal_fails_only_what_was_never_claimed(claims: Claims, claimed: bool) -> None:
+    submit(claims)
+    if claimed:
+        claims.consume("r", T0)
+    claims.settle("r", FAILED, DOUBTFUL, LATER)
+    found = claims.claim("r")
+    assert found is not None
+    end = DOUBTFUL if claimed else FAILED
+    assert (found.outcome, found.code, found.excerpt, found.exit_status, found.ended) == (
+        end.outcome,
+        end.code,
+        end.excerpt,
+        end.exit_status,
+        LATER,
+    )
+    with pytest.raises(JournalError, match="taken or ended"):
+        claims.consume("r", LATER)
+    with pytest.raises(JournalError, match="never submitted"):
+        claims.settle("r", FAILED, DOUBTFUL, LATER)
+
+
+@pytest.mark.parametrize("before", ["nothing", "intent", "ended", "refused"])
+def test_only_what_was_submitted_is_settled(claims: Claims, before: str) -> None:
+    bring(claims, before)
+    there = claims.claim("r")
+    with pytest.raises(JournalError, match="never submitted"):
+        claims.settle("r", FAILED, DOUBTFUL, LATER)
+    assert claims.claim("r") == there
+    with pytest.raises(JournalError, match="needs an outcome"):
+        claims.settle("r", FAILED, Claim("ended", ""), LATER)
+
+
+ORDER = ("intent", "submitted", "claimed", "ended")
+
+
+@pytest.mark.parametrize("before", ORDER)
+@pytest.mark.parametrize("after", ORDER)
+def test_the_file_itself_lets_a_claim_move_forward_only(path: str, before: str, after: str) -> None:
+    change(path, f"INSERT INTO claims (request, state, nonce) VALUES ('r', '{before}', 'n')")  # noqa: S608
+    statement = f"UPDATE claims SET state = '{after}' WHERE request = 'r'"  # noqa: S608
+    if ORDER.index(before) < ORDER.index(after):
+        change(path, statement)
+    else:
+        with pytest.raises(sqlite3.IntegrityError, match="forward only"):
+            change(path, statement)
+    change(path, "UPDATE claims SET published = 1")
+
+
+def test_enrolments_are_found_by_their_certificate_request(claims: Claims) -> None:
+    for request, seconds in (("s", 1), ("r", 1), ("t", 0)):
+        entry = NewEntry(f"p-{request}", "ipaTpiPreview", {})
+        made = Enrolment(request, "csr", "p", "ipa", "alice@X", "executor", T0 + timedelta(seconds=seconds))
+        for again in (made, replace(made, csr="other", way="requester")):  # the first one stays
+            claims.show(request, b"d", b"{}", entry, again)
+    claims.intend("t", "n", T0, ENTRY)
+    found = claims.enrolments("csr")
+    assert [(one.request, state) for one, state in found] == [("t", "intent"), ("r", ""), ("s", "")]
+    assert found[0][0] == Enrolment("t", "csr", "p", "ipa", "alice@X", "executor", T0)
+    assert (claims.enrolments("other"), claims.way("r"), claims.way("x")) == ([], "executor", "")
 
 
 def bring(claims: Claims, state: str) -> None:

@@ -36,11 +36,12 @@ def test_every_operation_names_its_other_ways_in() -> None:
 def test_those_that_open_no_unit_read_or_act_elsewhere() -> None:
     entry = {"instance": FloorOperation(1, proof=True, instances=frozenset({"DS01"}))}
     entry["unit"] = FloorOperation(1, proof=True, units=frozenset({"a.service"}))
-    entry["cert"] = FloorOperation(1, proof=True)
+    at_ca = ("cert", "profile", "ca")
+    entry |= dict.fromkeys(at_ca, FloorOperation(1, proof=True))
     nothing = {
         name
         for name, each in OPERATIONS.items()
-        if not each.units(entry[next((kind for kind in ("unit", "cert") if f".{kind}." in name), "instance")])
+        if not each.units(entry[next((kind for kind in ("unit", *at_ca) if f".{kind}." in name), "instance")])
     }
     assert nothing == READING | {name for name, each in OPERATIONS.items() if each.needs_ticket}
     assert {name for name in nothing if name.startswith("dogtag.")} == nothing - READING

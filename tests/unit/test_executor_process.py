@@ -84,7 +84,7 @@ class Host:
         assert not self.thread.is_alive()
         return self.result
 
-    def say(self, **message: str) -> dict[str, object]:
+    def say(self, **message: object) -> dict[str, object]:
         """Say something at its socket."""
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as peer:
             peer.settimeout(PATIENCE_SECONDS)
@@ -162,6 +162,24 @@ def test_a_nudge_wakes_it(host: Host) -> None:
     looked.open.set()
     assert host.say(verb="nudge") == {"ok": True}
     assert host.end() is True
+
+
+def test_the_validator_uses_a_request_up(tmp_path: Path) -> None:
+    made = Host(tmp_path, consume_user=ME)
+    try:
+        made.start()
+        digest = "0" * 64
+        wanted = {"csr": digest, "profile": "p", "ca": "ipa", "user": "alice@TPI.TEST"}
+        answer = made.say(verb="consume", consume=wanted)
+        assert (answer["ok"], answer["code"]) == (False, "nothing-approved")
+        assert made.say(verb="consume")["code"] == "bad-json"
+    finally:
+        made.end()
+
+
+def test_nobody_uses_anything_up_where_no_validator_is(host: Host) -> None:
+    host.start()
+    assert host.say(verb="consume")["code"] == "refused"
 
 
 def test_it_tells_how_it_is(host: Host) -> None:

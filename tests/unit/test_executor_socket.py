@@ -17,7 +17,7 @@ from executor_fakes import DOWN, FakeAudit, Weather
 
 from ipa_tpi.errors import ConfigError, JournalError
 from ipa_tpi.executor.limits import SocketLimits
-from ipa_tpi.executor.socket import LocalSocket, uid_of
+from ipa_tpi.executor.socket import LocalSocket, Reply, uid_of
 from ipa_tpi.model import Json
 from ipa_tpi.wire import SocketMessage
 
@@ -45,6 +45,7 @@ class Peer:
         self.audit = FakeAudit(Weather())
         self.nudged: list[str | None] = []
         self.slow = threading.Event()
+        self.ends: list[bool] = []
         self.ahead = 0.0
         verbs = {
             "nudge": (ME, self.nudge),
@@ -53,6 +54,7 @@ class Peer:
             "wait": (ME, self.wait),
             "break": (ME, self.broken),
             "talk": (ME, self.talk),
+            "release": (ME, self.release),
         }
         self.socket = LocalSocket(self.path, verbs, self.audit, replace(LIMITS, **limits), self.clock)
         self.thread = threading.Thread(target=self.socket.serve, daemon=True)
@@ -90,6 +92,15 @@ class Peer:
     def talk(self, _message: SocketMessage) -> dict[str, Json]:
         """Say more than may be said."""
         return {"words": "a" * 4096}
+
+    def release(self, _message: SocketMessage) -> Reply:
+        """Say yes, with something that remains to be done."""
+        self.slow.wait(5)
+        return Reply(self.afterwards)
+
+    def afterwards(self, *, was_sent: bool) -> None:
+        """Keep whether the yes went."""
+        self.ends.append(was_sent)
 
     def broken(self, _message: SocketMessage) -> dict[str, Json]:
         """Fail as a verb can."""
@@ -422,3 +433,16 @@ def test_users_are_looked_up() -> None:
     assert uid_of("root") == 0
     with pytest.raises(ConfigError, match="there is no user"):
         uid_of("no-such-user-here")
+
+
+def test_what_remains_is_done_after_the_answer(peer: Peer) -> None:
+    peer.slow.set()
+    assert peer.say(b'{"verb":"release"}\n') == {"ok": True}
+    assert eventually(lambda: peer.ends or None) == [True]
+
+
+def test_what_remains_is_told_that_nobody_heard_the_answer(peer: Peer) -> None:
+    with peer.connect() as connection:
+        connection.sendall(b'{"verb":"release"}\n')
+    peer.slow.set()
+    assert eventually(lambda: peer.ends or None) == [False]

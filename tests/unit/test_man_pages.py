@@ -40,7 +40,8 @@ FLOOR = "ipa-tpi-floor.5"
 TOML = "ipa-tpi.toml.5"
 VALIDATE = "ipa-tpi-validate.8"
 CERTVAL = "ipa-tpi-certval.8"
-PAGES = (EXECUTOR, FLOOR, TOML, VALIDATE, CERTVAL)
+EXPIRY = "ipa-tpi-expiry.8"
+PAGES = (EXECUTOR, FLOOR, TOML, VALIDATE, CERTVAL, EXPIRY)
 STRUCTS: dict[tuple[str, str], type[msgspec.Struct]] = {
     (TOML, "Keys of web.toml"): config.WebConfig,
     (TOML, "Keys of executor.toml"): config.ExecutorConfig,
@@ -234,7 +235,7 @@ def test_the_sockets_verbs_values_and_limits() -> None:
     part = _part(EXECUTOR, "SOCKET")
     verbs = set(re.findall(r'"(\w+)": \(uid_of', inspect.getsource(Executor.__init__)))
     values = set(re.findall(r'"(\w+)":', inspect.getsource(Executor._health)))
-    assert (len(verbs), len(values)) == (2, 7)
+    assert (len(verbs), len(values)) == (3, 7)
     assert set(_heads(part)) == verbs | values
     assert encode(SocketAnswer(ok=True, health={})).decode() in part
 

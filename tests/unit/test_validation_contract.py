@@ -13,11 +13,11 @@ import pytest
 from validate_service import ENVIRONMENT, Service
 
 from ipa_tpi import contract
-from ipa_tpi.decide import definition
+from ipa_tpi.decide import altnames, armour, definition
 from ipa_tpi.executor import dispatch
 from ipa_tpi.programs import answer
 from ipa_tpi.validate.verdict import read_refusal
-from ipa_tpi_validator import altnames, armour, environment, refusal
+from ipa_tpi_validator import environment, refusal
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "validation-contract.md").read_text(encoding="utf-8")

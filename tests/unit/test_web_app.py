@@ -117,7 +117,9 @@ class TestTheWay:
         (operation,) = view["operations"]
         assert operation["name"] == "dirsrv.restart"
         assert operation["interfaces"] == ["cli", "framework", "web"]
-        assert operation["parameters"] == {"instance": {"pattern": "[A-Za-z0-9_-]{1,64}", "values": []}}
+        assert operation["parameters"] == {
+            "instance": {"pattern": "[A-Za-z0-9_-]{1,64}", "values": [], "lines": False}
+        }
         assert operation["floor"] == {
             "required_approvals": 1,
             "proof": True,
@@ -130,7 +132,7 @@ class TestTheWay:
             ipaTpiParameterSchema='{"mode":{"pattern":".*","values":["b","a"]}}', ipaTpiPendingLimit="2"
         )
         (operation,) = told(web.get("/operations"))["operations"]
-        assert operation["parameters"] == {"mode": {"pattern": ".*", "values": ["a", "b"]}}
+        assert operation["parameters"] == {"mode": {"pattern": ".*", "values": ["a", "b"], "lines": False}}
         assert (operation["floor"], operation["pending_limit"]) == (None, 2)
 
     def test_x11_what_a_proofs_ticket_must_be_by_definition_and_floor(self, web: Web) -> None:

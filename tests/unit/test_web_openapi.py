@@ -40,7 +40,19 @@ SHAPES = (
     "VoiceBody",
     "VoiceView",
 )
-OWN = {"Digest", "DigestOrNone", "Health", "Identifier", "Moment", "Name", "Opaque", "Right", "State", "Text"}
+OWN = {
+    "Digest",
+    "DigestOrNone",
+    "Health",
+    "Identifier",
+    "Lines",
+    "Moment",
+    "Name",
+    "Opaque",
+    "Right",
+    "State",
+    "Text",
+}
 
 
 @pytest.fixture

@@ -73,7 +73,7 @@ BAD: tuple[tuple[str, Any], ...] = (
     ("target", ["ipa1"]),
     ("parameters", {"a": 1}),
     ("parameters", {"": "x"}),
-    ("parameters", {"a": "x" * 1025}),
+    ("parameters", {"a": "x" * 65537}),
     ("parameters", {str(number): "x" for number in range(33)}),
     ("parameters", [["a", "b"]]),
     ("reason", "x" * 1025),

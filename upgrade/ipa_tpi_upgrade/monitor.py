@@ -1,7 +1,7 @@
 """How long the certificates between our own parts are still good, as ipa-healthcheck says such things (E07).
 
-Executor and Apache's operator location know each other by client certificates. Nothing renews a file that nobody
-tracks, so `doctor` and any monitoring can ask here. Keys beside the certificates are not read.
+The executor believes Apache by its certificate, and Apache the RA agent by another. Nothing renews a file that nobody
+tracks, so `ipa_tpi_upgrade.expiry` and any monitoring can ask here. Keys beside the certificates are not read.
 """
 
 import uuid

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from typing import Final
 
-from ipa_tpi_validator.altnames import Dns, Named
+from ipa_tpi.decide.altnames import Dns, Named
+from ipa_tpi.decide.csr import Csr
 from ipa_tpi_validator.caacl import HOST_CA
-from ipa_tpi_validator.csr import Csr
 from ipa_tpi_validator.environment import Question
 from ipa_tpi_validator.principals import Principal, read_or_none, same_name
 from ipa_tpi_validator.snapshot import Snapshot

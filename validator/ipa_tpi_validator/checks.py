@@ -24,8 +24,8 @@ Time, network and files play no part here: a decision follows from the `Case` al
 from collections.abc import Callable
 from typing import Final
 
+from ipa_tpi.decide.altnames import AltName, Dns, Ip, Mail, Named, Unknown
 from ipa_tpi_validator.addresses import check_addresses
-from ipa_tpi_validator.altnames import AltName, Dns, Ip, Mail, Named, Unknown
 from ipa_tpi_validator.caacl import Subject, permits
 from ipa_tpi_validator.case import REQUEST, Case
 from ipa_tpi_validator.principals import Principal, read_or_none, same_name

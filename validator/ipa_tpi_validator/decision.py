@@ -5,11 +5,11 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Final, Protocol
 
+from ipa_tpi.decide.armour import CsrError
+from ipa_tpi.decide.csr import Csr, read_csr
 from ipa_tpi.errors import RefusedError, TpiError
-from ipa_tpi_validator.armour import CsrError
 from ipa_tpi_validator.case import Case, Place, subject_of
 from ipa_tpi_validator.checks import decide
-from ipa_tpi_validator.csr import Csr, read_csr
 from ipa_tpi_validator.environment import Question, read_question
 from ipa_tpi_validator.principals import Principal
 from ipa_tpi_validator.question import Asked

@@ -199,7 +199,7 @@ def _placed(dn: str, suffix: str) -> tuple[str, str, str]:
         return "", "", ""
     try:
         parts = ldap.dn.str2dn(head)
-    except ldap.DECODING_ERROR:
+    except (ldap.DECODING_ERROR, UnicodeDecodeError):
         return "", "", ""
     if len(parts) != 1 or len(parts[0]) != 1:
         return "", "", ""

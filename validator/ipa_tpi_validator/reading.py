@@ -19,12 +19,12 @@ from ldap.controls import LDAPControl, RequestControl, SimplePagedResultsControl
 from ipa_tpi.adapters.directory import normal_dn
 from ipa_tpi.adapters.gss import bind
 from ipa_tpi.adapters.ldap_options import prepare
+from ipa_tpi.decide.altnames import Dns, Ip
+from ipa_tpi.decide.csr import Csr
 from ipa_tpi.errors import DirectoryUnavailableError
 from ipa_tpi_validator.addresses import reverse_name
-from ipa_tpi_validator.altnames import Dns, Ip
 from ipa_tpi_validator.case import IGNORE_CAACL, REQUEST, wanted_principals
 from ipa_tpi_validator.checks import CA_NAME
-from ipa_tpi_validator.csr import Csr
 from ipa_tpi_validator.entries import (
     Raw,
     acl_filter,

@@ -10,18 +10,15 @@ from typing import Final, NoReturn
 from ipa_tpi.config import read_floor
 from ipa_tpi.errors import BadInputError, ConfigError
 from ipa_tpi_acls.connection import connect
-from ipa_tpi_acls.dogtag.declaration import CA_GRANTS, OPERATIONS
+from ipa_tpi_acls.dogtag.declaration import OPERATIONS
 from ipa_tpi_acls.dogtag.entry import apply, compare
 from ipa_tpi_acls.dogtag.generate import acl_values
 from ipa_tpi_acls.dogtag.resources import compare as compare_resources
 from ipa_tpi_acls.dogtag.resources import read_properties
+from ipa_tpi_acls.dogtag.subsystems import SUBSYSTEMS, Subsystem, demand_searched
 
 _DEFAULT_CONF: Final = Path("/etc/ipa/default.conf")
 _FLOOR: Final = "/etc/ipa/tpi/floor.toml"
-_PROPERTIES: Final = (
-    Path("/var/lib/pki/pki-tomcat/ca/conf/acl.properties"),  # what the instance has of its own comes first
-    Path("/usr/share/pki/ca/conf/acl.properties"),
-)
 _DIFFERENT: Final = 1
 
 
@@ -41,19 +38,22 @@ def command(arguments: list[str]) -> int:
         0; 1 where ``diff`` found a difference.
 
     Raises:
-        ConfigError: A setting is missing, or this Dogtag has resources that the declaration does not know.
+        ConfigError: A setting is missing, this Dogtag has resources that the declaration does not know, or it
+            judges people of the realm by another entry.
         DirectoryUnavailableError: The directory did not answer.
     """
     options = _parser().parse_args(arguments)
     suffix = options.suffix or _setting("basedn", "--suffix")
     controlled = _controlled(options.controlled)
-    _demand_known(options.acl_properties)
-    wanted = acl_values(CA_GRANTS, suffix, controlled)
+    subsystem = SUBSYSTEMS[options.subsystem]
+    _demand_known(subsystem, options.acl_properties or subsystem.properties())
+    wanted = acl_values(subsystem.grants, suffix, controlled)
     if options.deed == "show":
         sys.stdout.write(_shown(wanted, controlled, as_json=options.json))
         return 0
+    demand_searched(subsystem.configuration)
     with connect(options.ldap_uri or _setting("ldap_uri", "--ldap-uri")) as directory:
-        difference = compare(directory, options.base, wanted)
+        difference = compare(directory, options.base or subsystem.base, wanted)
         written = options.deed == "apply" and apply(directory, difference)
     if options.json:
         told = {
@@ -68,7 +68,7 @@ def command(arguments: list[str]) -> int:
         sys.stdout.write(difference.text() or f"{difference.dn}: nothing to change\n")
         if written:
             sys.stdout.write(
-                "written; the CA reads it when it starts: systemctl restart pki-tomcatd@pki-tomcat\n"
+                "written; Dogtag reads it when it starts: systemctl restart pki-tomcatd@pki-tomcat\n"
             )
     return _DIFFERENT if options.deed == "diff" and not difference.same else 0
 
@@ -85,7 +85,7 @@ def _parser() -> argparse.ArgumentParser:
     for name, text in (
         ("show", "print what the ACLs should be"),
         ("diff", "compare them with the directory; exit status 1 where they differ"),
-        ("apply", "write them; the CA has to be restarted afterwards"),
+        ("apply", "write them; Dogtag has to be restarted afterwards"),
     ):
         deed = deeds.add_parser(name, help=text, description=text)
         deed.add_argument("--ldap-uri", metavar="URI", help="ldapi:// URI of Dogtag's database")
@@ -93,7 +93,14 @@ def _parser() -> argparse.ArgumentParser:
             "--suffix", metavar="DN", help="suffix of the domain, for example dc=example,dc=test"
         )
         deed.add_argument(
-            "--base", metavar="DN", default="o=ipaca", help="Dogtag's base DN (default: o=ipaca)"
+            "--subsystem",
+            metavar="NAME",
+            choices=sorted(SUBSYSTEMS),
+            default="ca",
+            help="of Dogtag: ca or kra (default: ca)",
+        )
+        deed.add_argument(
+            "--base", metavar="DN", help="the subsystem's base DN (default: o=ipaca, o=kra,o=ipaca)"
         )
         deed.add_argument(
             "--controlled",
@@ -104,7 +111,7 @@ def _parser() -> argparse.ArgumentParser:
             "--acl-properties",
             metavar="FILE",
             type=Path,
-            help="Dogtag's own list of resources (default: the CA's)",
+            help="the subsystem's own list of resources (default: Dogtag's)",
         )
         deed.add_argument("--json", action="store_true", help="print JSON")
     return parser
@@ -136,9 +143,8 @@ def _controlled(text: str | None) -> frozenset[str]:
     return names
 
 
-def _demand_known(given: Path | None) -> None:
-    path = given or next((path for path in _PROPERTIES if path.exists()), _PROPERTIES[-1])
-    differences = list(compare_resources(CA_GRANTS, read_properties(path)))
+def _demand_known(subsystem: Subsystem, path: Path) -> None:
+    differences = list(compare_resources(subsystem.grants, read_properties(path)))
     if differences:
         raise ConfigError(
             f"{path} and ipa-tpi's declaration differ: {'; '.join(differences)}. "

@@ -1,4 +1,4 @@
-"""The declaration: each right on each resource of the CA, whose it is, and which operation it belongs to.
+"""The declaration: each right on each resource of the CA and of the KRA, whose it is, and which operation it belongs to.
 
 A right is given to holders of IPA permissions, to everybody who has logged in, or to nobody.  Where an
 operation that it belongs to is under two-person control, holders need the channel's group as well,
@@ -42,6 +42,21 @@ _MODIFY: Final = "System: Modify Certificate Profile"
 _DELETE: Final = "System: Delete Certificate Profile"
 _ADD_CA, _MODIFY_CA, _DELETE_CA = "System: Add CA", "System: Modify CA", "System: Delete CA"
 _NO_COMMAND: Final = "no command of FreeIPA does it; the CA's own administrators do, with their certificates"
+
+# What both subsystems have by the same name.
+_SHARED: Final = (
+    Grant(
+        "certServer.securitydomain.domainxml",
+        "read",
+        ("securityDomain.read",),
+        "new replicas read it; so may everybody in a stock CA",
+        everybody=True,
+    ),
+    Grant("certServer.securitydomain.domainxml", "modify", ("securityDomain.modify",), _NO_COMMAND),
+    Grant("certServer.log.configuration", "read", ("audit.read",), _NO_COMMAND),
+    Grant("certServer.log.configuration", "modify", ("audit.modify",), _NO_COMMAND),
+    Grant("certServer.log.content.signedAudit", "read", ("audit-log.read",), _NO_COMMAND),
+)
 
 CA_GRANTS: Final = (
     Grant(
@@ -109,14 +124,6 @@ CA_GRANTS: Final = (
         everybody=True,
     ),
     Grant("certServer.ee.profiles", "list", ("profiles.list",), "certprofile-find", everybody=True),
-    Grant(
-        "certServer.securitydomain.domainxml",
-        "read",
-        ("securityDomain.read",),
-        "new replicas read it; so may everybody in a stock CA",
-        everybody=True,
-    ),
-    Grant("certServer.securitydomain.domainxml", "modify", ("securityDomain.modify",), _NO_COMMAND),
     # R-D17: in this Dogtag nobody who comes by Kerberos can approve an enrolment that waits, whatever the ACL says.
     Grant("certServer.ca.certrequests", "execute", ("certrequests",), _NO_COMMAND),
     Grant("certServer.ca.groups", "execute", ("groups",), _NO_COMMAND),
@@ -124,9 +131,26 @@ CA_GRANTS: Final = (
     Grant("certServer.ca.connectorInfo", "modify", ("kraconnectors",), _NO_COMMAND),
     Grant("certServer.ca.selftests", "read", ("selftests.read",), _NO_COMMAND),
     Grant("certServer.ca.selftests", "execute", ("selftests.execute",), _NO_COMMAND),
-    Grant("certServer.log.configuration", "read", ("audit.read",), _NO_COMMAND),
-    Grant("certServer.log.configuration", "modify", ("audit.modify",), _NO_COMMAND),
-    Grant("certServer.log.content.signedAudit", "read", ("audit-log.read",), _NO_COMMAND),
+    *_SHARED,
+)
+
+# R-D13: people's vaults are the framework's business; it comes with the RA agent's certificate, which other ACLs judge.
+_VAULT: Final = (
+    "vaults go by the RA agent's certificate; this Dogtag hands no key to people who come by Kerberos"
+)
+
+KRA_GRANTS: Final = (
+    Grant(
+        "certServer.kra.account", "login", ("account.login",), "every session begins with it", everybody=True
+    ),
+    Grant("certServer.kra.account", "logout", ("account.logout",), "and ends with it", everybody=True),
+    Grant("certServer.kra.keys", "execute", ("keys",), _VAULT),
+    Grant("certServer.kra.keyrequests", "execute", ("keyrequests",), _VAULT),
+    Grant("certServer.kra.groups", "execute", ("groups",), _NO_COMMAND),
+    Grant("certServer.kra.users", "execute", ("users",), _NO_COMMAND),
+    Grant("certServer.kra.selftests", "read", ("selftests.read",), _NO_COMMAND),
+    Grant("certServer.kra.selftests", "execute", ("selftests.execute",), _NO_COMMAND),
+    *_SHARED,
 )
 
 # Enrolment has no resource: the profile's constraint guards it (D10, D16).

@@ -53,11 +53,14 @@ def compare(directory: Directory, base: str, wanted: Sequence[str]) -> Differenc
         The difference.
 
     Raises:
-        ConfigError: There is no such base, or a second entry of this class below our own would be found
-            first: Dogtag takes any of them.
+        ConfigError: There is no such base, it is itself such an entry, or a second entry of this class below our
+            own would be found first: Dogtag takes any of them.
     """
-    if directory.values(base, "objectClass") is None:
+    held = directory.values(base, "objectClass")
+    if held is None:
         raise ConfigError(f"this directory holds no {base}; give Dogtag's base DN with --base")
+    if "certacls" in (name.lower() for name in held["objectclass"]):
+        raise ConfigError(f"{base} holds ACLs itself, of Dogtag's own; give Dogtag's base DN with --base")
     dn = f"cn={NAME},{base}"
     found = directory.search(dn, ldap.SCOPE_SUBTREE, "(objectClass=CertACLS)", "resourceACLS")
     others = [entry.dn for entry in found if entry.dn.lower().replace(" ", "") != dn.lower()]

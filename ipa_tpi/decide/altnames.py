@@ -8,9 +8,9 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from ipa_tpi_validator import der
-from ipa_tpi_validator.armour import CsrError
-from ipa_tpi_validator.der import DerError, Element
+from ipa_tpi.decide import der
+from ipa_tpi.decide.armour import CsrError
+from ipa_tpi.decide.der import DerError, Element
 
 MAX_NAMES: Final = 200
 _PARTS: Final = 3

@@ -6,6 +6,7 @@ import base64
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import certval_requests as req
 import cryptography_vectors
@@ -13,14 +14,17 @@ import pytest
 from certval_examples import some
 from certval_requests import CN, IA5, ORGANISATION, bare, dns, part, pem, request, sans, simple, tlv
 from cryptography import x509
-from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.x509.oid import AttributeOID, ExtendedKeyUsageOID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ipa_tpi_validator import csr
-from ipa_tpi_validator.altnames import Dns, Ip, Mail, Named, Unknown
-from ipa_tpi_validator.armour import MAX_TEXT_BYTES, CsrError
-from ipa_tpi_validator.csr import Csr, read_csr
+from ipa_tpi.decide import csr
+from ipa_tpi.decide.altnames import Dns, Ip, Mail, Named, Unknown
+from ipa_tpi.decide.armour import MAX_TEXT_BYTES, CsrError
+from ipa_tpi.decide.csr import Csr, describe, read_csr
+from ipa_tpi.decide.digest import canonical
 
 GOOD = simple("web.tpi.test", dns("web.tpi.test"))
 VECTORS = Path(cryptography_vectors.__file__).parent
@@ -344,3 +348,135 @@ def test_a_text_in_which_anything_was_put_is_refused(data: st.DataObject) -> Non
     # A newline at the end is nothing.
     assert found.der == GOOD
     assert more == "\n"
+
+
+RSA = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+
+
+def described(
+    key: Any, algorithm: Any, *extensions: tuple[x509.ExtensionType, bool], **attributes: bytes
+) -> Any:
+    builder = x509.CertificateSigningRequestBuilder(
+        x509.Name(
+            [
+                x509.NameAttribute(x509.NameOID.ORGANIZATION_NAME, "Größe, \\ Ltd"),
+                x509.NameAttribute(x509.NameOID.COMMON_NAME, "web.tpi.test"),
+            ]
+        )
+    )
+    for value, critical in extensions:
+        builder = builder.add_extension(value, critical)
+    for name, value in attributes.items():
+        builder = builder.add_attribute(getattr(AttributeOID, name), value)
+    text = builder.sign(key, algorithm).public_bytes(serialization.Encoding.PEM).decode()
+    return describe(read_csr(text))
+
+
+def test_people_are_told_what_is_in_it() -> None:
+    usage = x509.KeyUsage(
+        digital_signature=True,
+        content_commitment=False,
+        key_encipherment=True,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=True,
+        crl_sign=False,
+        encipher_only=False,
+        decipher_only=False,
+    )
+    agreement = x509.KeyUsage(
+        digital_signature=False,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=True,
+        key_cert_sign=False,
+        crl_sign=False,
+        encipher_only=True,
+        decipher_only=False,
+    )
+    strange = x509.ObjectIdentifier("1.2.3.4")
+    told = described(
+        RSA,
+        hashes.SHA384(),
+        (x509.BasicConstraints(ca=True, path_length=1), True),
+        (usage, True),
+        (x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, strange]), False),
+        (x509.UnrecognizedExtension(strange, b"\x05\x00"), False),
+        (x509.SubjectAlternativeName([x509.DNSName("web.tpi.test")]), False),
+        CHALLENGE_PASSWORD=b"secret",
+    )
+    sha256 = told.pop("sha256 of the DER")
+    assert len(sha256) == 64
+    assert told == {
+        "subject": "CN=web.tpi.test,O=Größe\\, \\\\ Ltd",
+        "alternative names": ["DNS: web.tpi.test"],
+        "key": "RSA, 2048 bits",
+        "signed with": "sha384",
+        "extensions": [
+            {
+                "extension": "basic constraints (2.5.29.19)",
+                "critical": True,
+                "is a CA": True,
+                "path length": 1,
+            },
+            {
+                "extension": "key usage (2.5.29.15)",
+                "critical": True,
+                "usages": ["digital signature", "key encipherment", "key cert sign"],
+            },
+            {
+                "extension": "extended key usage (2.5.29.37)",
+                "critical": False,
+                "usages": ["server auth (1.3.6.1.5.5.7.3.1)", "1.2.3.4"],
+            },
+            {"extension": "unknown (1.2.3.4)", "critical": False, "value": "0500"},
+            {"extension": "subject alternative name (2.5.29.17)", "critical": False},
+        ],
+        "attributes": ["1.2.840.113549.1.9.7"],
+    }
+    told = described(ec.generate_private_key(ec.SECP384R1()), hashes.SHA256(), (agreement, False))
+    assert (told["key"], told["alternative names"], "attributes" in told) == (
+        "EC secp384r1, 384 bits",
+        [],
+        False,
+    )
+    assert told["extensions"][0]["usages"] == ["key agreement", "encipher only"]
+    told = described(ed25519.Ed25519PrivateKey.generate(), None)
+    assert (told["key"], told["signed with"], told["extensions"]) == ("Ed25519", "the key's own way", [])
+
+
+def test_each_kind_of_name_is_told() -> None:
+    text = pem(
+        simple(
+            "web.tpi.test",
+            dns("web.tpi.test"),
+            req.mail("a@tpi.test"),
+            req.ip(10, 0, 0, 1),
+            req.upn("a@TPI.TEST"),
+            tlv(0x86, b"http://x"),
+        )
+    )
+    assert describe(read_csr(text))["alternative names"] == [
+        "DNS: web.tpi.test",
+        "email: a@tpi.test",
+        "IP: 10.0.0.1",
+        "principal: a@TPI.TEST",
+        "UniformResourceIdentifier: of a kind that nobody checks",
+    ]
+
+
+def test_whatever_is_taken_can_be_told() -> None:
+    """Of the published requests of the cryptography project, whatever is taken."""
+    taken = 0
+    for path in sorted(VECTORS.rglob("*.pem")):
+        text = path.read_bytes().decode("ascii", "replace")
+        try:
+            found = read_csr(text)
+        except CsrError:
+            continue
+        taken += 1
+        told = describe(found)
+        assert canonical(told)
+        assert told["sha256 of the DER"] == found.digest
+    assert taken > 1
