@@ -96,6 +96,8 @@ def test_r_d20_a_service_gets_its_own_and_no_other(attacked: Scene) -> None:
 
 def test_r_d20_a_host_has_no_groups_and_none_of_an_operators_rights(attacked: Scene) -> None:
     assert attacked.ca.call(HOST, "GET", "/account/login").json["Roles"] == {"Role": []}
-    path = f"/profiles/{attacked.profile}/raw"
-    assert attacked.ca.call("alice", "GET", path).status == 200
-    assert attacked.ca.call(HOST, "GET", path).status == 403
+    path = f"/profiles/{attacked.profile}?action="
+    assert attacked.ca.call(HOST, "POST", f"{path}disable").status == 403
+    assert [attacked.ca.call("alice", "POST", f"{path}{act}").status for act in ("disable", "enable")] == [
+        204
+    ] * 2

@@ -95,7 +95,7 @@ POISONS: Mapping[str, tuple[tuple[str, ...], str]] = {
         ),
         "{folder}",
     ),
-    "locale": (("LC_ALL", "LC_CTYPE", "LANG", "LANGUAGE", "PYTHONIOENCODING"), "../../../../etc\\u00ff"),
+    "locale": (("LC_ALL", "LC_CTYPE", "LANG", "LANGUAGE", "PYTHONIOENCODING"), "../../../../etc"),
     "kerberos": (("KRB5_CONFIG", "KRB5_TRACE", "KRB5_KTNAME", "KRB5RCACHENAME"), "{folder}/krb5.conf"),
     "python": (
         ("PYTHONINSPECT", "PYTHONVERBOSE", "PYTHONDEVMODE", "PYTHONWARNINGS", "PYTHONTRACEMALLOC"),
