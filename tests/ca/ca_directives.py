@@ -183,6 +183,14 @@ ROWS = (
 # Shown in another file.
 _BEYOND = "(?:ca|kra)/rest/(?:installer(?:/|$)|agent/certs/[^/]+/revoke-ca|authorities/[^/]+/renew)"
 ELSEWHERE = {
+    **dict.fromkeys(
+        (
+            "LuaInputFilter tpi-only-enrolment /usr/share/ipa-tpi/ca-body.lua only_enrolment",
+            '<LocationMatch "^/tpi/ca/rest/certrequests">',
+            "SetInputFilter tpi-only-enrolment",
+        ),
+        "test_attacks_requests.py::test_r_d10_nobody_renews_past_the_validator",
+    ),
     f'<LocationMatch "^/tpi/{_BEYOND}">': (
         "test_acls_channel.py::test_r_d17_what_goes_beyond_freeipas_commands_does_not_reach_dogtag"
     ),
