@@ -13,7 +13,7 @@ function only_enrolment(r)
     while bucket ~= nil do
         local piece = bucket
         refused = refused or not is_enrolment(before .. piece)
-        before = piece:sub(-REACH)
+        before = (before .. piece):sub(-REACH) -- pieces are as short as the client likes
         coroutine.yield(refused and string.rep(" ", #piece) or piece)
     end
 end

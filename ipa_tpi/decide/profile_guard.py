@@ -8,7 +8,8 @@ Rules, each of which keeps Dogtag from issuing what the validator does not see o
    he is.  The program is asked nowhere else, and no other program is: it would run as Dogtag's user.  Which of
    several sets applies is decided by a request's number, so each of them is a way in.
 3. The program has at least `LEAST_SECONDS` to answer in, and Dogtag waits for it `MOST_SECONDS` at most.
-4. What a person gives is the request and his address, and the address gets into no certificate.
+4. What a person gives is the request and his address; of what Dogtag keeps of these, a policy puts into a certificate
+   the request's common name alone (`_CHECKED`), which the validator checks, and never the address.
 5. It does not renew: then Dogtag takes the request from an earlier enrolment.
 6. It has no updater: these give rights to users of Dogtag's own.
 """
@@ -30,6 +31,9 @@ _VARIABLES: Final = {
 }
 _OPTIONAL: Final = {"IPA_SUBJECT": "auth_token.PRINCIPAL.IPA_SUBJECT"}
 _INPUTS: Final = frozenset({"certReqInputImpl", "submitterInfoInputImpl"})
+_CHECKED: Final = (
+    "$request.req_subject_name.cn$"  # of all that a certificate could bear, the validator has seen this
+)
 _MOST_TOLD: Final = 3
 _LIST: Final = re.compile(r"[A-Za-z0-9_-]+(,[A-Za-z0-9_-]+)*")
 _WORDS_ALONE: Final = frozenset({"constraint.name", "default.name"})
@@ -82,8 +86,9 @@ def _complaints(pairs: Pairs) -> Iterator[str]:
     if pairs.get("auth.instance_id") != "SessionAuthentication":
         yield "auth.instance_id is not SessionAuthentication"
     yield from _inputs(pairs)
-    if any("$request.requestor" in value for value in pairs.values()):
-        yield "it puts into the certificate what the caller wrote as his address"
+    # Dogtag knows such a name in any letter case, and has among them whatever the caller wrote as his address.
+    if any("$request." in value.replace(_CHECKED, "$").lower() for value in pairs.values()):
+        yield f"it puts into the certificate another thing of the request's than {_CHECKED}"
     if pairs.get("renewal", "false").lower() != "false":
         yield "it renews certificates"
     if pairs.get("updater.list", ""):

@@ -23,6 +23,7 @@ SECOND = {
         {f"{ENV}.IPA_SUBJECT": "auth_token.PRINCIPAL.IPA_SUBJECT"},
         {f"{LAST}.default.name": None, f"{LAST}.constraint.name": "anything"},
         {"renewal": "false", "updater.list": ""},
+        {"policyset.set1.1.default.params.name": "CN=$request.req_subject_name.cn$,O=TPI.TEST"},
         {"authz.acl": 'group="cn=a,dc=b"', "visible": "true"},
         {"policyset.list": "set1,set2", **SECOND},
         {"policyset.set1.list": "1,3,2", "policyset.set1.3.constraint.class_id": "noConstraintImpl"},
@@ -89,7 +90,16 @@ def test_r_d18_what_is_guarded_is_accepted(changes: dict[str, str | None]) -> No
         ({"input.i2.class_id": "subjectNameInputImpl"}, "gives more than a request"),
         ({"input.i2.class_id": "serverKeygenInputImpl"}, "gives more than a request"),
         ({"input.i2.class_id": None}, "gives more than a request"),
-        ({"policyset.set1.1.default.params.name": "CN=$request.requestor_name$"}, "his address"),
+        *(
+            ({"policyset.set1.1.default.params.name": f"CN={value}"}, "another thing")
+            for value in (
+                "$request.requestor_name$",
+                "$request.Requestor_Name$",
+                "$request.profileRemoteHost$",
+                "$request.req_subject_name.o$",
+                "$request.req_subject_name.cn$request.requestor_name$",
+            )
+        ),
         # Other ways to a certificate, or to more
         ({"renewal": "true"}, "renews"),
         ({"renewal": "yes"}, "renews"),
