@@ -12,16 +12,21 @@ import time
 import uuid
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import ca_operator
 import pytest
+import requests
 from apache import weakened
 from ca_guarded import guarded_text
 from ca_host import TLS_AUTHORITY, Answer, CaHost, certificate_request, enrolment
 from ca_line import line, own
 from ca_requests import CaWorld
-from certval_ca import SERVICE, SETTINGS, Scene, issued, nothing_issued, outcome, scene, systemctl, written
+from certval_ca import SERVICE, SETTINGS, Scene, directory, issued, nothing_issued, outcome, scene, systemctl, written
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from ipa_tpi.adapters.dogtag_transport import OperatorLocation, ProxyTicket
 from ipa_tpi.decide.profile_text import told_configuration
@@ -29,6 +34,7 @@ from ipa_tpi.errors import RefusedError
 from ipa_tpi.executor.action import Means
 from ipa_tpi.executor.operations import operation
 from lab.ca_settings import SITE
+from lab.entries import entry
 from lab.layout import CA_HOST
 
 PLACE = OperatorLocation(CA_HOST, ca_operator.PORT, TLS_AUTHORITY)
@@ -211,3 +217,64 @@ def test_r_d10_an_approval_is_good_for_its_profile_ca_and_request_alone(
     with nothing_issued():
         for name, wish in smuggled(controlled, csr):
             assert outcome(ca.call("alice", "POST", "/certrequests", body=wish))[0] == "rejected", name
+
+
+def test_r_d10_a_name_given_twice_does_not_lead_to_another_ca(
+    attacked: Scene, world: CaWorld, controlled: str
+) -> None:
+    """Who may add entries of CAs gives another CA the name that was approved, below an entry of his own."""
+    ca, csr = attacked.ca, certificate_request("alice")
+    request_id = asked(world, controlled, csr)
+    world.approve("bob", request_id)
+    body = {"dn": f"CN={uuid.uuid4().hex},O=TPI.TEST", "parentID": "host-authority"}
+    number = ca.call("alice", "POST", "/authorities", body=body).json["id"]
+    place = "cn=insider,cn=cas,cn=ca,dc=tpi,dc=test"
+    told = {"ipaCaSubjectDN": "cn=x", "ipaCaIssuerDN": "cn=x"}
+    made = [
+        entry(place, "ipaCa", cn="insider", ipaCaId=str(uuid.uuid4()), **told),
+        entry(f"cn=ipa,{place}", "ipaCa", cn="ipa", ipaCaId=number, **told),
+    ]
+    with directory(ca) as root:
+        for one in made:
+            root.add_s(one.dn, [(key, [each.encode() for each in values]) for key, values in one.attributes.items()])
+        try:
+            with nothing_issued():
+                answer = ca.enroll("alice", controlled, csr, authority=number)
+                assert "certificate authority not found" in attacked.refused(answer, 4001)
+        finally:
+            for one in reversed(made):
+                root.delete_s(one.dn)
+    assert outcome(ca.enroll("alice", controlled, csr))[0] == "complete"
+
+
+@pytest.mark.parametrize("kind", ["caSSLClientSelfRenewal", "caManualRenewal"])
+def test_r_d10_what_two_people_gave_is_not_renewed_by_its_owner_alone(
+    attacked: Scene, world: CaWorld, controlled: str, tmp_path: Path, kind: str
+) -> None:
+    """With the certificate itself, at port 8443, where Dogtag takes certificates of users and asks for no ticket."""
+    ca, key = attacked.ca, rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "alice")])
+    request = x509.CertificateSigningRequestBuilder().subject_name(subject).sign(key, hashes.SHA256())
+    csr = request.public_bytes(serialization.Encoding.PEM).decode()
+    request_id = asked(world, controlled, csr)
+    world.approve("bob", request_id)
+    status, number = outcome(ca.enroll("alice", controlled, csr))
+    assert status == "complete", number
+    (tmp_path / "own").write_bytes(
+        ca.certificate(number).public_bytes(serialization.Encoding.PEM)
+        + key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+    )
+    (tmp_path / "ca").write_bytes(ca.authority().public_bytes(serialization.Encoding.PEM))
+    body = {"ProfileID": kind, "Renewal": True, "SerialNumber": number, "Input": []}
+    with nothing_issued():
+        found = requests.post(
+            f"https://{CA_HOST}:8443/ca/rest/certrequests",
+            json=body,
+            headers={"Accept": "application/json"},
+            cert=str(tmp_path / "own"),
+            verify=str(tmp_path / "ca"),
+            timeout=60,
+        )
+        print("\n##", kind, found.status_code, found.text[:600])

@@ -371,6 +371,26 @@ def test_pages_are_read_to_the_last() -> None:
     assert sum(base == place for base, _ in connection.asked) == 3
 
 
+def test_r_d10_a_ca_bears_a_name_in_its_own_place_and_an_id_alone() -> None:
+    """Who may add CAs' entries, alone, must not have another CA taken for the one that was approved."""
+    place = f"cn=cas,cn=ca,{S}"
+
+    def cas(*more: Any) -> Any:
+        itself = entry(f"cn=ipa,{place}", objectClass="ipaCa", cn="ipa", ipaCaId="AA")
+        answers = {ACCOUNTS: [WEB_ENTRY], f"cn=ca,{S}": [itself, *more]}
+        return Reader(Connection(answers), SETTINGS).snapshot(*question(simple("web.tpi.test"))).cas
+
+    def made(dn: str, *names: str, number: str = "BB") -> Any:
+        return entry(f"{dn},{place}", objectClass="ipaCa", cn=list(names), ipaCaId=number)
+
+    assert cas(made("cn=Sub", "Sub")) == {"aa": "ipa", "bb": "Sub"}
+    assert cas(made("cn=ipa,cn=sub", "ipa")) == {"aa": "ipa"}
+    assert cas(made("cn=sub", "ipa")) == {"aa": "ipa"}
+    assert cas(made("cn=sub", "sub", "ipa")) == {"aa": "ipa"}
+    assert cas(made("cn=sub", "sub"), made("cn=other", "other", number="bb")) == {"aa": "ipa"}
+    assert cas(made("cn=sub", "sub", number="")) == {"aa": "ipa"}
+
+
 def test_a_server_that_answers_about_something_else_counts_for_nothing() -> None:
     masters = f"cn=masters,cn=ipa,cn=etc,{S}"
     answers: dict[str, Any] = {

@@ -18,6 +18,7 @@ _PLACES: Final = {
     "cn=services,cn=accounts": (Kind.SERVICE, "krbprincipalname"),
 }
 _GROUPS: Final = {Kind.USER: "cn=groups,cn=accounts", Kind.HOST: "cn=hostgroups,cn=accounts"}
+_CAS: Final = "cn=cas,cn=ca"
 _MEMBERS: Final = {Kind.USER: "memberuser", Kind.HOST: "memberhost", Kind.SERVICE: "memberservice"}
 _CATEGORIES: Final = {
     Kind.USER: "usercategory",
@@ -54,6 +55,32 @@ def first_text(raw: Raw, name: str) -> str:
     """
     found = texts(raw, name)
     return found[0] if len(found) == 1 else ""
+
+
+def read_cas(found: Iterable[tuple[str, Raw]], suffix: str) -> Mapping[str, str]:
+    """Read the names of CAs, by their ids in lower case.
+
+    A name is what approvals and CA ACLs are about, so it must not be had by an entry below another one's, which FreeIPA's
+    permission to add CAs allows; and an id that two of them bear is no CA's.
+
+    Args:
+        found: Entries of CAs.
+        suffix: The realm's.
+
+    Returns:
+        What lies in the one place of CAs, each by the name that its DN has.
+    """
+    cas: dict[str, str] = {}
+    doubled: set[str] = set()
+    for dn, raw in found:
+        place, _, named = _placed(dn, suffix)
+        name, number = first_text(raw, "cn"), first_text(raw, "ipacaid").lower()
+        if place != _CAS or not number or not name or name.lower() != named.lower():
+            continue
+        if number in cas:
+            doubled.add(number)
+        cas[number] = name
+    return {number: name for number, name in cas.items() if number not in doubled}
 
 
 def read_entry(dn: str, raw: Raw, suffix: str) -> Entry | None:

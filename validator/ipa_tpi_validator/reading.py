@@ -31,6 +31,7 @@ from ipa_tpi_validator.entries import (
     first_text,
     may_write,
     read_acl,
+    read_cas,
     read_entry,
     read_records,
     texts,
@@ -178,14 +179,14 @@ class Reader:
 
     def _certificate_authorities(self, wanted: str) -> tuple[Mapping[str, str], tuple[CaAcl, ...]]:
         place = f"cn=ca,{self._suffix}"
-        cas: dict[str, str] = {}
+        cas: Found = []
         acls: list[CaAcl] = []
-        for _, raw in self._paged(place, f"(|(objectClass=ipaCa){wanted})"):
+        for where, raw in self._paged(place, f"(|(objectClass=ipaCa){wanted})"):
             if "ipaca" in {name.lower() for name in texts(raw, "objectclass")}:
-                cas[first_text(raw, "ipacaid").lower()] = first_text(raw, "cn")
+                cas.append((where, raw))
             else:
                 acls.append(read_acl(raw, self._suffix))
-        return cas, tuple(acls)
+        return read_cas(cas, self._suffix), tuple(acls)
 
     def _paged(self, base: str, wanted: str) -> Found:
         """Search in pages, to the end: not a hundred, as the framework does, nor what a server gives at once."""
