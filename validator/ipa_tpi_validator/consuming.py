@@ -3,11 +3,18 @@
 One line of JSON to its socket, verb ``consume``, and one line back.  Only its plain yes is a yes: no socket, no answer in
 time, another form, a verb that it does not serve are all refusals.  It answers after it has written down, durably,
 that the request is used up, so an answer that is lost costs the approval and issues nothing.
+
+The executor answers this service so many times a second and no more, and its socket has a queue that any account of
+the host can fill.  So each caller has a share of his own (`Pace`), and where nothing was heard yet it is tried again
+for `PATIENCE_SECONDS`: else one person, alone, would have others' approved requests refused.
 """
 
 import logging
 import socket
+import threading
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
 from ipa_tpi.errors import BadInputError
@@ -17,7 +24,14 @@ from ipa_tpi_validator.refusal import Refusal, access, shown, undecided
 
 _LOG: Final = logging.getLogger("ipa_tpi_validator")
 SECONDS: Final = 5.0
+# With `SECONDS` it is less than the asking program has; the executor gives up sooner than that after it has heard.
+PATIENCE_SECONDS: Final = 0.8
+_AGAIN_SECONDS: Final = 0.05
 _MAX_ANSWER_BYTES: Final = 64 * 1024
+_PER_SECOND: Final = 2.0
+_AT_ONCE: Final = 4.0
+_MOST_KEPT: Final = 1024
+_UNREAD: Final = frozenset({"rate-limited", "busy"})
 
 
 def consumer_of(path: str) -> Consumer:
@@ -42,25 +56,61 @@ class NoConsumer:
         )
 
 
+class Pace:
+    """How often the executor is asked for one caller: less than it answers for all of them.
+
+    Args:
+        clock: Counts seconds and is never stepped.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._left: dict[str, tuple[float, float]] = {}
+
+    def allows(self, user: str) -> bool:
+        """Count one question of a caller's; False where he has to wait.
+
+        Args:
+            user: His principal, which was verified.
+        """
+        with self._lock:
+            now = self._clock()
+            if len(self._left) >= _MOST_KEPT:  # whose share is whole again need not be remembered
+                self._left = {who: one for who, one in self._left.items() if _grown(one, now) < _AT_ONCE}
+            left = _grown(self._left.get(user, (_AT_ONCE, now)), now)
+            self._left[user] = (left - 1 if left >= 1 else left, now)
+            return left >= 1
+
+
+def _grown(share: tuple[float, float], now: float) -> float:
+    left, then = share
+    return min(_AT_ONCE, left + (now - then) * _PER_SECOND)
+
+
 class SocketConsumer:
     """Asks the executor's socket.
 
     Args:
         path: Where it is.
         seconds: For connecting, asking and the answer together.
+        pace: How often for one caller.
     """
 
-    def __init__(self, path: str, seconds: float = SECONDS) -> None:
+    def __init__(self, path: str, seconds: float = SECONDS, pace: Pace | None = None) -> None:
         self._path = path
         self._seconds = seconds
+        self._pace = pace or Pace()
 
     def consume(self, digest: str, profile: str, ca: str, user: str) -> Refusal | None:
         """Use up an approved request; see `ipa_tpi_validator.decision.Consumer`."""
+        if not self._pace.allows(user):
+            return access("you ask for certificates too often; wait a second and try again", "rate-limited")
         message = SocketMessage(
             verb="consume", consume=Consumption(csr=digest, profile=profile, ca=ca, user=user)
         )
         try:
-            answer = decode(self._ask(encode(message) + b"\n"), SocketAnswer)
+            answer = self._heard(encode(message) + b"\n")
         except (OSError, BadInputError) as error:
             _LOG.warning("the executor was asked about %s and did not answer: %s", digest, error)
             return undecided(
@@ -76,13 +126,28 @@ class SocketConsumer:
             answer.code or "executor",
         )
 
+    def _heard(self, line: bytes) -> SocketAnswer:
+        """Ask, and again where it is certain that nobody has read it."""
+        end = time.monotonic() + min(PATIENCE_SECONDS, self._seconds)
+        while True:
+            try:
+                answer = decode(self._ask(line), SocketAnswer)
+            except BlockingIOError:  # connect(2): its queue is full
+                if time.monotonic() >= end:
+                    raise
+            else:
+                if answer.ok or answer.code not in _UNREAD or time.monotonic() >= end:
+                    return answer
+            time.sleep(_AGAIN_SECONDS)
+
     def _ask(self, line: bytes) -> bytes:
         deadline = time.monotonic() + self._seconds
         answer = bytearray()
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as executor:
             executor.settimeout(self._seconds)
             executor.connect(self._path)
-            executor.sendall(line)
+            with suppress(BrokenPipeError):  # it refused unread, and has said so
+                executor.sendall(line)
             while not answer.endswith(b"\n"):
                 left = deadline - time.monotonic()
                 if left <= 0 or len(answer) > _MAX_ANSWER_BYTES:
