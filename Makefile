@@ -21,7 +21,7 @@ SOURCES := ipa_tpi acls upgrade validator lab tests bench
 UNIT_WORKERS ?= 4
 REALM_WORKERS ?= 2
 
-.PHONY: help setup check lint types imports trace unit fuzz test realm box ca demo bench load model kill-matrix mutation down lock clean coverage
+.PHONY: help setup check lint types imports trace unit fuzz test realm box ca demo bench bench-ca load model kill-matrix mutation down lock clean coverage
 help:
 	@sed -n '1,7s/^# //p' Makefile
 
@@ -71,6 +71,11 @@ demo: setup
 # Prints one table, ours beside its peers; takes about two and a half minutes.
 bench: setup
 	lab/bench.sh
+
+# The certificate validator beside what any start costs, and enrolments at the real CA with and without it; two minutes.
+bench-ca: setup
+	lab/bench.sh bench/certval.py
+	lab/bench-ca.sh
 
 # Takes about a minute and a half.
 load: setup

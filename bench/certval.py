@@ -1,17 +1,15 @@
 """The certificate validator, measured: one decision as Dogtag asks for it, beside what a start costs anyway.
 
-Runs as root inside a box (`lab/bench.sh bench/certval.py`) and prints one table.
+Runs as root inside a box (`lab/bench.sh bench/certval.py`) and prints one table.  Beside each time stands the
+processor time that it took: that changes little with what else runs on the machine.
 """
 
 import os
 import pwd
 import shutil
-import socket
 import subprocess
 import sys
-import threading
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -21,6 +19,7 @@ from certval_requests import pem, simple
 from certval_tree import planted
 from world import HOST, REALM, SUFFIX
 
+from bench import programs
 from bench.machine import machine
 from bench.table import Row, render, timing
 from ipa_tpi_validator import environment as env
@@ -29,49 +28,16 @@ from lab.people import PEOPLE
 _PROGRAM: Final = Path("/usr/libexec/ipa/ipa-pki-validate-cert-request")
 _SETTINGS: Final = Path("/etc/ipa/tpi/certval.toml")
 _CACHE: Final = Path("/tmp/certval-cache")  # noqa: S108 (a box)
-_ECHO: Final = Path("/run/round-trip")
-_ROUND_TRIP: Final = Path("/var/cache/peers/round_trip")
-_PYTHON: Final = "/usr/lib/ipa-tpi/venv/bin/python"
 _ASKER: Final = "pkiuser"
-_RUNS: Final = 100
-_COLD: Final = "import ldap, gssapi; from cryptography import x509; ldap.initialize('{uri}').simple_bind_s()"
 _FEW: Final = 5
 _MANY: Final = 700
 
 METHOD: Final = """\
 One box, everything in it on this machine. A time is that of one program from its start to its end, as Dogtag starts it.
 The decision: the program's start, the socket, the caller's evidence read, a ticket for the directory from the KDC, the
-bind, four searches, all checks. The kinds are interleaved, so that all see the same machine."""
-
-
-def _run(
-    command: Sequence[str | Path], status: int, environment: Mapping[str, str], user: str | None = None
-) -> Callable[[], None]:
-    def once() -> None:
-        done = subprocess.run(
-            list(command),
-            env=dict(environment),
-            user=user,
-            group=user,
-            extra_groups=[] if user else None,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            check=False,
-        )
-        if done.returncode != status:
-            raise RuntimeError(f"{command[0]} ended with {done.returncode}: {done.stdout!r} {done.stderr!r}")
-
-    return once
-
-
-def _interleaved(kinds: Mapping[str, Callable[[], None]]) -> dict[str, list[float]]:
-    took: dict[str, list[float]] = {name: [] for name in kinds}
-    for _ in range(_RUNS):
-        for name, once in kinds.items():
-            began = time.perf_counter()
-            once()
-            took[name].append(time.perf_counter() - began)
-    return took
+bind, five searches one after the other, all checks. The kinds are interleaved, so that all see the same machine. Processor
+time in ms: of the program with its start + of the service + of KDC and directory; what the machine needs to start any
+program at all is in the row of the C program, too."""
 
 
 def _asked(common_name: str) -> dict[str, str]:
@@ -113,43 +79,6 @@ def _installed(uri: str) -> Iterator[None]:
         _SETTINGS.unlink()
 
 
-@contextmanager
-def _echo() -> Iterator[None]:
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    listener.bind(str(_ECHO))
-    listener.listen()
-
-    def answer() -> None:
-        while True:
-            try:
-                peer, _ = listener.accept()
-            except OSError:
-                return
-            with peer:
-                while peer.recv(4096):
-                    pass
-                peer.sendall(b"accepted\n")
-
-    threading.Thread(target=answer, daemon=True).start()
-    try:
-        yield
-    finally:
-        listener.close()
-        _ECHO.unlink()
-
-
-def _kinds(uri: str) -> dict[str, Callable[[], None]]:
-    found = {
-        "python3 -I -S -c pass": _run(["/usr/bin/python3", "-I", "-S", "-c", "pass"], 0, {}),
-        "a script that imports ldap, gssapi, cryptography, and connects": _run(
-            [_PYTHON, "-I", "-c", _COLD.format(uri=uri.strip('"'))], 0, {}
-        ),
-    }
-    if _ROUND_TRIP.exists():
-        found["a C program, one round trip on a Unix socket"] = _run([_ROUND_TRIP, str(_ECHO)], 0, {})
-    return found
-
-
 def rows() -> list[Row]:
     """Measure all."""
     uri = _uri()
@@ -157,16 +86,18 @@ def rows() -> list[Row]:
     root = ldap.initialize(uri.strip('"'))
     root.sasl_non_interactive_bind_s("EXTERNAL")
     for many in (_FEW, _MANY):
-        with _installed(uri), _echo(), planted(root, HOST, REALM, many):
-            kinds = {
-                f"decision: yes, {many + 2} CA ACLs": _run([_PROGRAM], 0, _asked("alice"), _ASKER),
-                f"decision: no, {many + 2} CA ACLs": _run([_PROGRAM], 1, _asked("bob"), _ASKER),
-                **(_kinds(uri) if many == _FEW else {}),
+        with _installed(uri), programs.echo(), planted(root, HOST, REALM, many):
+            timed = {
+                f"decision: yes, {many + 2} CA ACLs": programs.run([_PROGRAM], 0, _asked("alice"), _ASKER),
+                f"decision: no, {many + 2} CA ACLs": programs.run([_PROGRAM], 1, _asked("bob"), _ASKER),
+                **(programs.peers(uri.strip('"')) if many == _FEW else {}),
             }
-            _run([_PROGRAM], 0, _asked("alice"), _ASKER)()
+            programs.run([_PROGRAM], 0, _asked("alice"), _ASKER)()
             made += [
-                timing(name, took, target="p50 20" if name.startswith("decision: yes") else "")
-                for name, took in _interleaved(kinds).items()
+                timing(
+                    name, took.wall, took.cpu(), target="p50 20" if name.startswith("decision: yes") else ""
+                )
+                for name, took in programs.interleaved(timed).items()
             ]
     root.unbind_s()
     return made

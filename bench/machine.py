@@ -31,7 +31,7 @@ def machine() -> str:
     """Describe the machine, at the start."""
     load = " ".join(Path("/proc/loadavg").read_text(encoding="ascii").split()[:3])
     places = ("/var/lib/ipa-tpi-executor", "/var/lib/dirsrv")
-    kinds = {_file_system(place) for place in places}
+    kinds = {_file_system(place) for place in places if Path(place).exists()}
     return (
         f"machine: {os.cpu_count()} cores, {platform.machine()}, Linux {platform.release()}, "
         f"load average at start {load}; journal and directory lie on {', '.join(sorted(kinds))}"

@@ -34,6 +34,7 @@ APACHE_MODULES = (
     "authz_user",
     "headers",
     "lookup_identity",
+    "lua",
     "proxy",
     "proxy_ajp",
     "ssl",
@@ -132,6 +133,7 @@ def apache_files(layout: Layout) -> dict[Path, str]:
     text = "".join(f'Define {name} "{value}"\n' for name, value in defines.items())
     return {
         Path("/etc/ipa/tpi/ca-httpd.conf"): text,
+        LOCATION.with_name("ca-body.lua"): (SHIPPED / "ca-body.lua").read_text(encoding="utf-8"),
         SITE: (SHIPPED / "ipa-tpi-ca.conf").read_text(encoding="utf-8"),
         LOCATION: (SHIPPED / "ca-location.conf").read_text(encoding="utf-8"),
         LEGACY: (SHIPPED / "ca-legacy-location.conf").read_text(encoding="utf-8"),

@@ -140,7 +140,14 @@ def host_entries(layout: Layout) -> Iterator[Entry]:
     """Yield the hosts: ours, another one that must never be taken for it, and that of the CA."""
     for name in (layout.host, OTHER_HOST, *_ca_hosts(layout)):
         dn = host_dn(layout, name)
-        yield entry(dn, "nsHost ipaObject ipaHost ipaService", cn=name, fqdn=name, ipaUniqueID=unique_id(dn))
+        yield entry(
+            dn,
+            "nsHost ipaObject ipaHost ipaService pkiUser",
+            cn=name,
+            fqdn=name,
+            ipaUniqueID=unique_id(dn),
+            managedBy=dn,
+        )
 
 
 def host_dn(layout: Layout, name: str | None = None) -> str:

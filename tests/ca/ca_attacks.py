@@ -114,6 +114,13 @@ def a_body_without_an_end(scene: Scene) -> int:
         ).status
 
 
+def the_installers_steps(scene: Scene) -> set[int]:
+    """Dogtag asks for no right where its installer makes administrators."""
+    wish = {"Reason": "none"}
+    paths = [(part, "/installer/setupAdmin") for part in ("ca", "kra")]
+    return {scene.ca.call("carol", "POST", path, body=wish, subsystem=part).status for part, path in paths}
+
+
 def a_mirror(_scene: Scene) -> bool:
     """A script in a browser reads what it is not shown: cookies, tickets."""
     with line() as tls:

@@ -24,6 +24,7 @@ from ca_attacks import (
     operator_on_the_public_port,
     out_of_the_interface_as_agent,
     pretended_agent,
+    the_installers_steps,
     tickets_left_behind,
     with_a_ticket_for_the_host,
     without_tls,
@@ -113,6 +114,13 @@ ROWS = (
     Row("size", {SITE: {SIZE: ""}}, a_huge_body, 403, 400),
     Row("size without a length", {SITE: {SIZE: ""}}, a_body_without_an_end, 403, 200),
     Row(
+        "no installer, in CA and KRA",
+        {SITE: {"Require all denied": "Require valid-user"}},
+        the_installers_steps,
+        {403},
+        {400},
+    ),
+    Row(
         "no mirror",
         {SITE: {TRACE: "TraceEnable on"}, DEBIANS: {"TraceEnable Off": "TraceEnable on"}},
         a_mirror,
@@ -173,7 +181,25 @@ ROWS = (
     ),
 )
 # Shown in another file.
+_BEYOND = "(?:ca|kra)/rest/(?:installer(?:/|$)|agent/certs/[^/]+/revoke-ca|authorities/[^/]+/renew)"
 ELSEWHERE = {
+    **dict.fromkeys(
+        (
+            "LuaInputFilter tpi-only-enrolment /usr/share/ipa-tpi/ca-body.lua only_enrolment",
+            '<LocationMatch "^/tpi/ca/rest/certrequests">',
+            "SetInputFilter tpi-only-enrolment",
+        ),
+        "test_attacks_requests.py::test_r_d10_nobody_renews_past_the_validator",
+    ),
+    f'<LocationMatch "^/tpi/{_BEYOND}">': (
+        "test_acls_channel.py::test_r_d17_what_goes_beyond_freeipas_commands_does_not_reach_dogtag"
+    ),
+    f'<LocationMatch "^/tpi-dispatch/{_BEYOND}">': (
+        "test_acls_channel.py::test_r_d16_what_goes_beyond_the_operations_is_not_even_the_executors"
+    ),
+    "Require all denied": (
+        "test_acls_channel.py::test_r_d17_what_goes_beyond_freeipas_commands_does_not_reach_dogtag"
+    ),
     "AuthType GSSAPI": "test_location.py::test_only_with_a_ticket",
     "Require valid-user": "test_location.py::test_only_with_a_ticket",
     "<RequireAll>": "test_location.py::test_only_with_a_ticket",
@@ -209,6 +235,7 @@ WORKS = (
     "Include ",
     "IncludeOptional ",
     "<Location ",
+    "<LocationMatch ",
     "LookupUserAttrIter roles +AJP_REMOTE_USER_GROUP",
     "ProxyIOBufferSize ",
     "ProxyPass ",

@@ -27,6 +27,9 @@ from lab.people import PEOPLE
 URL = f"https://{CA_HOST}"
 TLS_AUTHORITY = "/etc/ipa/ca.crt"
 SECONDS = 60.0
+# Who is no person, and where their keys are.
+HOST, SERVICE = f"host/{CA_HOST}", f"HTTP/{CA_HOST}"
+KEYTABS = {HOST: "/etc/krb5.keytab", SERVICE: "/etc/ipa/tpi/http.keytab"}
 PASSWORDS = {person.uid: person.password for person in PEOPLE}
 
 
@@ -47,16 +50,26 @@ class CaHost:
     folder: Path
     _caches: dict[str, str] = field(default_factory=dict)
 
-    def ccache(self, person: str) -> str:
-        """Give a person's ticket cache, with a ticket in it."""
-        if person not in self._caches:
-            path = f"FILE:{self.folder}/{person}.ccache"
-            command = ["/usr/bin/kinit", "-c", path, f"{person}@{REALM}"]
+    def ccache(self, caller: str, principal: str = "") -> str:
+        """Give a ticket cache with a ticket in it.
+
+        Args:
+            caller: a person, `HOST` or `SERVICE`.
+            principal: the name to ask for it by, where it is another than the caller's.
+        """
+        name = principal or f"{caller}@{REALM}"
+        if name not in self._caches:
+            path = f"FILE:{self.folder}/{name.replace('/', '-')}.ccache"
+            known = ("-k", "-t", KEYTABS[caller]) if caller in KEYTABS else ()
             subprocess.run(
-                command, input=f"{PASSWORDS[person]}\n", text=True, check=True, capture_output=True
+                ["/usr/bin/kinit", *known, "-c", path, name],
+                input=f"{PASSWORDS.get(caller, '')}\n",
+                text=True,
+                check=True,
+                capture_output=True,
             )
-            self._caches[person] = path
-        return self._caches[person]
+            self._caches[name] = path
+        return self._caches[name]
 
     def call(
         self,
@@ -65,7 +78,7 @@ class CaHost:
         path: str,
         *,
         body: Any = None,
-        raw: str | None = None,
+        raw: str | bytes | None = None,
         headers: Mapping[str, str] | None = None,
         subsystem: str = "ca",
         prefix: str = "/tpi",
@@ -111,26 +124,19 @@ class CaHost:
         roles: list[str] = answer.json["Roles"]["Role"]
         return roles
 
-    def enroll(self, person: str, profile: str, request: str, *, authority: str = "") -> Answer:
-        """Submit a certificate request to a profile, and to a sub-CA where its id is given."""
-        inputs = (
-            ("i1", "certReqInputImpl", {"cert_request_type": "pkcs10", "cert_request": request}),
-            ("i2", "submitterInfoInputImpl", {"requestor_name": "", "requestor_email": ""}),
-        )
-        body = {
-            "ProfileID": profile,
-            "Renewal": False,
-            "Input": [
-                {
-                    "id": number,
-                    "ClassID": kind,
-                    "Name": kind,
-                    "Attribute": [{"name": name, "Value": value} for name, value in values.items()],
-                }
-                for number, kind, values in inputs
-            ],
-        }
+    def enroll(
+        self,
+        person: str,
+        profile: str,
+        request: str,
+        *,
+        authority: str = "",
+        kind: str = "pkcs10",
+        requestor: str = "",
+    ) -> Answer:
+        """Submit a certificate request to a profile, and to a sub-CA where its id is given; see `enrolment`."""
         chosen = f"?issuer-id={authority}" if authority else ""
+        body = enrolment(profile, request, kind=kind, requestor=requestor)
         return self.call(person, "POST", f"/certrequests{chosen}", body=body)
 
     def certificate(self, number: str) -> x509.Certificate:
@@ -177,6 +183,34 @@ class Profile:
     def was_asked(self) -> bool:
         """Say whether the program was started since it was told what to say."""
         return self.seen.exists()
+
+
+def enrolment(profile: str, request: str, *, kind: str = "pkcs10", requestor: str = "") -> Any:
+    """Return what Dogtag takes as a request for a certificate.
+
+    Args:
+        profile: by which.
+        request: its text.
+        kind: what it is said to be.
+        requestor: whatever the client says who it is.
+    """
+    inputs = (
+        ("i1", "certReqInputImpl", {"cert_request_type": kind, "cert_request": request}),
+        ("i2", "submitterInfoInputImpl", {"requestor_name": requestor, "requestor_email": ""}),
+    )
+    return {
+        "ProfileID": profile,
+        "Renewal": False,
+        "Input": [
+            {
+                "id": number,
+                "ClassID": name,
+                "Name": name,
+                "Attribute": [{"name": key, "Value": value} for key, value in values.items()],
+            }
+            for number, name, values in inputs
+        ],
+    }
 
 
 def certificate_request(name: str) -> str:

@@ -74,6 +74,12 @@ def test_r_d16_only_the_operator_locations_add_the_channel() -> None:
     assert all(f"<Location {path}>" in host and f"<Location {path}>" not in before for path in adding)
 
 
+def test_r_d17_what_is_denied_is_denied_after_all_that_would_let_it_in() -> None:
+    """Sections count in their order, and the last that says something of a path decides."""
+    last = SITE.index("Require all denied")
+    assert all(SITE.index(f"<Location {path}>") < last for path in ("/tpi/ca/rest", "/tpi/kra/rest"))
+
+
 def test_r_d01_no_query_string_has_a_say() -> None:
     for file in ("ipa-tpi-ca.conf", COMMON, LEGACY):
         text = (HTTPD / file).read_text(encoding="utf-8")
