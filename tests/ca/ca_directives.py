@@ -190,13 +190,6 @@ ELSEWHERE = {
         ),
         "test_attacks_requests.py::test_r_d10_nobody_renews_past_the_validator",
     ),
-    **dict.fromkeys(
-        (
-            '<LocationMatch "^/tpi/(?:ca|kra)/rest/(?:installer(?:/|$)|agent/certs/[^/]+/revoke-ca|authorities/[^/]+/renew)">',
-            "Require all denied",
-        ),
-        "test_acls_channel.py::test_r_d17_what_goes_beyond_freeipas_commands_does_not_reach_dogtag",
-    ),
     "AuthType GSSAPI": "test_location.py::test_only_with_a_ticket",
     "Require valid-user": "test_location.py::test_only_with_a_ticket",
     "<RequireAll>": "test_location.py::test_only_with_a_ticket",
