@@ -31,7 +31,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID
 
 from ipa_tpi.decide import der
-from ipa_tpi.decide.altnames import AltName, Dns, Ip, Mail, Named, Unknown, alt_names, pair
+from ipa_tpi.decide.altnames import AltName, Dns, Ip, Mail, Named, alt_names, pair
 from ipa_tpi.decide.armour import CsrError, dearmour
 from ipa_tpi.decide.der import DerError, Element
 from ipa_tpi.model import Json
@@ -157,7 +157,7 @@ def _told_name(name: AltName) -> str:
             return f"IP: {name.address}"
         case Named():
             return f"principal: {name.principal}"
-        case Unknown():
+        case _:
             return f"{name.kind}: of a kind that nobody checks"
 
 

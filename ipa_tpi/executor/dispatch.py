@@ -473,8 +473,6 @@ class Dispatcher:
     def _prepare(self, subtree: Subtree, left: Callable[[], float] | None = None) -> Claim | Waits | None:
         """Do steps 2 to 4; what is refused here has ended."""
         request_id = subtree.request.id
-        if self.claims.precondition(request_id) is None:
-            return Waits(self.clock(), "awaiting-preview", "the request was not shown yet; wait a moment")
         facts = self._facts(subtree)
         authorization = authorize(facts, "dispatch")  # step 2
         decision = authorization.decision

@@ -23,7 +23,7 @@ from ipa_tpi.ports import Heading
 Rows = Callable[..., list[Any]]
 _COLUMNS: Final = "request, operation, target, requester, created, digest, outcome, voices, entries, content"
 _VOICES: Final = ("approval", "denial", "withdrawal", "cancellation")
-_PRUNED: Final = ("first_seen", "identities", "receipts", "judged", "written", "previews")
+_PRUNED: Final = ("first_seen", "identities", "receipts", "judged", "written", "previews", "enrolments")
 
 
 @dataclass(frozen=True, slots=True)

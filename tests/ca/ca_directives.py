@@ -181,6 +181,7 @@ ROWS = (
     ),
 )
 # Shown in another file.
+_BEYOND = "(?:ca|kra)/rest/(?:installer(?:/|$)|agent/certs/[^/]+/revoke-ca|authorities/[^/]+/renew)"
 ELSEWHERE = {
     **dict.fromkeys(
         (
@@ -189,6 +190,15 @@ ELSEWHERE = {
             "SetInputFilter tpi-only-enrolment",
         ),
         "test_attacks_requests.py::test_r_d10_nobody_renews_past_the_validator",
+    ),
+    f'<LocationMatch "^/tpi/{_BEYOND}">': (
+        "test_acls_channel.py::test_r_d17_what_goes_beyond_freeipas_commands_does_not_reach_dogtag"
+    ),
+    f'<LocationMatch "^/tpi-dispatch/{_BEYOND}">': (
+        "test_acls_channel.py::test_r_d16_what_goes_beyond_the_operations_is_not_even_the_executors"
+    ),
+    "Require all denied": (
+        "test_acls_channel.py::test_r_d17_what_goes_beyond_freeipas_commands_does_not_reach_dogtag"
     ),
     "AuthType GSSAPI": "test_location.py::test_only_with_a_ticket",
     "Require valid-user": "test_location.py::test_only_with_a_ticket",

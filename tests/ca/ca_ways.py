@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import http.client
 import json
+import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,9 +14,10 @@ import ca_operator
 import requests
 from apache import weakened
 from ca_calls import Call, Scene
-from ca_host import SECONDS, CaHost
+from ca_host import SECONDS, TLS_AUTHORITY, CaHost
 from cryptography.hazmat.primitives import serialization
 
+from ipa_tpi.adapters.gss import negotiate_header
 from lab.ca_spawn import AJP_SECRET
 from lab.layout import CA_HOST, REALM
 
@@ -98,6 +101,19 @@ def told(groups: list[str]) -> dict[str, str]:
     """Return the attributes by which Apache tells Dogtag of memberships."""
     numbered = {f"REMOTE_USER_GROUP_{number}": name for number, name in enumerate(groups, start=1)}
     return {"REMOTE_USER_GROUP_N": str(len(groups)), **numbered}
+
+
+def as_written(ca: CaHost, person: str, path: str) -> tuple[int, str]:
+    """Ask for a path of the public location letter by letter: other clients put dots, slashes and letters right."""
+    authority = ssl.create_default_context(cafile=TLS_AUTHORITY)
+    connection = http.client.HTTPSConnection(CA_HOST, context=authority, timeout=SECONDS)
+    ticket = negotiate_header(ca_operator.tickets(ca.ccache(person)), CA_HOST)
+    headers = {"Authorization": ticket, "Accept": "application/json", "Content-Type": "application/json"}
+    connection.request("POST", f"/tpi/ca/rest{path}", '{"Reason": "Superseded"}', headers)
+    answer = connection.getresponse()
+    text = answer.read().decode()
+    connection.close()
+    return answer.status, text
 
 
 ALONE: Mapping[str, Way] = {

@@ -16,13 +16,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import ca_operator
 import ldap
 import pytest
 from apache import weakened
 from ca_acls import ENTRY, LAB, acls, change, restart
 from ca_calls import CALLS, CONTROLLED, Call, Scene, enrolment, everything, set_up
 from ca_host import CaHost, Profile, certificate_request
-from ca_ways import ALONE, Ways
+from ca_ways import ALONE, Ways, as_written
 
 from ipa_tpi_acls.dogtag.declaration import OPERATIONS
 from lab.ca_directory import SINGLE
@@ -37,6 +38,18 @@ KEYS = [
     f'certServer.kra.{name}:execute:allow (execute) group="{HOLDER}":by hand'
     for name in ("keys", "keyrequests")
 ]
+
+# Calls that a right of Dogtag's covers, or none, and no command of FreeIPA's; how Dogtag itself answers.
+BEYOND = (
+    ("/agent/certs/{issued}/revoke-ca", "401"),
+    ("/agent/certs/{issued}/%72evoke-ca", "401"),
+    ("//agent//certs/{issued}/./revoke-ca/", "401"),
+    ("/authorities/none/renew", "4"),
+    ("/installer/setupAdmin", "400"),
+    ("/authorities/../installer/finalizeConfiguration", "400"),
+    ("/%69nstaller//setupCert", "400"),
+    ("/authorities/%2e%2e/installer/setupCert", "400"),
+)
 
 
 def ruled(controlled: str) -> str:
@@ -132,6 +145,22 @@ def test_r_d16_what_no_operation_stands_for_is_done_for_nobody(
     assert everything() == before
 
 
+def test_r_d16_what_goes_beyond_the_operations_is_not_even_the_executors(
+    everything_controlled: World,
+) -> None:
+    world, before = everything_controlled, everything()
+    credentials = ca_operator.evidence(world.ways.ca.ccache("alice"))
+    for path, _ in BEYOND:
+        wish, target = {"Reason": "Superseded"}, path.format(**world.scene)
+        answer = ca_operator.ask("POST", target, credentials=credentials, body=wish)
+        assert (answer.status, "ClassName" in answer.text) == (403, False), path
+    with weakened({"Require all denied": "Require valid-user"}, SITE):
+        target = f"/agent/certs/{world.scene['issued']}/revoke-ca"
+        answer = ca_operator.ask("POST", target, credentials=credentials, body={"Reason": "Superseded"})
+        assert (answer.status, "is not a CA signing certificate" in answer.text) == (401, True)
+    assert everything() == before
+
+
 @pytest.mark.parametrize("way", ALONE)
 def test_r_d16_enrolment_is_asked_of_the_program_by_every_way(everything_controlled: World, way: str) -> None:
     """No channel guards it, the profile's constraint does: whoever gets through to Dogtag gets to the program."""
@@ -180,28 +209,17 @@ def test_r_d17_what_freeipa_has_no_command_for_stays_shut(nothing_controlled: Wo
     assert everything() == before
 
 
-# Calls that a right of Dogtag's covers, or none, and no command of FreeIPA's; how Dogtag itself answers.
-BEYOND = (
-    ("/agent/certs/{issued}/revoke-ca", "401"),
-    ("/agent/certs/{issued}/%72evoke-ca", "401"),
-    ("//agent//certs/{issued}/./revoke-ca/", "401"),
-    ("/authorities/none/renew", "4"),
-    ("/installer/setupAdmin", "400"),
-    ("/installer/../installer/finalizeConfiguration", "400"),
-)
-
-
 def test_r_d17_what_goes_beyond_freeipas_commands_does_not_reach_dogtag(nothing_controlled: World) -> None:
     """Who may revoke certificates would revoke the CA's own, and that is the end of all that it issued."""
     world, before, ca = nothing_controlled, everything(), nothing_controlled.ways.ca
     wish = {"Reason": "Superseded"}
     for path, _ in BEYOND:
-        answer = ca.call("bob", "POST", path.format(**world.scene), body=wish)
-        assert (answer.status, "ClassName" in answer.text) == (403, False), path
+        status, text = as_written(ca, "bob", path.format(**world.scene))
+        assert (status, "ClassName" in text) == (403, False), path
     with weakened({"Require all denied": "Require valid-user"}, SITE):
         for path, said in BEYOND:
-            answer = ca.call("bob", "POST", path.format(**world.scene), body=wish)
-            assert str(answer.status).startswith(said), (path, answer)
+            status, text = as_written(ca, "bob", path.format(**world.scene))
+            assert str(status).startswith(said), (path, text)
     assert everything() == before
     authority = ca.call("bob", "POST", "/agent/certs/0x1/revoke", body=wish)
     assert (authority.status, everything() == before) == (401, True), authority

@@ -112,7 +112,7 @@ def test_r_d12_the_agent_does_what_the_requester_does(
 
 
 def test_r_d13_a_key_is_retrieved_by_the_agent(ca: CaHost, by_certificate: ByCertificate) -> None:
-    """What people have no right to (`test_kra`): so at every level keys go by the agent's certificate."""
+    """What breaks for people (`test_acls_channel`): so at every level keys go by the agent's certificate."""
     kra = RaAgent(replace(by_certificate.place, path="/tpi-legacy/kra/rest"))
     wanted = {
         "clientKeyID": uuid.uuid4().hex,
@@ -137,7 +137,7 @@ def test_r_d13_a_key_is_retrieved_by_the_agent(ca: CaHost, by_certificate: ByCer
     # Twice the same one, wrapped anew: it is what lies there.
     assert (len(keys[0]), keys[0]) == (16, keys[1])
     assert found[0][1]["wrappedPrivateData"] != found[1][1]["wrappedPrivateData"]
-    # Nobody of the realm has a right to keys.
+    # As alice, with every right that a person can have there; `test_acls_channel` has what happens with more.
     assert ca.call("alice", "POST", "/agent/keys/retrieve", body=retrieve, subsystem="kra").status == 403
 
 

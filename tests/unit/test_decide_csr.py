@@ -442,8 +442,13 @@ def test_people_are_told_what_is_in_it() -> None:
         False,
     )
     assert told["extensions"][0]["usages"] == ["key agreement", "encipher only"]
-    told = described(ed25519.Ed25519PrivateKey.generate(), None)
-    assert (told["key"], told["signed with"], told["extensions"]) == ("Ed25519", "the key's own way", [])
+    told = described(
+        ed25519.Ed25519PrivateKey.generate(), None, (x509.BasicConstraints(ca=False, path_length=None), False)
+    )
+    assert (told["key"], told["signed with"]) == ("Ed25519", "the key's own way")
+    assert told["extensions"] == [
+        {"extension": "basic constraints (2.5.29.19)", "critical": False, "is a CA": False}
+    ]
 
 
 def test_each_kind_of_name_is_told() -> None:

@@ -474,7 +474,7 @@ def test_its_no_is_final(validated: Desk) -> None:
 def test_that_it_is_too_slow_for_the_validator_uses_nothing_up(validated: Desk) -> None:
     validated.validators.answer = Refuse("validation-timeout", "too late; make a new request")
     assert (validated.consume(), validated.state()) == ("consume-too-late", "")
-    validated.weather.then["journal.precondition"] = lambda: validated.spend(3.5)
+    validated.weather.then["directory.policy"] = lambda: validated.spend(3.5)
     assert (validated.consume(), validated.state()) == ("consume-too-late", "")
     assert len(validated.validators.asked) == 1  # with half a second it was not even asked
     validated.validators.answer = None

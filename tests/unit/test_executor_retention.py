@@ -25,7 +25,7 @@ from ipa_tpi.ports import Heading, NewEntry, Query
 
 DAYS = 400
 RECENT = an_id(0xFFFFFF)
-PRUNED = ("first_seen", "identities", "receipts", "judged", "written", "previews")
+PRUNED = ("first_seen", "identities", "receipts", "judged", "written", "previews", "enrolments")
 
 
 class Scene:
@@ -112,6 +112,9 @@ def test_the_shortest_time_is_well_beyond_all_that_can_still_happen() -> None:
 
 def test_what_has_ended_long_ago_goes_whole(scene: Scene) -> None:
     scene.executed()
+    with scene.box.claims.transaction() as database:
+        row = (REQUEST_ID, "csr", "profile", "ipa", "alice@TPI.TEST", "executor", "2026-01-01T00:00:00+00:00")
+        database.execute("INSERT INTO enrolments VALUES (?, ?, ?, ?, ?, ?, ?)", row)
     there = scene.box.directory.whole(REQUEST_ID)
     scene.later()
     scene.round()
