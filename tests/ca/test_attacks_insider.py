@@ -225,6 +225,7 @@ def test_r_d10_an_approval_is_good_for_its_profile_ca_and_request_alone(
     assert ca.certificate(number).subject.rfc4514_string() == "CN=alice"
     world.ended(request_id, "executed")
     with nothing_issued():
+        assert "used up" in attacked.refused(ca.enroll("alice", controlled, csr), 2100)
         for name, wish in smuggled(controlled, csr):
             assert outcome(ca.call("alice", "POST", "/certrequests", body=wish))[0] == "rejected", name
 

@@ -198,6 +198,23 @@ def test_show_prints_them(tmp_path: Path) -> None:
         command(["acls", "destroy"])
 
 
+@pytest.mark.parametrize("name", ["dogtag.cert.revoke ", "dogtag.certs.revoke", "Dogtag.profile.modified"])
+def test_r_d16_what_only_looks_like_an_operation_does_not_leave_its_resource_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    floor, properties = tmp_path / "floor.toml", tmp_path / "acl.properties"
+    properties.write_text(PROPERTIES)
+    monkeypatch.setattr("ipa_tpi_acls.dogtag.command._FLOOR", str(floor))
+    words = ["acls", "show", "--suffix", SUFFIX, "--acl-properties", str(properties)]
+    floor.write_text('version = 1\n[operations."dirsrv.restart"]\n[operations."dogtag.cert.revoke"]\n')
+    with redirect_stdout(io.StringIO()) as told:
+        assert command([*words, "--json"]) == 0
+    assert json.loads(told.getvalue())["controlled"] == ["dogtag.cert.revoke"]
+    floor.write_text(f'version = 1\n[operations."{name}"]\n')
+    with pytest.raises(ConfigError, match="no operation of Dogtag"):
+        command(words)
+
+
 def test_an_unknown_dogtag_stops_everything(tmp_path: Path) -> None:
     path = properties(tmp_path, PROPERTIES + "keys = certServer.ca.keys,execute\n")
     with pytest.raises(ConfigError, match="Nothing is written"):

@@ -131,7 +131,7 @@ def _setting(name: str, option: str) -> str:
 
 def _controlled(text: str | None) -> frozenset[str]:
     if text is None:
-        return frozenset(read_floor(_FLOOR).operations) & OPERATIONS
+        return _on_floor(frozenset(read_floor(_FLOOR).operations))
     if text in {"none", "all"}:
         return OPERATIONS if text == "all" else frozenset()
     names = frozenset(text.split(","))
@@ -141,6 +141,17 @@ def _controlled(text: str | None) -> frozenset[str]:
             f"there is no operation {unknown[0]!a} of Dogtag; there are: {', '.join(sorted(OPERATIONS))}"
         )
     return names
+
+
+def _on_floor(names: frozenset[str]) -> frozenset[str]:
+    """Give those of Dogtag; what only looks like one of them would leave its resource to one person alone."""
+    unknown = sorted(name for name in names - OPERATIONS if "dogtag" in name.lower())
+    if unknown:
+        raise ConfigError(
+            f"{_FLOOR} has {unknown[0]!a}, which is no operation of Dogtag; correct it. "
+            f"There are: {', '.join(sorted(OPERATIONS))}"
+        )
+    return names & OPERATIONS
 
 
 def _demand_known(subsystem: Subsystem, path: Path) -> None:
