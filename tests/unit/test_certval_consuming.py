@@ -73,7 +73,7 @@ def test_r_e11_a_full_queue_is_waited_for(tmp_path: Path, listener: socket.socke
 def test_r_k20_each_has_a_share_of_his_own() -> None:
     now = 0.0
     pace = Pace(lambda: now)
-    assert [pace.allows("alice") for _ in range(6)] == [True] * 4 + [False] * 2
+    assert [pace.allows("alice") for _ in range(10)] == [True] * 8 + [False] * 2
     assert pace.allows("bob")
     now = 0.5
     assert [pace.allows("alice") for _ in range(2)] == [True, False]
@@ -82,14 +82,14 @@ def test_r_k20_each_has_a_share_of_his_own() -> None:
         assert pace.allows(str(number))
         now += 0.1
     assert len(pace._left) <= 1024
-    assert [pace.allows("alice") for _ in range(5)] == [True] * 4 + [False]
+    assert [pace.allows("alice") for _ in range(9)] == [True] * 8 + [False]
 
 
 def test_r_k20_who_asks_too_often_is_not_handed_on(tmp_path: Path, listener: socket.socket) -> None:
-    thread = answers(listener, [YES] * 5, reads=True)
+    thread = answers(listener, [YES] * 9, reads=True)
     consumer = SocketConsumer(str(tmp_path / "s"), pace=Pace(lambda: 0.0))
-    found = [consumer.consume(*ASKED, "alice@TPI.TEST") for _ in range(6)]
-    assert found[:4] == [None] * 4
-    assert [one.reason for one in found[4:] if one is not None] == ["rate-limited"] * 2
+    found = [consumer.consume(*ASKED, "alice@TPI.TEST") for _ in range(10)]
+    assert found[:8] == [None] * 8
+    assert [one.reason for one in found[8:] if one is not None] == ["rate-limited"] * 2
     assert consumer.consume(*ASKED, "bob@TPI.TEST") is None
     thread.join(5)

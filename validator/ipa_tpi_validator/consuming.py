@@ -28,8 +28,8 @@ SECONDS: Final = 5.0
 PATIENCE_SECONDS: Final = 0.8
 _AGAIN_SECONDS: Final = 0.05
 _MAX_ANSWER_BYTES: Final = 64 * 1024
-_PER_SECOND: Final = 2.0
-_AT_ONCE: Final = 4.0
+_PER_SECOND: Final = 3.0
+_AT_ONCE: Final = 8.0
 _MOST_KEPT: Final = 1024
 _UNREAD: Final = frozenset({"rate-limited", "busy"})
 
