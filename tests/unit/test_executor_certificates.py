@@ -256,12 +256,16 @@ def test_what_could_not_be_told_to_people_is_told_later(box: Box) -> None:
     box.weather.calm()
     box.reboot()
     box.approve()
+    # The receipt of bob's proof still arrives.
+    error = DirectoryUnavailableError("it does not answer; start it")
+    box.weather.then["directory.add ipaTpiReceipt"] = lambda: box.weather.fails.update(
+        {"directory.add": error}
+    )
     for _ in range(2):
-        box.weather.fails["directory.add_child"] = DirectoryUnavailableError("it does not answer; start it")
         with pytest.raises(DirectoryUnavailableError):
             box.process()
-        box.weather.calm()
-    assert not shown(box)[0]
+    assert (shown(box), len(told(box, "waiting"))) == ((False, []), 1)
+    box.weather.calm()
     box.process()
     is_missing, of = shown(box)
     assert (is_missing, len(of), len(told(box, "waiting"))) == (True, 1, 1)

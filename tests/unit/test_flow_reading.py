@@ -181,7 +181,7 @@ def test_everybody_is_shown_that_a_new_proof_of_the_requester_is_waited_for(scen
     assert (scene.show("bob", request_id).standing.code, scene.state(request_id)) == ("", "approved")
     scene.executor.receipt(request_id, "request", "ticket-missing")
     listed = scene.flow("bob").listing(f"bob@{REALM}", Selection(state=State.APPROVED))
-    for seen in (scene.show("alice", request_id), scene.show("bob", request_id), *listed.seen):
+    for seen in (scene.show("alice", request_id), scene.show("bob", request_id), *listed.found):
         assert (seen.standing.state, seen.standing.code) == (State.APPROVED, "proof-missing")
     told = scene.show("alice", request_id).digest.hex()
     seen = scene.prove("alice", request_id, "request", told)
