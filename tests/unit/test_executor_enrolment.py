@@ -463,7 +463,7 @@ def validated(tmp_path: Path) -> Iterator[Desk]:
 def test_the_program_gets_the_time_that_is_left(validated: Desk) -> None:
     assert (validated.consume(), validated.outcomes()) == ("ok", ["executed"])
     ((program, _, seconds),) = validated.validators.asked
-    assert (program, seconds) == ("ask-somebody", 3)
+    assert (program, seconds) == ("ask-somebody", 4)
 
 
 def test_its_no_is_final(validated: Desk) -> None:
