@@ -361,7 +361,11 @@ class Proof(Child):
 
 @dataclass(frozen=True, slots=True)
 class Receipt(Child):
-    """The executor verified the proof with the entry id `refers_to`: outcome `verified`, or a refusal's code."""
+    """The executor verified the proof with the entry id `refers_to`: outcome `verified`, or a refusal's code.
+
+    With the outcome `ticket-missing` it says that no ticket is held of what that proof yielded, or that none ever came
+    where `refers_to` is the request's own id.
+    """
 
     refers_to: str = ""
     outcome: str = ""

@@ -8,6 +8,7 @@ from typing import Final
 from ipa_tpi.cli.layout import broken, fields, outline, table, width
 from ipa_tpi.cli.render import aware, duration, exact, local_time, proof_demands, safe
 from ipa_tpi.cli.settings import Settings
+from ipa_tpi.cli.waiting import is_stuck
 from ipa_tpi.client.examination import Examination, Shown
 from ipa_tpi.wire import RequestView, VoiceView
 
@@ -29,7 +30,7 @@ def requests_list(views: Sequence[RequestView], columns: int | None) -> str:
     rows = [
         (
             view.id,
-            view.state,
+            _state(view),
             view.operation,
             view.target,
             _parameters(view),
@@ -200,10 +201,14 @@ def missing_approvals(view: RequestView) -> int:
 
 def _short(view: RequestView, columns: int) -> str:
     left = _left(view)
-    state = f"{view.state}, {left} left" if left else view.state
+    state = f"{view.state}, {left} left" if left else _state(view)
     parameters = f" ({_parameters(view)})" if view.parameters else ""
     about = f"{view.operation} on {view.target}{parameters}, asked for by {view.requester}"
     return broken(f"{safe(view.id)}  ", safe(state), columns, 8) + broken("    ", safe(about), columns, 8)
+
+
+def _state(view: RequestView) -> str:
+    return f"{view.state} ({view.code})" if is_stuck(view) else view.state
 
 
 def _left(view: RequestView) -> str:

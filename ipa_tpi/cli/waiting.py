@@ -24,6 +24,7 @@ _GROWTH: Final = 1.5
 SETTLE_SECONDS: Final = 2.0
 _SETTLE_PAUSE_SECONDS: Final = 0.05
 _FINAL: Final = frozenset({"executed", "failed", "denied", "cancelled", "expired"})
+_DECIDED: Final = frozenset({"approved", "executing"})
 _HOPELESS: Final = frozenset({"server-untrusted", "clock-skew", "too-large"})
 _PASSING: Final = frozenset({"unauthenticated", "no-ticket", "directory-refused"})
 
@@ -61,6 +62,30 @@ def is_final(view: RequestView) -> bool:
     if view.state == "indeterminate":
         return view.result is not None or view.seconds_left <= 0
     return view.state in _FINAL
+
+
+def is_stuck(view: RequestView) -> bool:
+    """Tell whether a request is approved and waits there for a new proof of its requester (R-K01).
+
+    Args:
+        view: Untrusted.
+
+    Returns:
+        True until the requester proves.
+    """
+    return view.state in _DECIDED and view.code == "proof-missing"
+
+
+def news(view: RequestView) -> str:
+    """Tell a request's state, and what it needs where it does not go on by itself.
+
+    Args:
+        view: Untrusted.
+
+    Returns:
+        It, untrusted too.
+    """
+    return f"{view.state} ({view.message})" if is_stuck(view) else view.state
 
 
 def settle(client: TpiClient, view: RequestView, seconds: float = SETTLE_SECONDS) -> RequestView:
@@ -152,11 +177,12 @@ class _Course:
             self._miss(error)
             return None
         now = time.monotonic()
+        is_new = self.last is None or news(view) != news(self.last)
         if self.gap_since is not None:
-            self._tell(f"answered again after {duration(round(now - self.gap_since))}; state: {view.state}")
-        elif self.last is None or view.state != self.last.state:
-            self._tell(f"state: {view.state}")
-        if self.gap_since is not None or self.last is None or view.state != self.last.state:
+            self._tell(f"answered again after {duration(round(now - self.gap_since))}; state: {news(view)}")
+        elif is_new:
+            self._tell(f"state: {news(view)}")
+        if self.gap_since is not None or is_new:
             self.pause = self._patience.first_pause_seconds
         self.gap_since, self.last, self._seen_at = None, view, now
         return view

@@ -114,6 +114,8 @@ class Case:
         verified: Proofs that the executor verified.
         refused_proofs: By the DN of its writer and its purpose, the code for which the executor refused
             a proof; for people to read, it decides nothing.
+        unticketed: The executor said that it holds no ticket of the requester's to act with (`proof.is_unticketed`);
+            for people to read, it decides nothing.
         blocked: A refusal found elsewhere (requester, operation, floor), or None.
         first_seen: When the executor first saw an entry, by entry id or request id.
         own_nonce: The nonce of the executor's own unclaimed intent, at the last look before acting.
@@ -127,6 +129,7 @@ class Case:
     voices: Mapping[str, Voice] = field(default_factory=dict)
     verified: frozenset[Verified] = frozenset()
     refused_proofs: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    unticketed: bool = False
     blocked: Refuse | None = None
     first_seen: Mapping[str, datetime] = field(default_factory=dict)
     own_nonce: str = ""
@@ -226,11 +229,11 @@ def _state(case: Case, preview: Preview | Refuse | None, count: _Count) -> tuple
         )
     unasked = _unasked(case)
     if preview is None:
-        return State.AWAITING_PREVIEW, *(unasked or ("awaiting-preview", _NOT_SHOWN))
+        return State.AWAITING_PREVIEW, *(unasked or _unticketed(case) or ("awaiting-preview", _NOT_SHOWN))
     if unasked is not None:  # R-X01: the floor may have been tightened since the preview
         return State.PENDING, *unasked
     if not count.missing:
-        return State.APPROVED, "", ""
+        return State.APPROVED, *(_unticketed(case) or ("", ""))
     unproven = sorted(refusal.message for refusal in count.why.values() if refusal.code.startswith("proof-"))
     if unproven:
         return State.PENDING, "proof-missing", unproven[-1]
@@ -262,7 +265,7 @@ def _begun(case: Case) -> tuple[State, str, str] | None:
             "indeterminate",
             "it was begun and its end is not known; look at the target, then make a new request",
         )
-    return State.EXECUTING, "", "the target has begun"
+    return State.EXECUTING, *(_unticketed(case) or ("", "the target has begun"))
 
 
 def _denied(case: Case, preview: Preview | Refuse | None, late: frozenset[str]) -> Refuse | None:
@@ -355,6 +358,15 @@ def _unasked(case: Case) -> tuple[str, str] | None:
     return (
         "proof-missing",
         f"the target has not verified the requester's proof; the requester runs: ipa-tpi prove {request.id}",
+    )
+
+
+def _unticketed(case: Case) -> tuple[str, str] | None:
+    if not case.unticketed:
+        return None
+    return (
+        "proof-missing",
+        f"the target acts with the requester's ticket and holds none; the requester runs: ipa-tpi prove {case.subtree.request.id}",
     )
 
 

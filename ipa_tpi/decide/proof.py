@@ -12,7 +12,7 @@ A replay cache is absent on purpose: a token bears the request's digest through 
 can only say again what was said; receipts make it count once, and a crash loses none.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -20,11 +20,14 @@ from typing import Final
 
 from ipa_tpi.decide.digest import mic_text
 from ipa_tpi.decide.identity import check_principal
-from ipa_tpi.model import Account, Floor, Operation, Proof, Purpose, Refuse
+from ipa_tpi.model import Account, Floor, Operation, Proof, Purpose, Receipt, Refuse, Subtree
 from ipa_tpi.ports import AcceptedProof
 
 MAX_PROOFS: Final = 64
 KINDS: Final = frozenset({"gss"})
+# The outcomes of receipts that are no refusals.
+VERIFIED: Final = "verified"
+TICKET_MISSING: Final = "ticket-missing"
 _ON_REQUEST: Final = frozenset({Purpose.REQUEST, Purpose.CANCEL})
 _USED: Final = frozenset({Purpose.REQUEST, Purpose.CANCEL, Purpose.APPROVE, Purpose.DENY, Purpose.WITHDRAW})
 
@@ -76,6 +79,44 @@ def expected_text(proof: Proof, request_digest: bytes, approval_digest: bytes) -
             "the proof is about something else than what lies here; look again, then approve again",
         )
     return mic_text(purpose, wanted)
+
+
+def ticket_sources(subtree: Subtree, verified: Collection[str]) -> frozenset[str]:
+    """Tell from what a target could hold a ticket of the requester.
+
+    Args:
+        subtree: The request and what lies below it.
+        verified: The entry ids of the proofs that the executor verified.
+
+    Returns:
+        The entry ids of his verified proofs; where there is none, the request's own id.
+    """
+    request = subtree.request
+    found = (
+        proof.entry_id
+        for proof in subtree.of(Proof)
+        if proof.creator == request.creator
+        and proof.purpose == Purpose.REQUEST
+        and proof.entry_id in verified
+    )
+    return frozenset(found) or frozenset({request.id})
+
+
+def is_unticketed(subtree: Subtree) -> bool:
+    """Tell whether the executor has said, of all that could have yielded one, that it holds no ticket of the requester's.
+
+    Of no account for any decision: the executor itself looks at what it holds.
+
+    Args:
+        subtree: The request and what lies below it.
+
+    Returns:
+        False once a new proof is verified, whatever was said before.
+    """
+    own = [one for one in subtree.of(Receipt) if one.creator == subtree.request.executor]
+    verified = {one.refers_to for one in own if one.outcome == VERIFIED}
+    missing = {one.refers_to for one in own if one.outcome == TICKET_MISSING}
+    return ticket_sources(subtree, verified) <= missing
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,9 +32,10 @@ A refusal is a decision on complete reads, and is final.  An error (directory, K
 audit) before 7 is not a refusal: `Dispatcher.process` raises it, nothing was done, and the caller
 tries again later; once the window has ended, the decision itself becomes ``expired``.
 
-An operation that acts as the requester waits, before 4 or after a restart before 5, its state
-unchanged and nothing added, as long as no ticket of his is held (R-K01): until he proves again, a
-veto comes, or the window ends.  That is audited as ``waiting``, once for each wait.
+An operation that acts as the requester waits, before 4, after a restart before 5, or before 7, its state
+unchanged, as long as no ticket of his is held that is still good for a while (R-K01): until he proves
+again, a veto comes, or the window ends.  That is audited as ``waiting``, once for each wait, and told by a
+receipt ``ticket-missing`` for each proof whose ticket is gone.
 """
 
 import secrets
@@ -262,7 +263,7 @@ class Dispatcher:
             return go(subtree, claim)
         except NoTicketError as error:  # before 7: what is held is of no use
             self.receipts.evidence.drop(request_id)
-            return self._await_proof(subtree.request, None, error.message)
+            return self._await_proof(subtree, None, error.message)
         except RefusedError as error:
             if error.code != "forged-entry" or self._is_taken(request_id):
                 raise
@@ -428,7 +429,7 @@ class Dispatcher:
             self._refuse(subtree, flood)
             return None
         if self._lacks_ticket(request):
-            return self._await_proof(request, authorization.standing)
+            return self._await_proof(subtree, authorization.standing)
         if not self._show(subtree, facts):
             return None
         # What is added here wakes nobody, so it is seen here; nobody can have approved it before, and who does wakes us.
@@ -483,7 +484,7 @@ class Dispatcher:
         if isinstance(decision, NotYet):
             return self._waits(authorization)
         if self._lacks_ticket(subtree.request):  # R-K01
-            return self._await_proof(subtree.request, authorization.standing)
+            return self._await_proof(subtree, authorization.standing)
         seconds = _VALIDATION_SECONDS if left is None else int(left())
         refusal = self._compare_precondition(subtree) or self._validate(
             facts, authorization, seconds
@@ -580,6 +581,8 @@ class Dispatcher:
         if changed is not None:
             self._refuse(again, changed)
             return None
+        if self._lacks_ticket(request):  # all this took too long
+            return self._stay(again)
         return Ready(
             again, claim.nonce, decision.by, facts.policy.operations[request.operation].timeout_seconds
         )
@@ -588,13 +591,13 @@ class Dispatcher:
         """Wait for a new proof with an intent, as long as it may still go on."""
         authorization = authorize(self._facts(subtree), "last")
         if isinstance(authorization.decision, Allow):
-            return self._await_proof(subtree.request, authorization.standing)
+            return self._await_proof(subtree, authorization.standing)
         self._refuse(subtree, _final(authorization.decision))
         return None
 
-    def _await_proof(self, request: Request, standing: Standing | None, why: str = "") -> Waits:
-        """Audit, once, that it waits, and tell when to look again where no proof comes."""
-        evidence = self.receipts.evidence
+    def _await_proof(self, subtree: Subtree, standing: Standing | None, why: str = "") -> Waits:
+        """Tell, once, the audit and the directory that it waits; and when to look again where no proof comes."""
+        request, evidence = subtree.request, self.receipts.evidence
         message = why or "no ticket of the requester's is held; he runs: ipa-tpi prove ID"
         if not evidence.is_missed(request.id):
             self.audit.record(
@@ -605,6 +608,7 @@ class Dispatcher:
                 message=message,
             )
             evidence.miss(request.id)
+        self.receipts.tell_unticketed(subtree)
         return Waits(self._later(standing), "proof-missing", message)
 
     def _means(self, request: Request) -> Means:
@@ -614,7 +618,8 @@ class Dispatcher:
 
     def _lacks_ticket(self, request: Request) -> bool:
         """Tell whether it has to wait, its state unchanged, until the requester proves again."""
-        return self._acts_as_requester(request) and self._evidence(request) is None
+        good = self.receipts.evidence.is_good(request.id, self.clock())
+        return self._acts_as_requester(request) and not good
 
     def _acts_as_requester(self, request: Request) -> bool:
         return operation(request.operation).needs_ticket and way_of(request) != REQUESTER

@@ -22,7 +22,7 @@ def preview_entry(body: bytes, digest: bytes) -> NewEntry:
 
 
 def receipt_entry(proof: str, outcome: str) -> NewEntry:
-    """Make a receipt for the proof with this entry id: ``verified`` or a refusal's code."""
+    """Make a receipt for the proof with this entry id: ``verified``, a refusal's code, or ``ticket-missing``."""
     return NewEntry(
         new_id(),
         "ipaTpiReceipt",

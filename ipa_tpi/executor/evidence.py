@@ -5,10 +5,12 @@ nothing of it is ever written.
 """
 
 import threading
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 MOST: Final = 1000
+# What is begun with a ticket has to end before the ticket does.
+SPARE: Final = timedelta(seconds=10)
 
 
 class Evidence:
@@ -41,6 +43,10 @@ class Evidence:
         with self._lock:
             evidence, until = self._held.get(request_id, (None, now))
             return evidence if now < until else None
+
+    def is_good(self, request_id: str, now: datetime) -> bool:
+        """Tell whether something can be begun with what is held: it is still good for `SPARE` (R-K01)."""
+        return self.of(request_id, now + SPARE) is not None
 
     def drop(self, request_id: str) -> None:
         """Forget what is held; a request that has ended needs it no more."""

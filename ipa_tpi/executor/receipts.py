@@ -10,7 +10,15 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from ipa_tpi.decide.digest import approval_digest, request_digest, sha256
-from ipa_tpi.decide.proof import MAX_PROOFS, Demands, expected_text, judge
+from ipa_tpi.decide.proof import (
+    MAX_PROOFS,
+    TICKET_MISSING,
+    VERIFIED,
+    Demands,
+    expected_text,
+    judge,
+    ticket_sources,
+)
 from ipa_tpi.errors import RefusedError
 from ipa_tpi.executor import entries
 from ipa_tpi.executor.claims import Claims, ReceiptRow
@@ -89,6 +97,27 @@ class Receipts:
             entry = entries.receipt_entry(proof.entry_id, outcome)
             self.publication.add(request_id, self.claims.write(request_id, _role(proof), entry))
 
+    def tell_unticketed(self, subtree: Subtree) -> None:
+        """Tell in the directory, once for each proof, that no ticket is held of what it yielded.
+
+        Args:
+            subtree: The request and what lies below it.
+
+        Raises:
+            RefusedError: Code ``forged-entry``: something else lies under the receipt's name.
+            UnavailableError: It could not be told yet; the same call again goes on.
+        """
+        request_id = subtree.request.id
+        verified = {proof for proof, outcome in self.claims.judged(request_id).items() if outcome == VERIFIED}
+        for source in sorted(ticket_sources(subtree, verified)):
+            role = f"ticket:{source}"
+            if role not in self.claims.roles(request_id):
+                self.claims.write(request_id, role, entries.receipt_entry(source, TICKET_MISSING))
+            entry = self.claims.written(request_id, role)
+            # Not `catch_up`: an execution that is owed has to wait.
+            if entry is not None and entry in self.claims.pending_writes(request_id):
+                self.publication.add(request_id, entry)
+
     def _judge(
         self,
         subtree: Subtree,
@@ -136,7 +165,7 @@ class Receipts:
         if proof.purpose == Purpose.REQUEST and proof.creator == request.creator:
             until = now + timedelta(seconds=verdict.evidence_seconds)
             self.evidence.keep(request.id, verdict.evidence, until)
-        return "verified"
+        return VERIFIED
 
     def _verdict(
         self, subtree: Subtree, proof: Proof, requester: Account | None, token: str

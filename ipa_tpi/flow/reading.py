@@ -21,7 +21,7 @@ from ipa_tpi.decide.authorization import (
 from ipa_tpi.decide.definition import LONGEST_SECONDS, is_reading
 from ipa_tpi.decide.digest import request_digest
 from ipa_tpi.decide.policy import usable_operation
-from ipa_tpi.decide.proof import Demands, demands_of
+from ipa_tpi.decide.proof import VERIFIED, Demands, demands_of, is_unticketed
 from ipa_tpi.errors import HTTP_STATUS
 from ipa_tpi.model import (
     Account,
@@ -46,7 +46,6 @@ from ipa_tpi.ports import Directory
 # For a request whose definition is gone or unusable: what `load_operation` takes by default.
 _DEFAULT_TERMS: Final = Terms(1, 300, 300, 60)
 _NO_DEMANDS: Final = Demands()
-_VERIFIED: Final = "verified"
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,6 +270,7 @@ class Reading:
             voices=voices,
             verified=_verified(subtree),
             refused_proofs=_refused(subtree),
+            unticketed=is_unticketed(subtree),
             blocked=blocked,
         )
         names = {dn: self._name(dn) for dn in people | {request.creator}}
@@ -351,7 +351,7 @@ def _verified(subtree: Subtree) -> frozenset[Verified]:
     receipts = [
         receipt.refers_to
         for receipt in subtree.of(Receipt)
-        if receipt.creator == subtree.request.executor and receipt.outcome == _VERIFIED
+        if receipt.creator == subtree.request.executor and receipt.outcome == VERIFIED
     ]
     found = [proofs[entry_id] for entry_id in receipts if entry_id in proofs]
     return frozenset(Verified(proof.creator, proof.purpose, proof.digest) for proof in found)

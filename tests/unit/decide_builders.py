@@ -256,7 +256,8 @@ class Entries:
         return Proof(**common, kind=kind, purpose=purpose, digest=digest, token=token, mic=b"mic")
 
     def receipt(self, refers_to: str, seconds: float = 11, who: str = EXECUTOR, **more: Any) -> Receipt:
-        return Receipt(**self._common(who, seconds, **more), refers_to=refers_to, outcome="verified")
+        outcome = more.pop("outcome", "verified")
+        return Receipt(**self._common(who, seconds, **more), refers_to=refers_to, outcome=outcome)
 
     def execution(
         self, nonce: str = "n1", seconds: float = 30, who: str = EXECUTOR, **more: Any

@@ -232,6 +232,17 @@ def test_a_proof_that_was_sent_just_now_is_not_called_missing(cli: Cli, service:
     assert "has not shown yet what it would do (run: ipa-tpi prove)" in cli.err
 
 
+def test_what_waits_for_a_new_proof_of_its_requester_says_so(cli: Cli, service: Service) -> None:
+    request = cli.created()
+    service.views[request] = msgspec.structs.replace(
+        service.views[request], state="approved", code="proof-missing", message="alice runs: ipa-tpi prove ID"
+    )
+    assert cli("bob", "show", request) == 3
+    assert f"Request {request}: approved (alice runs: ipa-tpi prove ID)" in cli.out
+    assert cli("bob", "list") == 0
+    assert "approved (proof-missing)" in cli.out
+
+
 def test_what_else_a_sheet_says(cli: Cli, service: Service) -> None:
     service.precondition = {"/etc/krb5.conf": "abc"}
     request = cli.created()

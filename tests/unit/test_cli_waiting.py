@@ -178,3 +178,18 @@ def test_it_asks_ever_more_slowly() -> None:
     server = Server(PENDING)
     server.wait(0.5, patience=Patience(first_pause_seconds=0.01, longest_pause_seconds=10))
     assert 5 < server.asked < 12
+
+
+def test_who_waits_is_told_once_that_the_requester_has_to_prove_again() -> None:
+    approved = msgspec.structs.replace(PENDING, state="approved")
+    stuck = msgspec.structs.replace(
+        approved, code="proof-missing", message="the requester runs: ipa-tpi prove ID"
+    )
+    server = Server(approved, stuck, stuck, approved, DONE)
+    assert server.wait() == DONE
+    assert server.told == [
+        "state: approved",
+        "state: approved (the requester runs: ipa-tpi prove ID)",
+        "state: approved",
+        "state: executed",
+    ]

@@ -99,6 +99,19 @@ def test_with_an_approval_it_is_approved() -> None:
     assert found.deadline == at(10 + 300)
 
 
+def test_what_waits_for_the_requesters_ticket_says_so() -> None:
+    for found, state in (
+        (standing(case(unticketed=True)), State.AWAITING_PREVIEW),
+        (approved(unticketed=True), State.APPROVED),
+        (approved(entries().execution(), unticketed=True), State.EXECUTING),
+    ):
+        assert (found.state, found.code) == (state, "proof-missing")
+        assert f"the requester runs: ipa-tpi prove {ASKED.id}" in found.message
+    # What it waits for before that comes first.
+    made = entries()
+    assert standing(case(made.preview(), unticketed=True)).code == "approvals-missing"
+
+
 @pytest.mark.parametrize("outcome", list(Outcome))
 def test_a_result_is_the_state(outcome: Outcome) -> None:
     found = approved(entries().execution(), entries().result(outcome.value, excerpt="because"))

@@ -21,6 +21,7 @@ DEFAULTS: tuple[tuple[type, dict[str, Any]], ...] = (
             "voices": {},
             "verified": NOBODY,
             "refused_proofs": {},
+            "unticketed": False,
             "blocked": None,
             "first_seen": {},
             "own_nonce": "",

@@ -8,8 +8,19 @@ import pytest
 from decide_builders import ALICE, BOB, FLOOR, REALM, RESTART, T0, Entries, about, refused_with, request
 
 from ipa_tpi.decide.digest import mic_text
-from ipa_tpi.decide.proof import KINDS, MAX_PROOFS, Demands, demands_of, expected_text, judge, lacking
-from ipa_tpi.model import Account, Proof, Purpose, Refuse
+from ipa_tpi.decide.proof import (
+    KINDS,
+    MAX_PROOFS,
+    TICKET_MISSING,
+    Demands,
+    demands_of,
+    expected_text,
+    is_unticketed,
+    judge,
+    lacking,
+)
+from ipa_tpi.errors import HTTP_STATUS
+from ipa_tpi.model import Account, Child, Proof, Purpose, Refuse, Subtree
 from ipa_tpi.ports import AcceptedProof
 
 NOW = T0
@@ -215,3 +226,33 @@ def test_an_operation_that_the_floor_does_not_know_keeps_its_own_demands() -> No
 
 def test_the_number_of_proofs_is_limited() -> None:
     assert MAX_PROOFS == 64
+
+
+def test_a_ticket_is_missing_once_the_executor_has_said_so_of_all_that_could_have_yielded_one() -> None:
+    made = Entries(ASKED)
+    first, second, approval = made.proof(ALICE, "request"), made.proof(ALICE, "request"), made.proof(BOB)
+    foreign = made.proof(BOB, "request")
+    words: list[Child] = [first, second, approval, foreign]
+
+    def say(about: str, outcome: str = TICKET_MISSING, **more: Any) -> bool:
+        words.append(made.receipt(about, outcome=outcome, **more))
+        assert is_unticketed(Subtree(ASKED, tuple(reversed(words)))) is is_unticketed(
+            Subtree(ASKED, tuple(words))
+        )
+        return is_unticketed(Subtree(ASKED, tuple(words)))
+
+    assert not is_unticketed(Subtree(ASKED, ()))
+    assert not say(first.entry_id)
+    assert say(ASKED.id)  # none of his is verified
+    assert say(approval.entry_id, "verified")
+    assert say(foreign.entry_id, "verified")
+    assert say(second.entry_id, "proof-stale")
+    assert say(first.entry_id, "verified")
+    assert not say(second.entry_id, "verified")
+    assert not say(second.entry_id, who=BOB.dn)
+    assert say(second.entry_id)
+
+
+def test_no_refusal_is_called_like_a_missing_ticket() -> None:
+    """What a receipt says of a ticket is never taken for the refusal of its proof."""
+    assert TICKET_MISSING not in HTTP_STATUS

@@ -170,6 +170,16 @@ def test_what_is_approved_rests_on_enough_other_people(there: Case) -> None:
 
 
 @settings(deadline=None, max_examples=60)
+@given(_cases())
+def test_a_ticket_that_is_missing_is_a_reason_and_nothing_else(there: Case) -> None:
+    without, found = standing(there), standing(replace(there, unticketed=True))
+    assert replace(found, code=without.code, message=without.message) == without
+    if found != without:
+        assert found.state in {State.AWAITING_PREVIEW, State.APPROVED, State.EXECUTING}
+        assert found.code == "proof-missing"
+
+
+@settings(deadline=None, max_examples=60)
 @given(_cases(), st.integers(0, 2000))
 def test_time_alone_never_approves(there: Case, seconds: int) -> None:
     later = replace(there, now=there.now + timedelta(seconds=seconds))

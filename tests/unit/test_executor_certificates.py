@@ -14,10 +14,12 @@ from decide_builders import FLOOR, OPERATION_DN, REQUEST_ID, definition, policy,
 from executor_fakes import Box, FakeAuthority, FakeSystemd, Weather
 
 from ipa_tpi.decide.definition import load_operation
+from ipa_tpi.decide.proof import TICKET_MISSING, is_unticketed
 from ipa_tpi.errors import (
     ActionFailedError,
     AuditError,
     AuthorityUnavailableError,
+    DirectoryUnavailableError,
     NoTicketError,
     OutcomeUnknownError,
     RefusedError,
@@ -26,7 +28,8 @@ from ipa_tpi.errors import (
 from ipa_tpi.executor.action import Means
 from ipa_tpi.executor.certificates import REASONS
 from ipa_tpi.executor.operations import operation as operation_of
-from ipa_tpi.model import FloorOperation, Json, Operation, Request, Right
+from ipa_tpi.model import FloorOperation, Json, Operation, Receipt, Request, Right
+from ipa_tpi.ports import Certificate
 
 SERIAL = {"serial": "0x1a"}
 REVOKE = {**SERIAL, "reason": "Key_Compromise"}
@@ -201,6 +204,15 @@ def test_r_k01_it_is_done_as_the_requester(box: Box) -> None:
     assert box.evidence.of(REQUEST_ID, box.clock()) is None  # nobody's ticket is kept longer than needed
 
 
+def shown(box: Box) -> tuple[bool, list[str]]:
+    """Tell what the directory says of the requester's ticket: whether it is missing, and of which proofs it was said."""
+    tree = box.directory.load(REQUEST_ID)
+    assert tree is not None
+    told = [one.refers_to for one in tree.of(Receipt) if one.outcome == TICKET_MISSING]
+    assert len(set(told)) == len(told)
+    return is_unticketed(tree), sorted(told)
+
+
 def test_after_a_restart_it_waits_for_a_new_proof_and_is_not_lost(box: Box) -> None:
     asked = ask(box)
     box.weather.calm()
@@ -213,10 +225,91 @@ def test_after_a_restart_it_waits_for_a_new_proof_and_is_not_lost(box: Box) -> N
     assert (waiting["code"], waiting["requester"]) == ("proof-missing", asked.creator)
     assert "ipa-tpi prove ID" in str(waiting["message"])
     assert not told(box, "intent")
+    is_missing, of = shown(box)
+    assert (is_missing, len(of)) == (True, 1)
     box.prove("alice", "request", asked.digest)
     box.settle()
+    assert shown(box) == (False, of)
     assert (box.outcomes(), len(box.ca.acts)) == (["executed"], 1)
     assert (len(told(box, "waiting")), len(told(box, "intent"))) == (1, 1)
+
+
+def test_each_restart_is_told_to_people_and_each_proof_once(box: Box) -> None:
+    asked = ask(box)
+    box.approve()
+    for number in (1, 2):
+        for _ in range(2):
+            box.reboot()
+            box.process()
+            is_missing, of = shown(box)
+            assert (is_missing, len(of)) == (True, number)
+        box.weather.fails["authority.certificate"] = AuthorityUnavailableError("the CA is down; start it")
+        box.prove("alice", "request", asked.digest)
+        with pytest.raises(AuthorityUnavailableError):
+            box.process()
+        assert not shown(box)[0]
+        box.weather.calm()
+
+
+def test_what_could_not_be_told_to_people_is_told_later(box: Box) -> None:
+    ask(box)
+    box.weather.calm()
+    box.reboot()
+    box.approve()
+    # The receipt of bob's proof still arrives.
+    error = DirectoryUnavailableError("it does not answer; start it")
+    box.weather.then["directory.add ipaTpiReceipt"] = lambda: box.weather.fails.update(
+        {"directory.add": error}
+    )
+    for _ in range(2):
+        with pytest.raises(DirectoryUnavailableError):
+            box.process()
+    assert (shown(box), len(told(box, "waiting"))) == ((False, []), 1)
+    box.weather.calm()
+    box.process()
+    is_missing, of = shown(box)
+    assert (is_missing, len(of), len(told(box, "waiting"))) == (True, 1, 1)
+    box.process()
+    assert shown(box) == (True, of)
+
+
+def test_r_k01_who_never_gave_a_ticket_is_asked_for_one_too(box: Box) -> None:
+    floor = {**box.floor.operations, "dogtag.cert.hold": FloorOperation(1, proof=False)}
+    box.floor = replace(box.floor, operations=floor)
+    box.reboot()
+    asked = box.ask(
+        proof=False, operation="dogtag.cert.hold", operation_digest=hold().digest, parameters=SERIAL
+    )
+    box.settle()
+    assert shown(box) == (True, [asked.id])
+    box.prove("alice", "request", asked.digest)
+    box.settle()
+    assert shown(box) == (False, [asked.id])
+    assert box.directory.of("ipaTpiPreview")
+
+
+def test_r_k01_what_takes_too_long_is_not_begun(box: Box) -> None:
+    """The ticket ends while it is judged for the last time: then it waits, and has claimed nothing."""
+    box.ticket_seconds = 100
+    box.reboot()
+    asked = ask(box)
+    read, reads = box.ca.certificate, []
+
+    def slowly(serial: str) -> Certificate:
+        reads.append(serial)
+        if len(reads) == 2:
+            box.clock.go(95)
+        return read(serial)
+
+    box.ca.certificate = slowly  # type: ignore[method-assign]
+    box.approve()
+    box.settle()
+    claim = box.claims.claim(REQUEST_ID)
+    assert claim is not None
+    assert (claim.state, box.outcomes(), box.ca.acts, shown(box)[0]) == ("intent", [], [], True)
+    box.prove("alice", "request", asked.digest)
+    box.settle()
+    assert (box.outcomes(), len(box.ca.acts), shown(box)[0]) == (["executed"], 1, False)
 
 
 def test_r_k01_a_ticket_that_has_run_out_is_waited_for_too(box: Box) -> None:

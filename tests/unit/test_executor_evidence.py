@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from ipa_tpi.executor.evidence import MOST, Evidence
+from ipa_tpi.executor.evidence import MOST, SPARE, Evidence
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 END = NOW + timedelta(seconds=10)
@@ -29,6 +29,15 @@ def test_r_k01_it_is_held_no_longer_than_the_ticket_lives() -> None:
     assert evidence.of("a", END) is None
     evidence.keep("a", "renewed", END + timedelta(seconds=1))
     assert evidence.of("a", END) == "renewed"
+
+
+def test_r_k01_nothing_is_begun_with_a_ticket_that_is_about_to_run_out() -> None:
+    evidence = Evidence()
+    assert not evidence.is_good("a", NOW)
+    evidence.keep("a", "held", NOW + SPARE)
+    assert evidence.of("a", NOW) == "held"  # what was begun goes on with it
+    assert not evidence.is_good("a", NOW)
+    assert evidence.is_good("a", NOW - timedelta(seconds=1))
 
 
 def test_nothing_takes_the_place_of_nothing() -> None:

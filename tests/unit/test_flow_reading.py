@@ -176,6 +176,20 @@ def test_a_read_that_fails_shows_nothing(scene: Scene) -> None:
         scene.flow("bob").listing(f"bob@{REALM}", Selection())
 
 
+def test_everybody_is_shown_that_a_new_proof_of_the_requester_is_waited_for(scene: Scene) -> None:
+    request_id = scene.approved()
+    assert (scene.show("bob", request_id).standing.code, scene.state(request_id)) == ("", "approved")
+    scene.executor.receipt(request_id, "request", "ticket-missing")
+    listed = scene.flow("bob").listing(f"bob@{REALM}", Selection(state=State.APPROVED))
+    for seen in (scene.show("alice", request_id), scene.show("bob", request_id), *listed.found):
+        assert (seen.standing.state, seen.standing.code) == (State.APPROVED, "proof-missing")
+    told = scene.show("alice", request_id).digest.hex()
+    seen = scene.prove("alice", request_id, "request", told)
+    assert seen.standing.code == "proof-missing"
+    scene.executor.receipt(request_id, "request")
+    assert scene.show("bob", request_id).standing.code == ""
+
+
 def test_two_approvals_where_two_are_needed(scene: Scene) -> None:
     scene.realm.define(ipaTpiRequiredApprovals="2")
     request_id = scene.pending().subtree.request.id
