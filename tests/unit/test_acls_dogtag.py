@@ -102,6 +102,17 @@ def test_r_d16_what_is_under_control_takes_the_channel_as_well(operation: str) -
         assert dogtag_allows(values, grant.resource, grant.right, EVERY_PERMISSION) is not controlled
 
 
+def test_r_d16_who_changes_profiles_alone_would_issue_alone() -> None:
+    """With certificates under control, the profiles are too: their constraint is all that asks for a second person."""
+    values = acls("dogtag.cert.request")
+    for resource, right in (
+        ("certServer.profile.configuration", "modify"),
+        ("certServer.ca.profile", "approve"),
+    ):
+        assert not dogtag_allows(values, resource, right, EVERY_PERMISSION)
+        assert dogtag_allows(values, resource, right, EVERY_PERMISSION | {CHANNEL_GROUP})
+
+
 @pytest.mark.parametrize("grant", CA_GRANTS, ids=IDS)
 def test_the_channel_alone_gives_nothing(grant: Grant) -> None:
     for values in (acls(), acls(*OPERATIONS)):

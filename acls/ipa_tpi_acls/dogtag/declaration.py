@@ -99,7 +99,8 @@ CA_GRANTS: Final = (
         ("profiles.create", "profiles.modify", "profiles.delete"),
         "certprofile-import, certprofile-mod, certprofile-del",
         permissions=(_IMPORT, _MODIFY, _DELETE),
-        operations=frozenset({"dogtag.profile.import", "dogtag.profile.modify"}),
+        # Who can take a profile's constraint out issues alone.
+        operations=frozenset({"dogtag.profile.import", "dogtag.profile.modify", "dogtag.cert.request"}),
     ),
     Grant(
         "certServer.ca.profile",
@@ -113,6 +114,7 @@ CA_GRANTS: Final = (
                 "dogtag.profile.disable",
                 "dogtag.profile.import",
                 "dogtag.profile.modify",
+                "dogtag.cert.request",
             }
         ),
     ),
@@ -153,7 +155,5 @@ KRA_GRANTS: Final = (
     *_SHARED,
 )
 
-# Enrolment has no resource: the profile's constraint guards it (D10, D16).
-OPERATIONS: Final = frozenset(name for grant in CA_GRANTS for name in grant.operations) | {
-    "dogtag.cert.request"
-}
+# Enrolment has no resource of its own: the profile's constraint guards it (D10, D16), so the profiles are guarded for it.
+OPERATIONS: Final = frozenset(name for grant in CA_GRANTS for name in grant.operations)
