@@ -79,10 +79,10 @@ def test_in_time_it_runs(world: World) -> None:
 
 def test_a_longer_window_afterwards_helps_nobody(world: World) -> None:
     """Root makes the window longer when it is over: the definition is no longer the one that was asked for."""
-    with changed(world.root(), OPERATION_DN, ipaTpiApprovalSeconds=[b"1"]):
+    with changed(world.root(), OPERATION_DN, ipaTpiApprovalSeconds=[b"%d" % APPROVAL_SECONDS]):
         request_id = world.request("alice")
         with stopped(world, EXECUTOR):
-            time.sleep(1.2)
+            time.sleep(APPROVAL_SECONDS + 0.2)
             with changed(world.root(), OPERATION_DN, ipaTpiApprovalSeconds=[b"300"]):
                 approve(world, "bob", request_id)
                 world.systemctl("start", EXECUTOR)

@@ -94,7 +94,7 @@ def test_r_k13_init_never_overwrites_a_journal(world: World) -> None:
     ("statement", "words"),
     [
         ("UPDATE meta SET value = 'other.tpi.test' WHERE name = 'host'", "belongs to another host"),
-        ("UPDATE meta SET value = '3' WHERE name = 'version'", "another version"),
+        ("UPDATE meta SET value = value + 1 WHERE name = 'version'", "another version"),
         ("DELETE FROM meta", "not one of ours"),
         ("DROP TABLE meta", "could not be read"),
     ],
