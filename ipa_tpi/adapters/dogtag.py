@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from ipa_tpi.adapters.dogtag_configuration import DogtagAuthorities, DogtagProfiles
+from ipa_tpi.adapters.dogtag_line import SUCCESS
 from ipa_tpi.errors import (
     ActionFailedError,
     AuthorityUnavailableError,
@@ -17,7 +18,6 @@ from ipa_tpi.ports import Authorities, Certificate, DogtagTransport, Issued, Pro
 
 _NOT_FOUND: Final = 404
 _SERIAL: Final = re.compile(r"0x[1-9a-f][0-9a-f]{0,39}")
-_SUCCESS: Final = range(200, 300)
 _REASONS: Final = {
     0: "Unspecified",
     1: "Key_Compromise",
@@ -63,7 +63,7 @@ class Dogtag:
                 f"the CA has issued no certificate {serial}; look for it: ipa cert-find",
                 code="bad-parameters",
             )
-        if status not in _SUCCESS or not isinstance(found, dict):
+        if status not in SUCCESS or not isinstance(found, dict):
             raise AuthorityUnavailableError(f"the CA answered {status}: {_told(found)}; see its debug log")
         return _certificate(serial, found)
 
@@ -88,7 +88,7 @@ class Dogtag:
             "Input": [{"id": "i1", "ClassID": kind, "Name": kind, "Attribute": attributes}],
         }
         status, found = self._transport.call("POST", "/certrequests", body)
-        if status >= 500 or status in _SUCCESS:  # noqa: PLR2004 (a server's own error: nobody knows what it did before)
+        if status >= 500 or status in SUCCESS:  # noqa: PLR2004 (a server's own error: nobody knows what it did before)
             serial = _issued(status, found)
             return Issued(serial, self._encoded(serial))
         if status in {401, 403}:
@@ -105,7 +105,7 @@ class Dogtag:
             status, found = self._transport.call("GET", f"/certs/{serial}")
         except (AuthorityUnavailableError, OutcomeUnknownError, KerberosError):
             return ""
-        text = found.get("Encoded") if status in _SUCCESS and isinstance(found, dict) else None
+        text = found.get("Encoded") if status in SUCCESS and isinstance(found, dict) else None
         return text if isinstance(text, str) else ""
 
     def _done(self, method: str, path: str, body: object) -> None:
@@ -116,7 +116,7 @@ class Dogtag:
             )
         if status >= 500:  # noqa: PLR2004 (a server's own error: nobody knows what it did before)
             raise OutcomeUnknownError(f"the CA answered {status}: {_told(found)}; look at the certificate")
-        if status not in _SUCCESS:
+        if status not in SUCCESS:
             raise ActionFailedError(f"the CA answered {status}: {_told(found)}; see its debug log")
         if not isinstance(found, dict):
             raise OutcomeUnknownError(f"the CA answered {status} and no more; look at the certificate")
@@ -131,7 +131,7 @@ def _issued(status: int, found: object) -> str:
     """Take the number of the one certificate out of an answer, or tell how it ended."""
     entries = found.get("entries") if isinstance(found, dict) else None
     entry = entries[0] if isinstance(entries, list) and len(entries) == 1 else None
-    if status not in _SUCCESS or not isinstance(entry, dict):
+    if status not in SUCCESS or not isinstance(entry, dict):
         raise OutcomeUnknownError(
             f"the CA answered {status}: {_told(found)}; look whether it has issued the certificate"
         )

@@ -11,12 +11,12 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import quote
 
+from ipa_tpi.adapters.dogtag_line import SUCCESS
 from ipa_tpi.decide.profile_text import Configuration
 from ipa_tpi.errors import ActionFailedError, AuthorityUnavailableError, OutcomeUnknownError, RefusedError
 from ipa_tpi.ports import DogtagTransport, IssuingAuthority
 
 _MOST_LISTED: Final = 10_000
-_SUCCESS: Final = range(200, 300)
 _NOT_FOUND: Final = 404
 _CONFLICT: Final = 409
 _BROKEN: Final = 500
@@ -120,14 +120,14 @@ def _read(transport: DogtagTransport, path: str, missing: RefusedError | None = 
         raise missing
     if status in _NO_RIGHT:
         raise _refused(found)
-    if status not in _SUCCESS:
+    if status not in SUCCESS:
         raise AuthorityUnavailableError(f"the CA answered {status}: {_told(found)}; see its debug log")
     return found
 
 
 def _done(transport: DogtagTransport, method: str, path: str, body: object, what: str) -> Any:  # noqa: ANN401 (JSON)
     status, found = transport.call(method, path, body)
-    if status in _SUCCESS:
+    if status in SUCCESS:
         return found
     if status in _NO_RIGHT:
         raise _refused(found)

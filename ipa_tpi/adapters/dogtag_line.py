@@ -14,7 +14,6 @@ from ipa_tpi.errors import ActionFailedError, AuthorityUnavailableError, Outcome
 
 TIMEOUT_SECONDS: Final = 30.0
 SUCCESS: Final = range(200, 300)
-_SUCCESS: Final = range(200, 300)
 _MOST_BYTES: Final = 1024 * 1024
 _JSON: Final = "application/json"
 _SESSION: Final = re.compile(r"\bJSESSIONID=([A-Za-z0-9.]{16,128})(?![^;])")
@@ -135,4 +134,4 @@ def _parsed(text: bytes, status: int) -> Any:  # noqa: ANN401 (JSON)
     try:
         return json.loads(text)
     except ValueError:  # what was asked for as a text; else a page of Apache's or Tomcat's
-        return text.decode("utf-8", "replace") if status in _SUCCESS else None
+        return text.decode("utf-8", "replace") if status in SUCCESS else None

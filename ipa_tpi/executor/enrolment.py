@@ -16,8 +16,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from ipa_tpi.decide.armour import CsrError
 from ipa_tpi.decide.csr import Csr, describe, read_csr
-from ipa_tpi.errors import AuthorityUnavailableError, OutcomeUnknownError, RefusedError
-from ipa_tpi.executor.action import Act, Means
+from ipa_tpi.errors import OutcomeUnknownError, RefusedError
+from ipa_tpi.executor.action import Act, Means, authority_of, opens_no_unit
 from ipa_tpi.executor.claims import Enrolment
 from ipa_tpi.model import FloorOperation, Json, Request
 
@@ -62,12 +62,7 @@ class EnrolmentJob:
 
     def units(self, floor: FloorOperation) -> Mapping[str, frozenset[str]]:
         """None: systemd has no part in it."""
-        if floor.units or floor.instances:
-            raise RefusedError(
-                "it names units or instances, and this operation knows neither; leave them out",
-                code="bad-parameters",
-            )
-        return {}
+        return opens_no_unit(floor)
 
     def preview(self, parameters: Mapping[str, str], means: Means) -> tuple[Json, Json]:
         """Show what the certificate request asks for; all of it is in the parameters, so the precondition is empty."""
@@ -94,11 +89,7 @@ class EnrolmentJob:
         """Ask the CA as the requester, and compare what came back."""
         del timeout_seconds  # the CA's own answer ends it, within the transport's time
         wanted = _read(parameters)
-        if means.authority is None:
-            raise AuthorityUnavailableError(
-                "this host has no way to a certificate authority; see executor.toml"
-            )
-        issued = means.authority.enroll(wanted.profile, _pem(wanted.csr))
+        issued = authority_of(means).enroll(wanted.profile, _pem(wanted.csr))
         subject = _subject(issued.pem, wanted.csr, issued.serial)
         return Act(
             f"{issued.serial}: issued by {wanted.profile}; fetch it: ipa cert-show {issued.serial} --out=FILE{subject}"

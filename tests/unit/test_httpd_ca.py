@@ -74,10 +74,13 @@ def test_r_d16_only_the_operator_locations_add_the_channel() -> None:
     assert all(f"<Location {path}>" in host and f"<Location {path}>" not in before for path in adding)
 
 
-def test_r_d17_what_is_denied_is_denied_after_all_that_would_let_it_in() -> None:
+@pytest.mark.parametrize("prefix", ["/tpi/", "/tpi-dispatch/"])
+def test_r_d17_what_is_denied_is_denied_after_all_that_would_let_it_in(prefix: str) -> None:
     """Sections count in their order, and the last that says something of a path decides."""
-    last = SITE.index("Require all denied")
-    assert all(SITE.index(f"<Location {path}>") < last for path in ("/tpi/ca/rest", "/tpi/kra/rest"))
+    denied = SITE.index(
+        "Require all denied", SITE.index(f'<LocationMatch "^{prefix}(?:ca|kra)/rest/(?:installer')
+    )
+    assert all(SITE.index(f"<Location {prefix}{subsystem}/rest>") < denied for subsystem in ("ca", "kra"))
 
 
 def test_r_d01_no_query_string_has_a_say() -> None:
