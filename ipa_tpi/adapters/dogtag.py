@@ -17,6 +17,7 @@ from ipa_tpi.errors import (
 from ipa_tpi.ports import Authorities, Certificate, DogtagTransport, Issued, Profiles
 
 _NOT_FOUND: Final = 404
+_BROKEN: Final = 500
 _SERIAL: Final = re.compile(r"0x[1-9a-f][0-9a-f]{0,39}")
 _REASONS: Final = {
     0: "Unspecified",
@@ -88,7 +89,7 @@ class Dogtag:
             "Input": [{"id": "i1", "ClassID": kind, "Name": kind, "Attribute": attributes}],
         }
         status, found = self._transport.call("POST", "/certrequests", body)
-        if status >= 500 or status in SUCCESS:  # noqa: PLR2004 (a server's own error: nobody knows what it did before)
+        if status >= _BROKEN or status in SUCCESS:  # a server's own error: nobody knows what it did before
             serial = _issued(status, found)
             return Issued(serial, self._encoded(serial))
         if status in {401, 403}:
